@@ -1,0 +1,153 @@
+"""One stream on its way into the archive: read a batch, judge each entry, store, bury what is no row, acknowledge.
+
+Nothing is held but the batch in hand. Whatever fails, the batch is still pending in Redis and is read again from there,
+before anything new; until PostgreSQL takes it nothing else is asked for, so an outage costs no memory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from archiver.backlog import Backlog
+from archiver.patience import Away, delay, one_line, wait, worth_saying
+from archiver.rows import Held, Unreadable
+from archiver.store import Store
+from archiver.tables import Row
+from shared.process import Stop
+from shared.streams import BLOCK_MS, Entry, GroupLost, Reader
+
+log = logging.getLogger(__name__)
+
+ADOPT_EVERY_S = 10.0
+"""How often the pending entries of archivers that died are looked for."""
+
+REFUSED = "refused-by-postgres"
+
+Judge = Callable[[Entry], Row | Unreadable | Held]
+Bury = Callable[[Entry, str, str], Awaitable[None]]
+
+
+class Stream(Struct, frozen=True, kw_only=True):
+    """What an intake works on: `judge` says what an entry becomes, `bury` makes it a dead letter, `join` its group."""
+
+    name: str
+    reader: Reader
+    backlog: Backlog
+    judge: Judge
+    bury: Bury
+    join: Callable[[], Awaitable[None]]
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """A batch ends with `size` entries, or `linger` seconds after its first one."""
+
+    size: int
+    linger: float
+
+
+class Judged(Struct, frozen=True):
+    """A batch by what becomes of its entries."""
+
+    rows: dict[str, tuple[Entry, Row]]
+    refused: list[tuple[Entry, Unreadable]]
+    held: list[tuple[Entry, Held]]
+
+
+class Intake:
+    """The loop of one stream. `working` is set as soon as both servers have answered."""
+
+    def __init__(self, stream: Stream, store: Store, pace: Pace) -> None:
+        self.working = asyncio.Event()
+        self._stream = stream
+        self._store = store
+        self._pace = pace
+        self._recovered: str | None = "0-0"
+        self._adopt_at = 0.0
+
+    async def run(self, stop: Stop) -> None:
+        """Go on until the service stops; failures of either server are waited out."""
+        failures = 0
+        while not stop.requested:
+            try:
+                await self._turn()
+                self._say_well(failures)
+                failures = 0
+            except (Away, GroupLost, RedisError, OSError) as error:
+                self._recovered = "0-0"
+                self._say_ill(error, failures)
+                await wait(stop, delay(failures))
+                failures += 1
+
+    async def _turn(self) -> None:
+        if not self.working.is_set():
+            await self._stream.join()
+        await self._archive(await self._next())
+        self.working.set()
+
+    async def _next(self) -> list[Entry]:
+        """Our own pending entries first, then from time to time those of others, else what is new."""
+        if self._recovered is not None:
+            entries = await self._stream.backlog.ours(self._recovered, self._pace.size)
+            self._recovered = entries[-1].id if entries else None
+            if entries:
+                return entries
+        if monotonic() >= self._adopt_at:
+            self._adopt_at = monotonic() + ADOPT_EVERY_S
+            return await self._stream.backlog.adopt(self._pace.size)
+        return await self._gather()
+
+    async def _gather(self) -> list[Entry]:
+        size = self._pace.size
+        # The first turn must not wait for an entry: it shows that both servers answer.
+        entries = await self._stream.reader.read(size, BLOCK_MS if self.working.is_set() else None)
+        until = monotonic() + self._pace.linger
+        while entries and len(entries) < size and (left := int((until - monotonic()) * 1000)) > 0:
+            entries += await self._stream.reader.read(size - len(entries), left)
+        return entries
+
+    async def _archive(self, entries: Sequence[Entry]) -> None:
+        batch = self._judge(entries)
+        poisoned = await self._store.save([row for _, row in batch.rows.values()])
+        for entry, why in batch.refused:
+            await self._bury(entry, why.reason, why.text)
+        for poison in poisoned:
+            await self._bury(batch.rows[poison.row.entry][0], REFUSED, poison.text)
+        held = {entry.id for entry, _ in batch.held}
+        done = [entry.id for entry in entries if entry.id not in held]
+        if done:
+            await self._stream.reader.ack(*done)
+
+    def _judge(self, entries: Sequence[Entry]) -> Judged:
+        batch = Judged({}, [], [])
+        for entry in entries:
+            verdict = self._stream.judge(entry)
+            match verdict:
+                case Unreadable():
+                    batch.refused.append((entry, verdict))
+                case Held():
+                    batch.held.append((entry, verdict))
+                    log.error("%s %s waits, not archived: %s", self._stream.name, entry.id, verdict.text)
+                case _:
+                    batch.rows[entry.id] = (entry, verdict)
+        return batch
+
+    async def _bury(self, entry: Entry, reason: str, text: str) -> None:
+        await self._stream.bury(entry, reason, text)
+        log.error("%s %s is a dead letter (%s): %s", self._stream.name, entry.id, reason, text)
+
+    def _say_ill(self, error: Exception, failures: int) -> None:
+        if isinstance(error, GroupLost):
+            # The archive may begin anew: what it has already, it knows.
+            log.error("%s: the archive's group is gone; reading the stream again from its beginning", self._stream.name)
+            self.working.clear()
+        elif worth_saying(failures):
+            server = "PostgreSQL" if isinstance(error, Away) else "Redis"
+            log.warning("%s: the archive waits for %s: %s", self._stream.name, server, one_line(error))
+
+    def _say_well(self, failures: int) -> None:
+        if failures:
+            log.warning("%s: the archive goes on after %d attempts", self._stream.name, failures)

@@ -1,0 +1,145 @@
+"""The questions a trader asks of the archive, and the answers as a table, CSV or JSON lines.
+
+Days are UTC. Rows stream from the server, so a long export needs no memory.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import chain
+from typing import Literal
+
+import psycopg
+from msgspec import Struct
+from psycopg import sql
+
+from archiver.patience import Away, one_line
+
+Cell = str | int | Decimal | datetime | None
+Form = Literal["table", "csv", "json"]
+
+COLUMNS = (
+    *("captured", "account", "instrument", "symbol", "side", "state", "lots", "lots_closed"),
+    *("source_price", "price_opened", "price_closed", "slippage", "net", "sent_ms", "answered_ms"),
+)
+HEADINGS = {
+    "captured": "time (UTC)",
+    "lots_closed": "closed",
+    "source_price": "at source",
+    "price_opened": "opened at",
+    "price_closed": "closed at",
+    "sent_ms": "ms to send",
+    "answered_ms": "ms to fill",
+}
+NUMBERS = frozenset(COLUMNS[6:])
+WIDTHS = {"captured": 23, "account": 12, "side": 4, "state": 7, "lots": 6, "lots_closed": 6}
+FETCH = 500
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """Which trades: opened at the source on these days (UTC, both included), of this account, in this instrument."""
+
+    namespace: str
+    first: date | None = None
+    last: date | None = None
+    account: str | None = None
+    instrument: str | None = None
+
+
+def query(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
+    """The question as SQL with its parameters; days become a range of `captured`, which reaches the partitions."""
+    asked: dict[str, tuple[str, Cell]] = {
+        "namespace": ("namespace = %(namespace)s", question.namespace),
+        "since": ("captured >= %(since)s", _midnight(question.first)),
+        "until": ("captured < %(until)s", _midnight(question.last, timedelta(days=1))),
+        "account": ("account = %(account)s", question.account),
+        "instrument": ("(instrument = %(instrument)s or symbol = %(instrument)s)", question.instrument),
+    }
+    given = {name: (condition, value) for name, (condition, value) in asked.items() if value is not None}
+    conditions = sql.SQL(" and ").join(sql.SQL(condition) for condition, _ in given.values())
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in COLUMNS)
+    text = sql.SQL("select {} from trades where {} order by captured, account").format(columns, conditions)
+    return text, {name: value for name, (_, value) in given.items()}
+
+
+def trades(dsn: str, question: Question) -> Iterator[Sequence[Cell]]:
+    """The trades in the order of their opening, each with the values of COLUMNS. Raises Away."""
+    try:
+        yield from _fetched(dsn, *query(question))
+    except psycopg.Error as error:
+        raise Away(one_line(error)) from error
+
+
+def _fetched(dsn: str, text: sql.Composed, values: dict[str, Cell]) -> Iterator[Sequence[Cell]]:
+    with psycopg.connect(dsn, connect_timeout=5, application_name="tradecopier-journal") as connection:
+        connection.execute("set time zone 'UTC'")
+        with connection.cursor(name="journal") as cursor:
+            cursor.itersize = FETCH
+            yield from cursor.execute(text, values)
+
+
+def written(rows: Iterable[Sequence[Cell]], form: Form) -> Iterator[str]:
+    """The answer as lines without their ends."""
+    match form:
+        case "table":
+            return _table(rows)
+        case "csv":
+            return _csv(rows)
+        case "json":
+            return (json.dumps(dict(zip(COLUMNS, map(_plain, row), strict=True))) for row in rows)
+
+
+def _midnight(day: date | None, after: timedelta = timedelta()) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC) + after
+
+
+def _table(rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """Columns have fixed widths, so that the first line need not wait for the last row."""
+    yield _line(HEADINGS.get(name, name.replace("_", " ")) for name in COLUMNS)
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007  the number of the last one is the number of all
+        yield _line(_short(value) for value in row)
+    yield "no trades" if not count else f"{count} trade{'s' if count > 1 else ''}"
+
+
+def _line(words: Iterable[str]) -> str:
+    cells = zip(COLUMNS, words, strict=True)
+    return "  ".join(
+        w.rjust(WIDTHS.get(n, 10)) if n in NUMBERS else w.ljust(WIDTHS.get(n, 10)) for n, w in cells
+    ).rstrip()
+
+
+def _short(value: Cell) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
+        case Decimal():
+            return f"{round(value, 8).normalize():f}"
+        case _:
+            return str(value)
+
+
+def _csv(rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="")
+    for row in chain([COLUMNS], rows):
+        writer.writerow([_plain(value) for value in row])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
+def _plain(value: Cell) -> str | int | None:
+    """Exact: numbers as they are written, times in ISO 8601."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            return value

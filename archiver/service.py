@@ -1,0 +1,177 @@
+"""The archiver: one intake per stream, and from time to time a trim; everything else is decided elsewhere."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+import archiver.settings
+from archiver import migrate
+from archiver.backlog import Backlog
+from archiver.intake import Intake, Judge, Pace, Stream
+from archiver.patience import LONGEST_WAIT_S, Away, delay, one_line, wait, worth_saying
+from archiver.rows import Verdict, record
+from archiver.store import Store
+from archiver.trim import Trimmer
+from shared import settings, streams
+from shared.process import Stop, UserError
+from shared.streams import Entry, Keys, Reader
+from shared.wire import Codec, Fields, Keyring
+
+log = logging.getLogger(__name__)
+
+GROUP = "archiver"
+TRIM_EVERY_S = 60.0
+MONTHS_EVERY_S = 6 * 3600.0
+"""How often next month's partitions are looked for; they are made two months ahead."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What the archiver runs with. `name` tells archivers that share the work apart; after a restart the one with the
+    same name takes up what it had in hand.
+    """
+
+    redis_url: str
+    namespace: str
+    dsn: str
+    keyring: Keyring
+    settings: archiver.settings.Archiver
+    name: str = ""
+    ready_file: Path | None = None
+
+
+def plan(config: Path, environment: Mapping[str, str], *, name: str = "", ready_file: Path | None = None) -> Plan:
+    """What to run with, from the settings file. Raises SettingsError."""
+    document = settings.read(config, environment)
+    redis = settings.section(document, "redis", settings.Redis)
+    if redis.url is None:
+        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    return Plan(
+        redis_url=redis.url.reveal(),
+        namespace=redis.namespace,
+        dsn=archiver.settings.dsn(document),
+        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
+        settings=archiver.settings.load(document),
+        name=name,
+        ready_file=ready_file,
+    )
+
+
+async def serve(stop: Stop, plan: Plan) -> None:
+    """Archive until asked to stop. Raises UserError when the database is not at our version."""
+    await _wait_for_schema(stop, plan.dsn)
+    async with AsyncExitStack() as stack:
+        intakes = [await _intake(stack, plan, name) for name in ("orders", "outcomes")]
+        store = await stack.enter_async_context(Store(plan.dsn))
+        trimmer = await _trimmer(stack, plan)
+        stop.supervise(_repeat(stop, MONTHS_EVERY_S, partial(_make_months, store)), "months ahead")
+        stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, trimmer)), "trim")
+        for intake in intakes:
+            stop.supervise(intake.run(stop), "intake")
+        stop.supervise(_announce(intakes, plan.ready_file), "announce")
+        await stop.wait()
+        # Before their connections are closed. What they hold in hand stays pending and is taken up at the next start.
+        await stop.end_tasks()
+
+
+async def _intake(stack: AsyncExitStack, plan: Plan, name: str) -> Intake:
+    redis, keys = await _redis(stack, plan), Keys(plan.namespace)
+    store = await stack.enter_async_context(Store(plan.dsn))
+    key = keys.orders if name == "orders" else keys.outcomes
+    consumer = plan.name or socket.gethostname()
+    stream = Stream(
+        name=name,
+        reader=Reader(redis, key, GROUP, consumer),
+        backlog=Backlog(redis, key, GROUP, consumer),
+        judge=_judge(plan, name),
+        bury=partial(_bury, redis, keys),
+        join=partial(streams.join_archive, redis, key, GROUP),
+    )
+    return Intake(stream, store, Pace(size=plan.settings.batch_size, linger=plan.settings.linger))
+
+
+def _judge(plan: Plan, name: str) -> Judge:
+    codec = Codec(plan.namespace, plan.keyring)
+    read: Callable[[Fields], Verdict] = codec.fact if name == "orders" else codec.outcome
+    return lambda entry: record(plan.namespace, entry.id, entry.fields, read(entry.fields))
+
+
+async def _bury(redis: Redis, keys: Keys, entry: Entry, reason: str, text: str) -> None:
+    await streams.bury(redis, keys, entry, reader=GROUP, reason=reason, text=text)
+
+
+async def _redis(stack: AsyncExitStack, plan: Plan) -> Redis:
+    redis = streams.connect(plan.redis_url)
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+async def _wait_for_schema(stop: Stop, dsn: str) -> None:
+    failures = 0
+    while not stop.requested:
+        try:
+            found = await asyncio.to_thread(migrate.check, dsn)
+        except Away as error:
+            if worth_saying(failures):
+                log.warning("the archive waits for PostgreSQL: %s", one_line(error))
+            await wait(stop, delay(failures))
+            failures += 1
+            continue
+        if (wrong := migrate.complaint(found)) is not None:
+            raise UserError(wrong)
+        return
+
+
+async def _announce(intakes: Sequence[Intake], ready_file: Path | None) -> None:
+    for intake in intakes:
+        await intake.working.wait()
+    log.info("archiving")
+    if ready_file is not None:
+        partial_file = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+        partial_file.write_text(f"{os.getpid()}\n")
+        partial_file.replace(ready_file)
+
+
+async def _repeat(stop: Stop, every: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` now and every so many seconds; a server that is away is asked again a little later."""
+    while not stop.requested:
+        try:
+            await work()
+            pause = every
+        except (Away, RedisError, OSError) as error:
+            log.debug("put off: %s", error)
+            pause = min(LONGEST_WAIT_S, every)
+        await wait(stop, pause)
+
+
+async def _make_months(store: Store) -> None:
+    await store.make_months(months_ahead(datetime.now(UTC)))
+
+
+def months_ahead(now: datetime) -> set[tuple[int, int]]:
+    """This month and the two that follow."""
+    first = now.year * 12 + now.month - 1
+    return {(n // 12, n % 12 + 1) for n in range(first, first + 3)}
+
+
+async def _trimmer(stack: AsyncExitStack, plan: Plan) -> Trimmer:
+    retention_ms = int(plan.settings.retention * 24 * 3600 * 1000)
+    return Trimmer(await _redis(stack, plan), Keys(plan.namespace), GROUP, retention_ms)
+
+
+async def _trim(trimmer: Trimmer) -> None:
+    for stream, decided in (await trimmer.trim()).items():
+        if decided.holder is not None:
+            log.warning(
+                "%s: group %s has not read up to the retention; entries from %s on are kept for it",
+                stream, decided.holder, decided.before,
+            )  # fmt: skip

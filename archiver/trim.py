@@ -1,0 +1,127 @@
+"""What may leave Redis: entries that every group has acknowledged and that are older than the retention.
+
+The archive is one of the groups and acknowledges only what is stored, so what leaves is in PostgreSQL. A group that
+stopped reading holds everything back, and is named. The decision is pure; `Trimmer` only carries it out.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast, get_args
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from shared.outcomes import Result
+from shared.streams import Keys
+from shared.wire import entry_order
+
+FINAL = frozenset(get_args(Result))
+SCAN = 1000
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """Where a group stands: what was delivered to it last, and the lowest entry that it has not acknowledged."""
+
+    group: str
+    delivered: str
+    pending: str | None = None
+
+    @property
+    def needs(self) -> tuple[int, int]:
+        """The lowest entry that the group may still want."""
+        milliseconds, number = entry_order(self.delivered)
+        undelivered = (milliseconds, number + 1)
+        return min(undelivered, entry_order(self.pending)) if self.pending else undelivered
+
+
+class Cut(Struct, frozen=True):
+    """Everything below `before` may leave; `holder` is the group that keeps older entries than the retention would."""
+
+    before: str
+    holder: str | None = None
+
+
+def cut(groups: Iterable[Standing], archive: str, *, last: str, now_ms: int, retention_ms: int) -> Cut | None:
+    """Where to cut a stream; None when the archive does not read it, for then nothing in it is safe.
+
+    `last` is the id that the stream gave last, `now_ms` the Redis server's time, as the ids are.
+    """
+    standings = list(groups)
+    if archive not in {s.group for s in standings}:
+        return None
+    slowest = min(standings, key=lambda s: s.needs)
+    aged = (max(now_ms - retention_ms, 0), 0)
+    if slowest.needs >= aged:
+        return Cut(_id(aged))
+    waiting = slowest.needs <= entry_order(last)
+    return Cut(_id(slowest.needs), slowest.group if waiting else None)
+
+
+def outlived(mark: str, before: str) -> bool:
+    """Whether a done mark (`RESULT MS ENTRY`) belongs to an outcome below `before`; what is not an end stays."""
+    words = mark.split(" ")
+    return len(words) == 3 and words[0] in FINAL and words[2] != "" and entry_order(words[2]) < entry_order(before)
+
+
+class Trimmer:
+    """Carries the decision out on one namespace. Raises redis errors."""
+
+    def __init__(self, redis: Redis, keys: Keys, archive: str, retention_ms: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._archive = archive
+        self._retention_ms = retention_ms
+
+    async def trim(self) -> dict[str, Cut]:
+        """Trim both streams and prune the done marks whose fact and outcome have left; returns the cuts by stream."""
+        cuts = {}
+        for name, stream in (("orders", self._keys.orders), ("outcomes", self._keys.outcomes)):
+            decided = await self._decide(stream)
+            if decided is not None:
+                await self._redis.xtrim(stream, minid=decided.before, approximate=False)
+                cuts[name] = decided
+        if len(cuts) == 2:
+            await self._prune(min((c.before for c in cuts.values()), key=entry_order))
+        return cuts
+
+    async def _decide(self, stream: str) -> Cut | None:
+        if not await self._redis.exists(stream):
+            return None
+        groups = await self._groups(stream)
+        last = (await self._redis.xinfo_stream(stream))["last-generated-id"].decode()
+        return cut(groups, self._archive, last=last, now_ms=await self._now_ms(), retention_ms=self._retention_ms)
+
+    async def _groups(self, stream: str) -> list[Standing]:
+        # Deliveries first, pending second: what is delivered in between can then only look older than it is.
+        known: list[dict[str, Any]] = await self._redis.xinfo_groups(stream)
+        return [await self._standing(stream, group) for group in known]
+
+    async def _standing(self, stream: str, group: dict[str, Any]) -> Standing:
+        name, delivered = group["name"].decode(), group["last-delivered-id"].decode()
+        summary: dict[str, Any] = await self._redis.xpending(stream, name)
+        pending = summary["min"]
+        return Standing(group=name, delivered=delivered, pending=pending.decode() if pending else None)
+
+    async def _now_ms(self) -> int:
+        seconds, microseconds = await self._redis.time()
+        return seconds * 1000 + microseconds // 1000
+
+    async def _prune(self, before: str) -> None:
+        """An outcome is younger than its fact, so when it has left, no entry can bring the fact back."""
+        for group in await self._groups(self._keys.orders):
+            if group.group != self._archive:
+                await self._prune_account(self._keys.account("done", group.group), before)
+
+    async def _prune_account(self, key: str, before: str) -> None:
+        cursor = 0
+        while True:
+            cursor, page = await self._redis.hscan(key, cursor, count=SCAN)
+            marks = cast(dict[bytes, bytes], page)
+            gone = [field for field, mark in marks.items() if outlived(mark.decode(), before)]
+            if gone:
+                await self._redis.hdel(key, *gone)
+            if cursor == 0:
+                return
+
+
+def _id(order: tuple[int, int]) -> str:
+    return f"{order[0]}-{order[1]}"

@@ -1,0 +1,54 @@
+"""The command `demo`: set everything up, play the story, compare the books; exit code 0 when every trade was copied."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+STOPPED = 130
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running at the end, and say how to look at it.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty folder for what the demo keeps (default: a temporary one, removed when all went well).",
+)
+def demo(keep: bool, data: Path | None) -> None:
+    """Watch TradingView orders become MetaTrader 5 trades: a trader, a broker and two accounts, all simulated."""
+    from deploy.demo.scenery import Scenery
+    from deploy.demo.stage import Ended, Stage
+    from deploy.directory import free_port
+    from deploy.local import STOP_GRACE_S
+    from shared import process
+
+    folder = _folder(data)
+    ended = Ended(None)
+
+    async def play(stop: process.Stop) -> None:
+        nonlocal ended
+        place = Scenery(folder=folder, broker_port=free_port(), proxy_port=free_port())
+        ended = await Stage(stop, place, click.echo).play(keep)
+
+    click.echo("Starting Valkey, PostgreSQL, two MetaTrader 5 simulators, the executor, the archiver and the proxy …")
+    process.run(play, "demo", grace=STOP_GRACE_S)
+    if data is None and ended.good is not False:
+        shutil.rmtree(folder, ignore_errors=True)
+    raise SystemExit({True: 0, False: 1, None: STOPPED}[ended.good])
+
+
+def _folder(wanted: Path | None) -> Path:
+    from shared.process import UserError
+
+    if wanted is None:
+        from deploy.fleet import folder_mode
+
+        made = Path(tempfile.mkdtemp(prefix="tradecopier-demo-"))
+        made.chmod(folder_mode())
+        return made
+    wanted.mkdir(parents=True, exist_ok=True)
+    if any(wanted.iterdir()):
+        raise UserError(f"{wanted} is not empty; the demo compares books that start empty, so give it a new folder")
+    return wanted.resolve()

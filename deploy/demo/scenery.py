@@ -1,0 +1,90 @@
+"""The settings of the demo, written anew for each run: free ports, two simulated accounts, one source that is ours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from deploy.demo.broker import ACCOUNTS, HOST
+from deploy.directory import free_port
+
+SOURCE = "demo"
+NAMESPACE = "demo"
+SERVER = "Simulator-Demo"
+SEED = 7
+"""Broker and terminals take their prices from the same seeded feed, and so agree without talking to each other."""
+
+Margin = Literal["hedging", "netting"]
+MARGINS: Mapping[str, Margin] = {"hedging": "hedging", "netting": "netting"}
+LOGINS: Mapping[str, int] = {"hedging": 1001, "netting": 1002}
+
+
+class Scenery(Struct, frozen=True, kw_only=True):
+    """Where everything is during one run. `folder` holds the settings and, in `data`, all that the services keep."""
+
+    folder: Path
+    broker_port: int
+    proxy_port: int
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.folder / "demo.toml"
+
+    @property
+    def data(self) -> Path:
+        """What `up` would call its data."""
+        return self.folder / "data"
+
+    @property
+    def proxy_ca(self) -> Path:
+        """The certificate that the trader's browser has to trust."""
+        return self.data / "proxy" / "mitmproxy-ca-cert.pem"
+
+
+def write(scenery: Scenery, broker_ca: Path) -> None:
+    """Write the settings file."""
+    accounts = "".join(_account(name, margin) for name, margin in MARGINS.items())
+    scenery.config.write_text(
+        f"""# Written by `tradecopier demo`.
+[redis]
+namespace = "{NAMESPACE}"
+
+[ingest]
+listen = "127.0.0.1:{scenery.proxy_port}"
+metrics = "127.0.0.1:{free_port()}"
+upstream-ca-file = "{broker_ca}"
+
+[ingest.sources.{SOURCE}]
+protocol = "broker-rest"
+host = "{HOST}:{scenery.broker_port}"
+account = "{ACCOUNTS[0]}"
+quantity-unit = "lots"
+positions = "auto"
+
+[executor]
+metrics = "127.0.0.1:{free_port()}"
+{accounts}
+[archiver]
+metrics = "127.0.0.1:{free_port()}"
+""",
+        encoding="utf-8",
+    )
+
+
+def _account(name: str, margin: Margin) -> str:
+    return f"""
+[executor.accounts.{name}]
+sources = ["{SOURCE}"]
+mode = "live"
+
+[executor.accounts.{name}.terminal]
+kind = "simulated"
+login = {LOGINS[name]}
+server = "{SERVER}"
+margin-mode = "{margin}"
+balance = 100000
+currency = "USD"
+seed = {SEED}
+"""

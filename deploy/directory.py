@@ -1,0 +1,99 @@
+"""The small files beside a server's data: lock, password, port, log. Each is written whole or not at all."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import BinaryIO
+
+from shared.process import UserError
+
+HOST = "127.0.0.1"
+LOG_LIMIT = 10_000_000
+"""Bytes; a longer log is set aside as `log.1` at the next start."""
+
+
+def lock_file(path: Path) -> int | None:
+    """Lock the file and return its descriptor, or None while another process, or a child of it, holds the lock.
+
+    The lock belongs to the open file: it ends when the last process that inherited the descriptor has closed it.
+    """
+    import fcntl  # not on Windows, where this is never called
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def secret(path: Path) -> str:
+    """The password in the file, made on first use: 128 random bits, URL-safe."""
+    if not path.exists():
+        write_whole(path, secrets.token_urlsafe(16))
+    return path.read_text().strip()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace the file at once, with mode 0600 from its first byte on."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def choose_port(memory: Path, pinned: int | None, title: str) -> int:
+    """The pinned port, else the remembered one while it is free, else a free one, which is then remembered."""
+    if pinned is not None:
+        if not is_free(pinned):
+            raise UserError(f"{title} cannot listen on {HOST}:{pinned}: the port is in use; free it or choose another")
+        return pinned
+    remembered = memory.read_text().strip() if memory.exists() else ""
+    if remembered.isdecimal() and 0 < int(remembered) < 65536 and is_free(int(remembered)):
+        return int(remembered)
+    port = free_port()
+    write_whole(memory, str(port))
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now; old connections in TIME_WAIT do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port that is free now; another process may still take it before it is used."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def log_file(path: Path) -> BinaryIO:
+    """Open a server's log for appending, readable by us alone; a long one is set aside first."""
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.replace(path.with_name("log.1"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a directory as durable as the files behind them."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

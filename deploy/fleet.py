@@ -1,0 +1,156 @@
+"""All processes of one machine: the servers, the simulated terminals and the services, started and stopped together.
+
+What does not depend on one another starts at the same time; consumer groups exist before the proxy listens, so that
+no account misses a fact. Stopping goes the other way round: the proxy first, the servers last. Every process ends when
+we end, however we end, and all that was acknowledged is there at the next start.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+
+import msgspec
+
+import deploy
+from deploy import settings
+from deploy.directory import HOST, choose_port, lock_file
+from deploy.embedded import Postgres, Valkey
+from deploy.groundwork import join_groups, migrated, pin_prices
+from deploy.settings import Machine
+from deploy.worker import Job, Worker
+from shared.process import Stop, UserError
+from shared.settings import Secret
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(deploy.__file__).resolve().parents[1]
+LOCK_PATIENCE_S = 15.0
+"""For the processes of a supervisor that was killed: they are ending by themselves."""
+
+
+class Fleet:
+    """The servers and services of one machine. Started from the main thread, used from one event loop."""
+
+    def __init__(self, machine: Machine, stop: Stop, log_options: Sequence[str] = ()) -> None:
+        """`log_options` are options of `tradecopier` for how the services log."""
+        self.machine = machine
+        self.redis = Secret("")
+        self.postgres = Secret("")
+        self.addresses: dict[str, str] = {}
+        self._stop = stop
+        self._log_options = log_options
+        self._valkey = Valkey(machine.data / "valkey") if machine.redis.url is None else None
+        self._database = Postgres(machine.data / "postgres") if machine.postgres.dsn is None else None
+        self._workers: dict[str, Worker] = {}
+        self._lock: int | None = None
+
+    async def start(self) -> None:
+        """Return when everything serves. Raises UserError, one line that says what to do, when something cannot."""
+        self.machine.data.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
+        self._lock = await _locked(self.machine.data)
+        self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
+        try:
+            async with asyncio.TaskGroup() as starting:
+                redis = starting.create_task(self._start_redis())
+                postgres = starting.create_task(self._start_postgres())
+                for name in self.machine.simulated:
+                    starting.create_task(self._start_terminal(name))
+                starting.create_task(self._start_service("ingest", redis))
+                starting.create_task(self._start_service("executor", redis))
+                starting.create_task(self._start_service("archiver", redis, postgres))
+        except BaseExceptionGroup as group:
+            raise _plainest(group) from None
+
+    async def stop(self) -> None:
+        """Stop everything in an order in which nothing waits for what is gone."""
+        await self._stop.end_tasks()  # or what we stop would be started again
+        for name in ("ingest", "executor", "archiver"):
+            if name in self._workers:
+                await self._workers.pop(name).stop()
+        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
+        for server in (self._valkey, self._database):
+            if server is not None:
+                await asyncio.to_thread(server.stop)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _start_redis(self) -> None:
+        if self._valkey is not None:
+            await self._valkey.started()
+            self._stop.supervise(self._valkey.supervise(), "valkey")
+            self.redis = Secret(self._valkey.url)
+        elif self.machine.redis.url is not None:
+            self.redis = self.machine.redis.url
+        await join_groups(self.redis, self.machine.redis.namespace, self.machine.executor.accounts)
+
+    async def _start_postgres(self) -> None:
+        if self._database is not None:
+            await self._database.started()
+            self._stop.supervise(self._database.supervise(), "postgresql")
+            self.postgres = Secret(self._database.dsn)
+        elif self.machine.postgres.dsn is not None:
+            self.postgres = self.machine.postgres.dsn
+        await migrated(self.postgres)
+
+    async def _start_service(self, name: str, *needed: Awaitable[None]) -> None:
+        for other in needed:
+            await other
+        ready = self.machine.data / "run" / f"{name}.ready"
+        command = [sys.executable, "-m", "deploy", "--config", str(self.machine.config), *self._log_options]
+        command += [name, "run", "--ready-file", str(ready)]
+        told = settings.environment(self.machine, self.redis, self.postgres, self.addresses)
+        await self._start_worker(Job(name, command, {**_PYTHON, **told}, ready))
+
+    async def _start_terminal(self, name: str) -> None:
+        await self._start_worker(self._terminal(name))
+        if prices := self.machine.simulated[name].prices:
+            await asyncio.to_thread(pin_prices, self.addresses[name], prices)
+
+    async def _start_worker(self, job: Job) -> None:
+        assert self._lock is not None
+        worker = self._workers[job.name] = Worker(job, self.machine.data, held=(self._lock,))
+        await worker.started()
+        self._stop.supervise(worker.supervise(), job.name)
+        log.info("%s is ready", job.name)
+
+    def _terminal(self, name: str) -> Job:
+        terminal, state = self.machine.simulated[name], self.machine.data / "terminals" / name
+        command = [sys.executable, "-m", "executor.mt5.simulator.server", "--listen", self.addresses[name]]
+        command += ["--state", str(state), "--stdin"]
+        # Through standard input, since a password may be among them.
+        options = settings.terminal_options(terminal)
+        return Job(f"terminal-{name}", command, _PYTHON, state / "address", stdin=msgspec.json.encode(options) + b"\n")
+
+    def _terminal_port(self, name: str) -> int:
+        folder = self.machine.data / "terminals" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return choose_port(folder / "port", None, f"the terminal of {name}")
+
+
+_PYTHON = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+"""So that a child finds our packages wherever it was started."""
+
+
+def folder_mode() -> int:
+    """Who may pass a folder. Under root, PostgreSQL may have to run as another user, who must get through."""
+    return 0o711 if hasattr(os, "geteuid") and os.geteuid() == 0 else 0o700
+
+
+async def _locked(data: Path) -> int:
+    """The lock on the data, which all our processes hold. Raises UserError when somebody else keeps it."""
+    deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE_S
+    while (lock := lock_file(data / "lock")) is None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise UserError(f"{data} is in use by another `tradecopier up`; stop that one, or choose another --data")
+        await asyncio.sleep(0.05)
+    return lock
+
+
+def _plainest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of what went wrong at the same time, the failure that a user can mend, else the first."""
+    found = [_plainest(each) if isinstance(each, BaseExceptionGroup) else each for each in group.exceptions]
+    return next((failure for failure in found if isinstance(failure, UserError)), found[0])

@@ -1,0 +1,70 @@
+"""`tradecopier up`: everything on this machine under one supervisor, until Ctrl-C."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy import settings
+from deploy.fleet import Fleet
+from deploy.settings import Machine
+from shared import process
+from shared.process import Stop
+
+STOP_GRACE_S = 120.0
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for everything kept (default: data, beside the settings file).",
+)
+@click.pass_obj
+def up(config: Path, data: Path | None) -> None:
+    """Run everything on this machine: the proxy, the copier, the archive, and the servers they need."""
+    machine = settings.load(config, data, os.environ)
+    process.run(lambda stop: serve(machine, stop), "up", grace=STOP_GRACE_S)
+
+
+async def serve(machine: Machine, stop: Stop) -> None:
+    """Start everything, run until `stop` is requested, stop everything."""
+    form = "readable" if sys.stderr.isatty() else "json"
+    level = logging.getLevelName(logging.root.level).lower()
+    fleet = Fleet(machine, stop, ("--log-level", level, "--log-form", form))
+    try:
+        if await unless_stopped(stop, fleet.start()):
+            for line in welcome(machine):
+                click.echo(line)
+            await stop.wait()
+    finally:
+        await fleet.stop()
+
+
+def welcome(machine: Machine) -> list[str]:
+    """What a user wants to know once everything runs."""
+    accounts = ", ".join(f"{name} ({'live' if a.live else 'shadow'})" for name, a in machine.executor.accounts.items())
+    return [
+        f"TradeCopier runs. The proxy is {machine.ingest.listen}; accounts: {accounts}.",
+        f"Logs are in {machine.data / 'log'}. Ctrl-C stops everything; nothing that was accepted is lost.",
+    ]
+
+
+async def unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether `work` came to its end before a stop was requested; else it is cancelled. Raises what it raises."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        task.cancel()
+    await asyncio.wait({task})
+    if task.cancelled():
+        return False
+    await task
+    return True

@@ -1,0 +1,329 @@
+"""One account as a decision needs it: what MT5 holds, what we hold of it for which source position, and the steps.
+
+A `Link` ties one position of a source to our part of the account. A `Step` is one thing to be asked of MT5:
+*opening* (more exposure), *reducing* (less) or *setting* (levels and resting orders). Volumes are lots as Decimal and
+unsigned unless said; prices are the account's. All of it is plain values, so a decision can be replayed from them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, assert_never
+
+from msgspec import Struct
+
+from shared.facts import Levels, OrderType, Side
+from shared.outcomes import StepKind
+
+Margin = Literal["hedging", "netting"]
+Execution = Literal["request", "instant", "market", "exchange"]
+
+
+class Specification(Struct, frozen=True, kw_only=True):
+    """A symbol's rules. `stops_level` and `freeze_level` are in points; `tick_value` is account currency per tick and lot.
+
+    `filling_mode`, `order_mode` and `expiration_mode` are the vendor's bit masks, `trade_mode` its enumeration.
+    `volume_limit` is 0 where there is none.
+    """
+
+    symbol: str
+    digits: int
+    point: Decimal
+    tick_size: Decimal
+    tick_value: Decimal
+    contract_size: Decimal
+    volume_min: Decimal
+    volume_max: Decimal
+    volume_step: Decimal
+    volume_limit: Decimal = Decimal(0)
+    stops_level: int = 0
+    freeze_level: int = 0
+    filling_mode: int = 3
+    execution: Execution = "market"
+    trade_mode: int = 4
+    order_mode: int = 127
+    expiration_mode: int = 15
+    currency_base: str = ""
+    currency_profit: str = ""
+    currency_margin: str = ""
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """The newest tick of a symbol; `seen` is when we got it (UTC)."""
+
+    bid: Decimal
+    ask: Decimal
+    seen: datetime
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """The account's money, in its currency. `day_start` and `peak` are equity at the day's start and at its highest."""
+
+    currency: str
+    balance: Decimal
+    equity: Decimal
+    margin_free: Decimal
+    leverage: int = 100
+    day_start: Decimal | None = None
+    peak: Decimal | None = None
+
+
+class Holding(Struct, frozen=True, kw_only=True):
+    """A position in the terminal, ours or not. `identifier` never changes, `ticket` is what requests name."""
+
+    ticket: int
+    identifier: int
+    symbol: str
+    side: Side
+    volume: Decimal
+    price: Decimal
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    magic: int = 0
+
+
+class Resting(Struct, frozen=True, kw_only=True):
+    """A pending order in the terminal, ours or not."""
+
+    ticket: int
+    symbol: str
+    type: OrderType
+    side: Side
+    volume: Decimal
+    price: Decimal
+    stop_limit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    magic: int = 0
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one opening of ours gave: on a hedging account a position of its own, on a netting one a share of it."""
+
+    ticket: int
+    identifier: int
+    volume: Decimal
+    side: Side
+    mark: int = 0
+
+
+class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A resting order of ours that mirrors one of the source. `filled` is what it gave so far, in lots.
+
+    `volume` stands for the `quantity` (source's unit) that the source's order had still to fill when this was placed,
+    `base` being filled before; `matched` of it was filled when it was last followed. `carried` are lots that an order
+    before it, of another size, had given ahead of the source. Quantity 0: the source's order is over.
+    """
+
+    ticket: int
+    type: OrderType
+    side: Side
+    volume: Decimal
+    price: Decimal
+    mark: int = 0
+    filled: Decimal = Decimal(0)
+    quantity: Decimal = Decimal(0)
+    base: Decimal = Decimal(0)
+    matched: Decimal = Decimal(0)
+    carried: Decimal = Decimal(0)
+
+
+class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One source position and our part of the account for it.
+
+    `followed` is the signed source total (source's unit) that was last followed, `revision` the position's revision
+    then. `remainder` is volume (signed lots) lost to rounding, carried to the next change. `levels` are the source's
+    newest, in source prices, and `shift` is what was added to them for our prices. `pendings` are our resting orders by
+    the source's order id. A `tombstone` says that
+    the position was closed on MT5 by hand or by a level: it stays closed.
+    """
+
+    key: str
+    instrument: str
+    symbol: str
+    revision: int = 0
+    followed: Decimal = Decimal(0)
+    parts: tuple[Part, ...] = ()
+    remainder: Decimal = Decimal(0)
+    levels: Levels = Levels()
+    shift: Decimal = Decimal(0)
+    pendings: Mapping[str, Pending] = {}
+    tombstone: bool = False
+
+    @property
+    def own(self) -> Decimal:
+        """Our signed volume of it, in lots."""
+        return sum((p.volume if p.side == "buy" else -p.volume for p in self.parts), Decimal(0))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left, here or at the source."""
+        return not self.parts and not self.pendings and self.followed == 0
+
+
+class Owing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fact whose outcome waits for a debt."""
+
+    fact: str
+    entry: str
+    captured: datetime
+    attempt: int = 1
+
+
+class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An exit still to be done: bring `link` down to `target` (signed lots; 0 closes it).
+
+    `fact` made the debt, and its marks stay those of the steps; `also` are later facts of the link that moved the
+    target, all end with it. `since` is when it was owed first; `attempts` counts those whose end is known.
+    """
+
+    link: str
+    fact: str
+    entry: str
+    target: Decimal
+    since: datetime
+    captured: datetime
+    attempt: int = 1
+    attempts: int = 0
+    reason: str = ""
+    also: tuple[Owing, ...] = ()
+
+    @property
+    def owing(self) -> tuple[Owing, ...]:
+        """Every fact whose outcome waits for this debt."""
+        first = Owing(fact=self.fact, entry=self.entry, captured=self.captured, attempt=self.attempt)
+        return (first, *self.also)
+
+
+class Book(Struct, frozen=True, kw_only=True):
+    """The account: who it is, its rules, its prices and money, what it holds, and our links by key."""
+
+    account: str
+    identity: str
+    margin: Margin
+    figures: Figures
+    specifications: Mapping[str, Specification]
+    prices: Mapping[str, Price]
+    holdings: Mapping[int, Holding]
+    restings: Mapping[int, Resting]
+    links: Mapping[str, Link]
+    symbols: frozenset[str] = frozenset()
+    fifo_close: bool = False
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """Buy or sell at market. Marked. `reference` is the source's price that the drift guard compares with."""
+
+    name: str
+    link: str
+    symbol: str
+    side: Side
+    volume: Decimal
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    reference: Decimal | None = None
+
+
+class Rest(Struct, frozen=True, kw_only=True):
+    """Place a pending order that mirrors the source's `order`. Marked."""
+
+    name: str
+    link: str
+    order: str
+    symbol: str
+    type: OrderType
+    side: Side
+    volume: Decimal
+    price: Decimal
+    stop_limit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    expires: datetime | None = None
+
+
+class Close(Struct, frozen=True, kw_only=True):
+    """Close one position of ours whole, on a hedging account. Absolute: done when the position is gone."""
+
+    name: str
+    link: str
+    ticket: int
+    symbol: str
+    side: Side
+    volume: Decimal
+
+
+class Reduce(Struct, frozen=True, kw_only=True):
+    """Take `volume` off a position (`side` is the position's). Marked.
+
+    `floor` is the position's volume that must remain: what is there less `floor` is the most that may be taken, so
+    a repeat can never take too much. On a netting account it keeps foreign volume and stops at zero.
+    """
+
+    name: str
+    link: str
+    ticket: int
+    symbol: str
+    side: Side
+    volume: Decimal
+    floor: Decimal
+
+
+class Protect(Struct, frozen=True, kw_only=True):
+    """Set both levels of a position. Absolute; None removes a level."""
+
+    name: str
+    link: str
+    ticket: int
+    symbol: str
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+
+
+class Move(Struct, frozen=True, kw_only=True):
+    """State prices, levels and expiry of a pending order of ours anew. Absolute."""
+
+    name: str
+    link: str
+    order: str
+    ticket: int
+    symbol: str
+    price: Decimal
+    stop_limit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    expires: datetime | None = None
+
+
+class Withdraw(Struct, frozen=True, kw_only=True):
+    """Remove a pending order of ours. Absolute: done when it is no longer there."""
+
+    name: str
+    link: str
+    order: str
+    ticket: int
+    symbol: str
+
+
+Opening = Open | Rest
+Reducing = Close | Reduce
+Setting = Protect | Move | Withdraw
+Marked = Open | Rest | Reduce
+Step = Open | Rest | Close | Reduce | Protect | Move | Withdraw
+
+
+def kind(step: Step) -> StepKind:
+    """Whether a step opens exposure, reduces it, or sets levels and resting orders."""
+    match step:
+        case Open() | Rest():
+            return "open"
+        case Close() | Reduce():
+            return "reduce"
+        case Protect() | Move() | Withdraw():
+            return "set"
+        case _:
+            assert_never(step)
+
+
+def link_key(source: str, account: str, position: str) -> str:
+    """The key of the link to one position of one source account."""
+    return f"{source}/{account}/{position}"

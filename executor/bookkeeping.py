@@ -1,0 +1,133 @@
+"""Keeps one account's book in memory while its lane holds the lease, so that a decision needs no question.
+
+The book is read whole when the lane begins, changed at once by what the lane itself does, and refreshed beside it. A
+refresh that overlaps with something the lane did is thrown away: it may have been read before and land after.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from executor import readings
+from executor.book import Book, Link
+from executor.marks import Traces
+from executor.mt5.api import Connected, Unknown
+from executor.mt5.terminal import Terminal
+
+T = TypeVar("T")
+
+WINDOW = timedelta(days=2)
+"""How far around now the history is searched: a day for recovery and a day for the broker's unknown time zone."""
+
+
+class TerminalAway(Exception):
+    """The terminal gives no answer, so nothing can be decided: connect again and recover."""
+
+
+class Bookkeeper:
+    """The book of `account`, read through `terminal`. Raises TerminalAway whenever a read that it needs fails."""
+
+    def __init__(self, account: str, terminal: Terminal, clock: Callable[[], datetime]) -> None:
+        self.book: Book
+        self._account = account
+        self._terminal = terminal
+        self._clock = clock
+        self._effects = 0
+
+    async def open(self, connected: Connected, links: Mapping[str, Link]) -> None:
+        """Read the whole account."""
+        info = connected.account
+        self.book = Book(
+            account=self._account,
+            identity=f"{info.login}@{info.server}",
+            margin=readings.margin(info),
+            figures=readings.figures(info),
+            specifications={},
+            prices={},
+            holdings=readings.holdings(_known(await self._terminal.positions())),
+            restings=readings.restings(_known(await self._terminal.orders())),
+            links=dict(links),
+            symbols=frozenset(s.name for s in _known(await self._terminal.symbols())),
+            fifo_close=bool(info.fifo_close),
+        )
+        for symbol in {link.symbol for link in links.values()}:
+            await self.ensure(symbol)
+
+    async def ensure(self, symbol: str) -> None:
+        """Have the rules and a price of `symbol`; selects it in the terminal the first time."""
+        if symbol not in self.book.specifications:
+            await self._terminal.select(symbol)
+            info = await self._terminal.symbol(symbol)
+            if not isinstance(info, Unknown):
+                self._put(specifications={**self.book.specifications, symbol: readings.specification(info)})
+        if symbol not in self.book.prices:
+            await self.price(symbol)
+
+    async def price(self, symbol: str) -> None:
+        """Take the newest price of `symbol`, if the terminal has one."""
+        tick = await self._terminal.tick(symbol)
+        price = None if isinstance(tick, Unknown) else readings.price(tick, self._clock())
+        if price is not None:
+            self._put(prices={**self.book.prices, symbol: price})
+
+    async def refresh(self) -> None:
+        """Read positions, orders, money and the prices of every symbol in use again."""
+        before = self._effects
+        positions, orders = await self._terminal.positions(), await self._terminal.orders()
+        account = await self._terminal.account()
+        if self._effects == before:
+            self._put(
+                holdings=readings.holdings(_known(positions)),
+                restings=readings.restings(_known(orders)),
+                figures=readings.figures(_known(account), self.book.figures),
+            )
+        for symbol in list(self.book.specifications):
+            await self.price(symbol)
+
+    async def reread(self) -> None:
+        """Read positions and orders now, for a decision about what is there."""
+        self._effects += 1
+        positions, orders = await self._terminal.positions(), await self._terminal.orders()
+        self._put(holdings=readings.holdings(_known(positions)), restings=readings.restings(_known(orders)))
+
+    async def traces(self) -> Traces:
+        """Everything that a maybe-sent step could have left behind."""
+        now = self._clock()
+        start, end = (int(moment.timestamp()) for moment in (now - WINDOW, now + WINDOW))
+        return Traces(
+            positions=_known(await self._terminal.positions()),
+            orders=_known(await self._terminal.orders()),
+            history_orders=_known(await self._terminal.history_orders(start, end)),
+            deals=_known(await self._terminal.history_deals(start, end)),
+        )
+
+    async def connected(self) -> bool:
+        """Whether the terminal answers and has its link to the broker: the grace only runs while it does."""
+        info = await self._terminal.info()
+        return not isinstance(info, Unknown) and info.connected
+
+    def taken(self) -> set[int]:
+        """Marks that something on the account bears."""
+        held = {h.magic for h in self.book.holdings.values()}
+        return held | {r.magic for r in self.book.restings.values()}
+
+    def changed(self, book: Book) -> None:
+        """Take over a book that something we did has changed."""
+        self._effects += 1
+        self.book = book
+
+    def remember(self, links: Mapping[str, Link | None]) -> None:
+        """Take over links as they were committed."""
+        kept = {**self.book.links, **links}
+        self._put(links={key: link for key, link in kept.items() if link is not None})
+
+    def _put(self, **fields: object) -> None:
+        self.book = msgspec.structs.replace(self.book, **fields)
+
+
+def _known(value: T | Unknown) -> T:
+    if isinstance(value, Unknown):
+        raise TerminalAway(f"{value.text} ({value.code})")
+    return value

@@ -1,0 +1,236 @@
+"""Pure: may this step be taken now? Only openings are asked; an exit, a stop or a cancel passes whatever is said here.
+
+Each guard is a function of the same question and gives the reason why not, or None. The first reason counts.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from executor.book import Book, Figures, Holding, Open, Opening, Rest, Resting, Step
+from executor.instruments import entry_price, plain, risked
+from executor.reasons import Denied, Reason
+from executor.settings import Action, Hours, Limits
+from shared.facts import Fact
+
+ZERO = Decimal(0)
+MINUTE = timedelta(minutes=1)
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """An opening that is about to be sent, with everything that decides about it."""
+
+    step: Opening
+    fact: Fact
+    book: Book
+    limits: Limits
+    now: datetime
+    recent: Sequence[datetime]
+
+    @property
+    def price(self) -> Decimal | None:
+        """What the opening would cost now; a resting order has its own price."""
+        if isinstance(self.step, Rest):
+            return self.step.price
+        return entry_price(self.book.prices.get(self.step.symbol), self.step.side)
+
+
+class Breach(Struct, frozen=True):
+    """A limit on losses that is passed, and what the operator wants done about it."""
+
+    denied: Denied
+    action: Action
+
+
+def guard(
+    step: Step, fact: Fact, book: Book, limits: Limits, now: datetime, recent: Sequence[datetime]
+) -> Denied | None:
+    """Why a step must not be taken now, or None. None for every reducing and setting step.
+
+    `recent` has the times at which openings were sent on this account, `now` is UTC.
+    """
+    if not isinstance(step, Opening):
+        return None
+    question = Question(step=step, fact=fact, book=book, limits=limits, now=now, recent=recent)
+    return next((denied for check in GUARDS if (denied := check(question)) is not None), None)
+
+
+def breach(figures: Figures, limits: Limits) -> Breach | None:
+    """The loss limit that the account is past, if any, with the action that the limits name."""
+    denied = _daily_loss(figures, limits) or _drawdown(figures, limits)
+    return Breach(denied, limits.on_breach) if denied is not None else None
+
+
+def _too_old(q: Question) -> Denied | None:
+    age = Decimal(str((q.now - q.fact.captured).total_seconds())) - Decimal(str(q.fact.uncertainty))
+    if age <= q.limits.max_age:
+        return None
+    return Denied(Reason.TOO_OLD, {"age": plain(age.quantize(Decimal("0.1"))), "limit": plain(q.limits.max_age)})
+
+
+def _symbol(q: Question) -> Denied | None:
+    allowed, denied = q.limits.symbols_allowed, q.limits.symbols_denied
+    names = {q.step.symbol, q.fact.instrument}
+    if names & denied or (allowed and not names & allowed):
+        return Denied(Reason.SYMBOL_DENIED, {"symbol": q.step.symbol})
+    return None
+
+
+def _side(q: Question) -> Denied | None:
+    return None if q.step.side in q.limits.sides else Denied(Reason.SIDE_DENIED, {"side": q.step.side})
+
+
+def _hours(q: Question) -> Denied | None:
+    windows = q.limits.windows()
+    return None if not windows or any(within(w, q.now) for w in windows) else Denied(Reason.OUTSIDE_HOURS)
+
+
+def _price_known(q: Question) -> Denied | None:
+    return Denied(Reason.NO_PRICE, {"symbol": q.step.symbol}) if q.price is None else None
+
+
+def _drift(q: Question) -> Denied | None:
+    reference = q.step.reference if isinstance(q.step, Open) else None
+    if reference is None or q.price is None:
+        return None
+    drift = abs(q.price - reference) / reference * 100
+    if drift <= q.limits.max_drift_percent:
+        return None
+    facts = {"reference": plain(reference), "price": plain(q.price), "limit": plain(q.limits.max_drift_percent)}
+    return Denied(Reason.PRICE_RAN_AWAY, {**facts, "drift": _percent(drift)})
+
+
+def _spread(q: Question) -> Denied | None:
+    price = q.book.prices.get(q.step.symbol)
+    if price is None or isinstance(q.step, Rest):
+        return None
+    spread = (price.ask - price.bid) / price.ask * 100
+    if spread <= q.limits.max_spread_percent:
+        return None
+    facts = {"symbol": q.step.symbol, "spread": _percent(spread), "limit": plain(q.limits.max_spread_percent)}
+    return Denied(Reason.SPREAD, facts)
+
+
+def _lots_per_order(q: Question) -> Denied | None:
+    return _above(Reason.LOTS_PER_ORDER, q.step.volume, q.limits.max_lots_per_order, q.step.symbol)
+
+
+def _lots_per_symbol(q: Question) -> Denied | None:
+    lots = _open_lots(q.book, q.step.symbol) + q.step.volume
+    return _above(Reason.LOTS_PER_SYMBOL, lots, q.limits.max_lots_per_symbol, q.step.symbol)
+
+
+def _lots(q: Question) -> Denied | None:
+    return _above(Reason.LOTS, _open_lots(q.book, None) + q.step.volume, q.limits.max_lots, q.step.symbol)
+
+
+def _volume_limit(q: Question) -> Denied | None:
+    """The broker's own limit counts positions and pending orders of one direction, ours or not."""
+    rules = q.book.specifications.get(q.step.symbol)
+    if rules is None or not rules.volume_limit:
+        return None
+    same = (x.volume for x in _standing(q.book, q.step.symbol) if x.side == q.step.side)
+    lots = sum(same, ZERO) + q.step.volume
+    facts = {"lots": plain(lots), "limit": plain(rules.volume_limit), "symbol": q.step.symbol}
+    return Denied(Reason.VOLUME_LIMIT, facts) if lots > rules.volume_limit else None
+
+
+def _positions(q: Question) -> Denied | None:
+    count = len(q.book.holdings) + len(q.book.restings)
+    if count < q.limits.max_positions:
+        return None
+    return Denied(Reason.POSITIONS, {"count": str(count), "limit": str(q.limits.max_positions)})
+
+
+def _rate(q: Question) -> Denied | None:
+    count = sum(1 for sent in q.recent if q.now - sent < MINUTE)
+    if count < q.limits.max_orders_per_minute:
+        return None
+    return Denied(Reason.ORDERS_PER_MINUTE, {"count": str(count), "limit": str(q.limits.max_orders_per_minute)})
+
+
+def _risk(q: Question) -> Denied | None:
+    """Only where the limit is set; then an opening without a stop has no bound and is denied too."""
+    rules, equity = q.book.specifications.get(q.step.symbol), q.book.figures.equity
+    if q.limits.max_risk_percent is None or rules is None or q.price is None or equity <= 0:
+        return None
+    if q.step.stop_loss is None:
+        return Denied(Reason.NO_STOP_LOSS)
+    money = risked(q.step.volume, q.price, q.step.stop_loss, rules)
+    percent = money / equity * 100
+    facts = {"money": plain(round(money, 2)), "currency": q.book.figures.currency, "percent": _percent(percent)}
+    limit = q.limits.max_risk_percent
+    return Denied(Reason.RISK, {**facts, "limit": plain(limit)}) if percent > limit else None
+
+
+def _loss(q: Question) -> Denied | None:
+    if q.limits.on_breach == "notify":
+        return None
+    passed = breach(q.book.figures, q.limits)
+    return passed.denied if passed is not None else None
+
+
+GUARDS: tuple[Callable[[Question], Denied | None], ...] = (
+    _too_old,
+    _symbol,
+    _side,
+    _hours,
+    _price_known,
+    _drift,
+    _spread,
+    _lots_per_order,
+    _lots_per_symbol,
+    _lots,
+    _volume_limit,
+    _positions,
+    _rate,
+    _risk,
+    _loss,
+)
+
+
+def within(window: Hours, now: datetime) -> bool:
+    """Whether `now` (UTC) lies in a window; one past midnight belongs to the day on which it starts."""
+    clock, day = now.time(), now.weekday()
+    if window.start <= window.end:
+        return day in window.days and window.start <= clock < window.end
+    return (day in window.days and clock >= window.start) or ((day - 1) % 7 in window.days and clock < window.end)
+
+
+def _daily_loss(figures: Figures, limits: Limits) -> Denied | None:
+    return _below(Reason.DAILY_LOSS, figures.day_start, figures.equity, limits.max_daily_loss_percent)
+
+
+def _drawdown(figures: Figures, limits: Limits) -> Denied | None:
+    return _below(Reason.DRAWDOWN, figures.peak, figures.equity, limits.max_drawdown_percent)
+
+
+def _below(reason: Reason, start: Decimal | None, equity: Decimal, limit: Decimal) -> Denied | None:
+    if start is None or start <= 0:
+        return None
+    percent = (start - equity) / start * 100
+    return Denied(reason, {"percent": _percent(percent), "limit": plain(limit)}) if percent >= limit else None
+
+
+def _above(reason: Reason, lots: Decimal, limit: Decimal, symbol: str) -> Denied | None:
+    return Denied(reason, {"lots": plain(lots), "limit": plain(limit), "symbol": symbol}) if lots > limit else None
+
+
+def _open_lots(book: Book, symbol: str | None) -> Decimal:
+    """Lots of positions and resting orders, ours or not, of one symbol or all."""
+    return sum((x.volume for x in _standing(book, symbol)), ZERO)
+
+
+def _standing(book: Book, symbol: str | None) -> Iterator[Holding | Resting]:
+    for holding in book.holdings.values():
+        if symbol is None or holding.symbol == symbol:
+            yield holding
+    for resting in book.restings.values():
+        if symbol is None or resting.symbol == symbol:
+            yield resting
+
+
+def _percent(number: Decimal) -> str:
+    return plain(round(number, 2))

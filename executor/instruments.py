@@ -1,0 +1,183 @@
+"""Pure: from the source's names, quantities and prices to the broker's, within the bounds that the symbol's rules set.
+
+Sizes are exact until they meet the symbol's step, so that what rounding takes is known and can be carried. A symbol
+that is not named is not guessed.
+"""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from executor.book import Book, Figures, Price, Specification
+from executor.reasons import Denied, Reason
+from executor.settings import Sizing, Symbols
+from shared.facts import Contract, Side
+
+_NOISE = Decimal("1e-6")
+
+DEFAULT_STEP = Decimal("0.01")
+"""The usual step of volume, for an exit when the terminal does not tell the symbol's."""
+
+
+def symbol_of(instrument: str, symbols: Symbols, book: Book) -> str | None:
+    """The broker's symbol of a source instrument, or None. Only names that the terminal lists are taken."""
+    named = symbols.map.get(instrument)
+    wanted = f"{symbols.prefix}{instrument}{symbols.suffix}" if named is None else named
+    return wanted if wanted in book.symbols or wanted in book.specifications else None
+
+
+def signed(side: Side, volume: Decimal) -> Decimal:
+    """A volume with its direction: a buy is positive."""
+    return volume if side == "buy" else -volume
+
+
+def side_of(volume: Decimal) -> Side:
+    """The side of a signed volume that is not 0."""
+    return "buy" if volume > 0 else "sell"
+
+
+def other(side: Side) -> Side:
+    """The side that undoes `side`."""
+    return "sell" if side == "buy" else "buy"
+
+
+def whole_steps(volume: Decimal, specification: Specification | None) -> Decimal:
+    """An unsigned volume rounded down to the symbol's step; what a division lost in the last digits is no step less."""
+    step = specification.volume_step if specification else DEFAULT_STEP
+    return (volume / step + _NOISE).to_integral_value(ROUND_FLOOR) * step
+
+
+def to_tick(price: Decimal, specification: Specification) -> Decimal:
+    """A price rounded to the nearest tick, with the symbol's digits."""
+    tick = specification.tick_size
+    ticks = (price / tick).to_integral_value(ROUND_HALF_EVEN)
+    return (ticks * tick).quantize(Decimal(1).scaleb(-_digits(specification)))
+
+
+def entry_price(price: Price | None, side: Side) -> Decimal | None:
+    """What opening on `side` costs now: a buy pays the ask."""
+    if price is None:
+        return None
+    return price.ask if side == "buy" else price.bid
+
+
+def source_lots(quantity: Decimal, contract: Contract | None, specification: Specification) -> Decimal | Denied:
+    """The broker's lots of the same amount of the underlying: 100,000 units are one lot where a lot holds 100,000.
+
+    Lots and contracts of a source that does not tell its lot size count as the broker's.
+    """
+    if contract is None:
+        return Denied(Reason.UNIT_UNKNOWN)
+    size = Decimal(1) if contract.unit == "units" else contract.lot_size
+    if size is None:
+        return quantity
+    return quantity * size / specification.contract_size
+
+
+def risked(volume: Decimal, entry: Decimal, stop: Decimal, specification: Specification) -> Decimal:
+    """Account currency lost when `volume` lots entered at `entry` are stopped at `stop`."""
+    return abs(entry - stop) / specification.tick_size * specification.tick_value * volume
+
+
+class Sizer:
+    """Sizes openings of one symbol on one side: `lots(quantity)` is exact and unsigned, or the reason why not."""
+
+    def __init__(
+        self,
+        sizing: Sizing,
+        specification: Specification,
+        figures: Figures,
+        contract: Contract | None,
+        *,
+        entry: Decimal | None,
+        stop: Decimal | None,
+    ) -> None:
+        self._sizing = sizing.of(specification.symbol)
+        self._specification = specification
+        self._figures = figures
+        self._contract = contract
+        self._entry = entry
+        self._stop = stop
+
+    def lots(self, quantity: Decimal) -> Decimal | Denied:
+        """Lots for `quantity` (unsigned, source's unit), before rounding to the step."""
+        match self._sizing.mode:
+            case "fixed":
+                return self._sizing.lots
+            case "multiplier":
+                return self._scaled(quantity, Decimal(1))
+            case "equity-ratio":
+                return self._scaled(quantity, self._figures.equity)
+            case "balance-ratio":
+                return self._scaled(quantity, self._figures.balance)
+            case "risk-percent":
+                return self._by_risk()
+            case "notional":
+                return self._by_value()
+
+    def _scaled(self, quantity: Decimal, money: Decimal) -> Decimal | Denied:
+        lots = source_lots(quantity, self._contract, self._specification)
+        if isinstance(lots, Denied):
+            return lots
+        reference = self._sizing.reference if self._sizing.mode != "multiplier" else None
+        return lots * self._sizing.factor * max(money, Decimal(0)) / (reference or 1)
+
+    def _by_risk(self) -> Decimal | Denied:
+        if self._stop is None:
+            return Denied(Reason.NO_STOP_LOSS)
+        if self._entry is None:
+            return self._unknown("the price")
+        loss = risked(Decimal(1), self._entry, self._stop, self._specification)
+        if not loss:
+            return self._unknown("the loss at the stop")
+        return max(self._figures.equity, Decimal(0)) * self._sizing.percent / 100 / loss
+
+    def _by_value(self) -> Decimal | Denied:
+        rules = self._specification
+        if self._entry is None or not rules.tick_value:
+            return self._unknown("the price")
+        value = self._entry / rules.tick_size * rules.tick_value
+        return (self._sizing.amount or Decimal(0)) / value
+
+    def _unknown(self, missing: str) -> Denied:
+        return Denied(Reason.SIZE_UNKNOWN, {"missing": missing, "symbol": self._specification.symbol})
+
+
+def orderable(lots: Decimal, specification: Specification, sizing: Sizing, *, first: bool) -> Decimal | Denied:
+    """`lots` as one order can have them: whole steps within the symbol's bounds.
+
+    Below the minimum it is denied, or made the minimum when it is the `first` opening and `tiny` says so.
+    """
+    volume = whole_steps(lots, specification)
+    if volume < specification.volume_min:
+        if first and lots > 0 and sizing.of(specification.symbol).tiny == "minimum":
+            return specification.volume_min
+        return Denied(Reason.SIZE_BELOW_MINIMUM, _bounds(lots, specification))
+    if volume > specification.volume_max:
+        return Denied(Reason.SIZE_ABOVE_MAXIMUM, _bounds(lots, specification))
+    return volume
+
+
+def chunks(volume: Decimal, specification: Specification | None) -> tuple[Decimal, ...]:
+    """An exit's volume in orders that the symbol's maximum allows."""
+    most = specification.volume_max if specification and specification.volume_max > 0 else volume
+    count = int((volume / most).to_integral_value(ROUND_CEILING)) if volume else 0
+    return tuple(min(most, volume - most * done) for done in range(count))
+
+
+def plain(number: Decimal) -> str:
+    """A number as a trader writes it: no exponent, no trailing zeros, at most eight digits after the point."""
+    text = f"{number:.8f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def _digits(specification: Specification) -> int:
+    exponent = specification.tick_size.normalize().as_tuple().exponent
+    return max(specification.digits, -exponent if isinstance(exponent, int) else 0)
+
+
+def _bounds(lots: Decimal, specification: Specification) -> dict[str, str]:
+    return {
+        "lots": plain(lots),
+        "symbol": specification.symbol,
+        "minimum": plain(specification.volume_min),
+        "maximum": plain(specification.volume_max),
+    }

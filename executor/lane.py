@@ -1,0 +1,231 @@
+"""The loop of one account: hold the lease, recover, then read, follow, attend and pay, one thing at a time.
+
+Start-up, a crash, a take-over and every loss of Redis or of the terminal are one path: forget what is in memory, take
+the lease, read the account's memory and the terminal, and go through everything pending as maybe sent, lowest id first.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from executor.attempt import Runner
+from executor.bookkeeping import Bookkeeper, TerminalAway
+from executor.follower import Follower
+from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
+from executor.ledger import Change, End, Ledger, LeaseLost, Memory, dead_letter
+from executor.mt5.api import Connected, Credentials, Refused
+from executor.mt5.terminal import Terminal
+from executor.payer import Payer
+from executor.settings import Account
+from executor.states import AccountState
+from shared import outcomes, wire
+from shared.facts import Fact
+from shared.lease import Lease
+from shared.process import UserError
+from shared.streams import BLOCK_MS, Entry, GroupLost, Keys, Reader
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+ATTEND_S = 0.1
+REFRESH_S = 1.0
+CANCEL_AGAIN_S = 0.1
+
+
+class Watcher(Protocol):
+    """What a lane tells those who watch it."""
+
+    def lane(self, account: str, condition: str) -> None:
+        """The lane is `standby`, `active` or `away` now."""
+
+
+def never(_point: str) -> None:
+    """Reach a named point of the protocol: in service nothing happens there, a fault suite ends the process."""
+
+
+class Lane:
+    """One account. `work` and `blocking` are two connections: the second is blocked while the lane reads."""
+
+    def __init__(
+        self,
+        name: str,
+        account: Account,
+        credentials: Credentials,
+        terminal: Terminal,
+        work: Redis,
+        blocking: Redis,
+        keys: Keys,
+        codec: wire.Codec,
+        lease_s: float,
+        watcher: Watcher,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        reach: Callable[[str], None] = never,
+    ) -> None:
+        self.name = name
+        self._account = account
+        self._credentials = credentials
+        self._terminal = terminal
+        self._codec = codec
+        self._watcher = watcher
+        self._clock = clock
+        self._reach = reach
+        self._lease = Lease(work, keys.account("lease", name), duration=lease_s, owner=f"executor-{name}")
+        self._ledger = Ledger(work, keys, codec, name, self._lease)
+        self._reader = Reader(blocking, keys.orders, name, "executor")
+        self._keeper = Bookkeeper(name, terminal, clock)
+        self._runner = Runner(account, self._ledger, terminal, self._keeper, clock, reach)
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises UserError or GroupLost when an operator has to act first."""
+        while True:
+            try:
+                await self._hold(await self._connect())
+            except LeaseLost as error:
+                log.warning("%s: another lane works for this account now (%s)", self.name, error)
+            except (RedisError, OSError) as error:
+                log.warning("%s: Redis is away (%s); trying again", self.name, error)
+            except TerminalAway as error:
+                log.warning("%s: the terminal is away (%s); trying again", self.name, error)
+            self._watcher.lane(self.name, "away")
+            await asyncio.sleep(RETRY_S)
+
+    async def stop(self) -> None:
+        """Give the lease up and end the terminal's child."""
+        try:
+            await self._lease.release()
+        except RedisError as error:
+            log.warning("%s: the lease could not be given up (%s); it expires by itself", self.name, error)
+        await self._terminal.stop()
+
+    async def _connect(self) -> Connected:
+        answer = await self._terminal.connect(self._credentials)
+        if isinstance(answer, Refused):
+            raise TerminalAway(answer.line)
+        for obstacle in answer.obstacles:
+            log.warning("%s: %s", self.name, obstacle.line)
+        return answer
+
+    async def _hold(self, connected: Connected) -> None:
+        while holder := await self._lease.acquire():
+            self._watcher.lane(self.name, "standby")
+            log.info("%s: standing by for %s", self.name, holder)
+            await asyncio.sleep(self._lease.duration / 3)
+        memory = await self._ledger.begin()
+        await self._settle_identity(memory, connected)
+        await self._keeper.open(connected, memory.links)
+        follower = Follower(
+            self.name, self._account, self._ledger, self._keeper, self._runner, self._clock, self._reach,
+            memory.place, dict(memory.debts),
+        )  # fmt: skip
+        payer = Payer(self.name, self._account, self._keeper, self._runner, follower, self._clock)
+        self._watcher.lane(self.name, "active")
+        await _together(self._renew(), self._refresh(), self._work(follower, payer, memory.suspect_before))
+
+    async def _settle_identity(self, memory: Memory, connected: Connected) -> None:
+        identity = f"{connected.account.login}@{connected.account.server}"
+        known = memory.state.get("identity")
+        if known not in (None, identity):
+            raise UserError(
+                f"account {self.name} was {known} and the terminal is logged in as {identity}: "
+                f"correct the terminal, or run `tradecopier account repoint {self.name}`"
+            )
+        mode = memory.state.get("mode") or (AccountState.ACTIVE if self._account.live else AccountState.SHADOW)
+        await self._ledger.note(identity=identity, mode=mode)
+
+    # -- beside the loop
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease.duration / 4)
+            if not await self._lease.renew():
+                raise LeaseLost("the lease expired")
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            await self._keeper.refresh()
+
+    # -- the loop
+
+    async def _work(self, follower: Follower, payer: Payer, suspect_before: datetime) -> None:
+        for entry in await self._reader.claim():
+            await self._entry(follower, entry, suspect_before, claimed=True)
+        while True:
+            await follower.attend()
+            await payer.attend()
+            waits = follower.parked or follower.debts
+            for entry in await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS):
+                self._reach("read")
+                await self._entry(follower, entry, suspect_before)
+
+    async def _entry(
+        self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False
+    ) -> None:
+        read = self._codec.fact(entry.fields)
+        judgement = judge(read, entry.id, follower.place, self._account.sources)
+        match judgement:
+            case Follow(fact, suspect):
+                await follower.follow(entry.id, fact, suspect=suspect or claimed or _before(fact, suspect_before))
+            case PassBy(fact):
+                await follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
+            case Bury(reason, text):
+                await self._bury(follower, entry, reason, text)
+            case Hold(reason, text):
+                await self._close_only(f"entry {entry.id} is held: {text}", reason)
+            case Missing(fact, expected):
+                await self._look_for_missing(follower, entry, suspect_before)
+                if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
+                    what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
+                    await self._close_only(f"{what} were removed: run `tradecopier restore`", "removed")
+                await follower.follow(entry.id, fact, suspect=claimed or _before(fact, suspect_before))
+
+    async def _look_for_missing(self, follower: Follower, entry: Entry, suspect_before: datetime) -> None:
+        """Another consumer of ours may have taken the entries between: look among the pending ones first."""
+        between = [e for e in await self._reader.claim() if e.id not in follower.parked and e.id != entry.id]
+        for other in between:
+            await self._entry(follower, other, suspect_before, claimed=True)
+
+    async def _bury(self, follower: Follower, entry: Entry, reason: str, text: str) -> None:
+        log.error("%s: entry %s goes to the dead letters: %s", self.name, entry.id, text)
+        dead = dead_letter(entry, self.name, reason, text)
+        passed = wire.Place(entry=entry.id, seqs={})
+        await follower.write(Change(entry=entry.id, ends=[End(entry=entry.id)], passed=passed, dead=dead))
+        follower.move(passed)
+
+    async def _close_only(self, text: str, reason: str) -> None:
+        log.error("%s: openings are stopped: %s", self.name, text)
+        await self._ledger.note(mode=AccountState.CLOSE_ONLY, reason=reason)
+        notice = outcomes.Notice(account=self.name, reason=reason, text=text, seen=self._clock())
+        await self._ledger.commit(Change(messages=[notice]), self._clock())
+
+
+def _before(fact: Fact, moment: datetime) -> bool:
+    """Whether a fact was, or by the clocks' uncertainty may have been, captured before `moment`."""
+    return fact.captured.timestamp() - fact.uncertainty <= moment.timestamp()
+
+
+async def _together(*loops: Awaitable[None]) -> None:
+    """Run loops until one fails, end the others, and raise what it failed with."""
+    tasks = {asyncio.ensure_future(loop) for loop in loops}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await _end(tasks)
+    for task in done:
+        task.result()
+
+
+async def _end(tasks: set[asyncio.Future[None]]) -> None:
+    # More than once, because a cancellation that meets a reply of Redis is swallowed by its client at times.
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
+
+
+__all__ = ["GroupLost", "Lane"]

@@ -1,0 +1,212 @@
+"""One account's memory in Redis, and the scripts that are the only ways to it.
+
+`fence` stands right before each call and only reads: our lease, our version of the memory, no outcome yet, the account's
+state. `commit` is the one place where an outcome is written and a fact acknowledged: all of it, or nothing. A commit
+without an end parks an entry: it is passed, and stays in the pending list, which is what recovery reads.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from executor import scripts
+from executor.book import Debt, Link
+from executor.states import AccountState
+from shared import outcomes, wire
+from shared.lease import Lease
+from shared.streams import Entry, Keys
+
+PARTS = ("lease", "state", "place", "done", "links", "debts")
+DEAD_TEXT = 500
+
+
+class LeaseLost(Exception):
+    """What we know of the account is void: another lane holds or changed it, or a failover lost what we wrote."""
+
+
+class Fenced(Struct, frozen=True):
+    """The fence is closed for this step: the account is in state `mode`, or the fact has its outcome already."""
+
+    why: Literal["state", "done"]
+    mode: str = ""
+
+
+class Passed(Struct, frozen=True):
+    """The call may be made now; nobody else can act for the account within `lease_left` seconds."""
+
+    lease_left: float
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """One attempt to follow one fact."""
+
+    fact: str
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        """The field that says whether this attempt has ended."""
+        return f"{self.fact}#{self.attempt}"
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """The end of an attempt (`work`), or only the end of an entry that needs no outcome (no work)."""
+
+    result: outcomes.Result = "ignored"
+    work: Work | None = None
+    entry: str | None = None
+
+
+class Change(Struct, kw_only=True):
+    """What one commit writes. A Link or Debt of None removes it; without an end the entry is parked.
+
+    `entry` is the one being worked on: when it is not pending any more, nothing is written.
+    """
+
+    entry: str | None = None
+    ends: Sequence[End] = ()
+    messages: Sequence[outcomes.Message] = ()
+    links: Mapping[str, Link | None] = {}
+    debts: Mapping[str, Debt | None] = {}
+    passed: wire.Place | None = None
+    dead: Mapping[bytes, bytes] = {}
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """What Redis knows of an account when a lane begins. Facts captured before `suspect_before` may have been sent."""
+
+    place: wire.Place
+    state: Mapping[str, str]
+    links: dict[str, Link]
+    debts: dict[str, Debt]
+    suspect_before: datetime
+
+
+class Ledger:
+    """The account's keys. Every method raises redis errors; LeaseLost when what we know of the account is void."""
+
+    def __init__(self, redis: Redis, keys: Keys, codec: wire.Codec, account: str, lease: Lease) -> None:
+        self._redis = redis
+        self._codec = codec
+        self._account = account
+        self._lease = lease
+        self._version = ""
+        self._name = {part: keys.account(part, account) for part in PARTS}
+        streams = [keys.orders, keys.outcomes, keys.dead]
+        self._commit_keys = [*self._names("lease", "place", "done", "links", "debts"), *streams]
+        self._begin = redis.register_script(scripts.BEGIN)
+        self._fence = redis.register_script(scripts.FENCE)
+        self._commit = redis.register_script(scripts.COMMIT)
+        self._note = redis.register_script(scripts.NOTE)
+
+    async def begin(self) -> Memory:
+        """Read everything that is kept of the account, after its lease was taken."""
+        keys = self._names("lease", "state", "place")
+        reply = cast(list[bytes], await self._begin(keys=keys, args=[self._lease.token, self._version]))
+        word, suspect, version = (x.decode() for x in reply)
+        if word != "ok":
+            raise LeaseLost(word)
+        memory = await self._memory(datetime.fromtimestamp(int(suspect) / 1e6, UTC))
+        self._version = version
+        return memory
+
+    async def fence(self, work: Work, modes: Sequence[AccountState]) -> Passed | Fenced:
+        """Whether the call may be made now. A lane that is not the account's any more gets LeaseLost."""
+        args = [self._lease.token, " ".join(modes), self._version, work.key]
+        keys = self._names("lease", "state", "place", "done")
+        word, value = (x.decode() for x in cast(list[bytes], await self._fence(keys=keys, args=args)))
+        match word:
+            case "ok":
+                return Passed(int(value) / 1000)
+            case "state":
+                return Fenced("state", value)
+            case "done":
+                return Fenced("done")
+            case _:
+                raise LeaseLost(word)
+
+    async def commit(self, change: Change, now: datetime) -> bool:
+        """Write `change` whole; False when an attempt of it had ended before (then only its entries are acknowledged).
+
+        After a redis error it is not known whether it was written: the same commit again is safe.
+        """
+        dead = [x for pair in change.dead.items() for x in pair]
+        args: list[str | bytes] = [self._lease.token, self._packed(change, now), *dead]
+        word, version = (x.decode() for x in cast(list[bytes], await self._commit(keys=self._commit_keys, args=args)))
+        if word in ("lease", "moved"):
+            raise LeaseLost(word)
+        self._version = version
+        return word == "ok"
+
+    async def outcome(self, work: Work) -> str | None:
+        """The result that this attempt has ended with, if it has."""
+        stored = cast(bytes | None, await self._redis.hget(self._name["done"], work.key))
+        return stored.decode().split(" ")[0] if stored else None
+
+    async def note(self, **fields: str) -> None:
+        """Set fields of the account's state (mode, identity, reason …)."""
+        flat = [x for pair in fields.items() for x in pair]
+        if not await self._note(keys=self._names("lease", "state"), args=[self._lease.token, *flat]):
+            raise LeaseLost("lease")
+
+    async def _memory(self, suspect_before: datetime) -> Memory:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for part in ("place", "state", "links", "debts"):
+                pipe.hgetall(self._name[part])
+            place, state, links, debts = cast(list[dict[bytes, bytes]], await pipe.execute())
+        return Memory(
+            place=_place(place),
+            state={k.decode(): v.decode() for k, v in state.items()},
+            links={k.decode(): msgspec.json.decode(v, type=Link) for k, v in links.items()},
+            debts={k.decode(): msgspec.json.decode(v, type=Debt) for k, v in debts.items()},
+            suspect_before=suspect_before,
+        )
+
+    def _names(self, *parts: str) -> list[str]:
+        return [self._name[part] for part in parts]
+
+    def _packed(self, change: Change, now: datetime) -> bytes:
+        # Everything is text: the msgpack of the server's Lua does not know the binary type.
+        packed: dict[str, Any] = {
+            "group": self._account,
+            "version": self._version,
+            "entry": change.entry or "",
+            "ends": [x for end in change.ends for x in (end.work.key if end.work else "", end.result, end.entry or "")],
+            "ms": str(int(now.timestamp() * 1000)),
+            "messages": [x.decode() for message in change.messages for x in self._signed(message)],
+            "links": _flat(change.links),
+            "debts": _flat(change.debts),
+            "place": _fields(change.passed) if change.passed else [],
+        }
+        return msgspec.msgpack.encode(packed)
+
+    def _signed(self, message: outcomes.Message) -> tuple[bytes, bytes, bytes]:
+        entry = self._codec.entry("outcomes", message)
+        return entry[b"m"], entry[b"k"], entry[b"s"]
+
+
+def dead_letter(entry: Entry, account: str, reason: str, text: str) -> dict[bytes, bytes]:
+    """The fields of a dead letter: the entry as it came, with who gave it up and why."""
+    about = {b"reader": account, b"entry": entry.id, b"reason": reason, b"text": text[:DEAD_TEXT]}
+    return {**entry.fields, **{name: value.encode() for name, value in about.items()}}
+
+
+def _place(stored: Mapping[bytes, bytes]) -> wire.Place:
+    seqs = {k.decode().removeprefix("seq:"): int(v) for k, v in stored.items() if k.startswith(b"seq:")}
+    return wire.Place(entry=stored.get(b"entry", b"0-0").decode(), seqs=seqs)
+
+
+def _fields(place: wire.Place) -> list[str]:
+    return ["entry", place.entry, *(x for name, seq in place.seqs.items() for x in (f"seq:{name}", str(seq)))]
+
+
+def _flat(values: Mapping[str, Link | None] | Mapping[str, Debt | None]) -> list[str]:
+    return [x for key, value in values.items() for x in (key, "" if value is None else _json(value))]
+
+
+def _json(value: Link | Debt) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,134 @@
+"""What a terminal answers, as the values a decision works with: the vendor's floats become Decimal here and only here."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from executor.book import Execution, Figures, Holding, Margin, Price, Resting, Specification
+from executor.mt5.api import (
+    AccountInfo,
+    AccountMarginMode,
+    OrderType,
+    SymbolExecution,
+    SymbolInfo,
+    Tick,
+    TradeOrder,
+    TradePosition,
+)
+from shared import facts
+
+_EXECUTION: dict[int, Execution] = {
+    SymbolExecution.REQUEST: "request",
+    SymbolExecution.INSTANT: "instant",
+    SymbolExecution.MARKET: "market",
+    SymbolExecution.EXCHANGE: "exchange",
+}
+_PENDING: dict[int, facts.OrderType] = {
+    OrderType.BUY_LIMIT: "limit",
+    OrderType.SELL_LIMIT: "limit",
+    OrderType.BUY_STOP: "stop",
+    OrderType.SELL_STOP: "stop",
+    OrderType.BUY_STOP_LIMIT: "stoplimit",
+    OrderType.SELL_STOP_LIMIT: "stoplimit",
+}
+
+
+def number(value: float) -> Decimal:
+    """The shortest decimal that the vendor's float stands for: 0.1 is 0.1."""
+    return Decimal(repr(value))
+
+
+def specification(info: SymbolInfo) -> Specification:
+    """A symbol's rules. An execution mode that we do not know is treated as `market`."""
+    return Specification(
+        symbol=info.name,
+        digits=info.digits,
+        point=number(info.point),
+        tick_size=number(info.trade_tick_size or info.point),
+        tick_value=number(info.trade_tick_value),
+        contract_size=number(info.trade_contract_size),
+        volume_min=number(info.volume_min),
+        volume_max=number(info.volume_max),
+        volume_step=number(info.volume_step),
+        volume_limit=number(info.volume_limit),
+        stops_level=info.trade_stops_level,
+        freeze_level=info.trade_freeze_level,
+        filling_mode=info.filling_mode,
+        execution=_EXECUTION.get(info.trade_exemode, "market"),
+        trade_mode=info.trade_mode,
+        order_mode=info.order_mode,
+        expiration_mode=info.expiration_mode,
+        currency_base=info.currency_base,
+        currency_profit=info.currency_profit,
+        currency_margin=info.currency_margin,
+    )
+
+
+def price(tick: Tick, seen: datetime) -> Price | None:
+    """The tick's bid and ask, or None while it is all zero, as it is right after a symbol was selected."""
+    if not (tick.bid and tick.ask):
+        return None
+    return Price(bid=number(tick.bid), ask=number(tick.ask), seen=seen)
+
+
+def figures(info: AccountInfo, before: Figures | None = None) -> Figures:
+    """The account's money; peak and day's start are carried over from `before`."""
+    equity = number(info.equity)
+    peak = max(equity, before.peak or equity) if before else equity
+    return Figures(
+        currency=info.currency,
+        balance=number(info.balance),
+        equity=equity,
+        margin_free=number(info.margin_free),
+        leverage=info.leverage,
+        day_start=before.day_start if before else equity,
+        peak=peak,
+    )
+
+
+def margin(info: AccountInfo) -> Margin:
+    """Hedging accounts hold several positions per symbol; retail netting and exchange accounts hold one."""
+    return "hedging" if info.margin_mode == AccountMarginMode.RETAIL_HEDGING else "netting"
+
+
+def holdings(positions: Iterable[TradePosition]) -> dict[int, Holding]:
+    """Positions by ticket."""
+    return {p.ticket: _holding(p) for p in positions}
+
+
+def restings(orders: Iterable[TradeOrder]) -> dict[int, Resting]:
+    """Pending orders by ticket; a market order on its way is not one."""
+    return {o.ticket: _resting(o, _PENDING[o.type]) for o in orders if o.type in _PENDING}
+
+
+def _holding(p: TradePosition) -> Holding:
+    return Holding(
+        ticket=p.ticket,
+        identifier=p.identifier,
+        symbol=p.symbol,
+        side="buy" if p.type == OrderType.BUY else "sell",
+        volume=number(p.volume),
+        price=number(p.price_open),
+        stop_loss=_level(p.sl),
+        take_profit=_level(p.tp),
+        magic=p.magic,
+    )
+
+
+def _resting(o: TradeOrder, kind: facts.OrderType) -> Resting:
+    return Resting(
+        ticket=o.ticket,
+        symbol=o.symbol,
+        type=kind,
+        side="buy" if OrderType(o.type).is_buy else "sell",
+        volume=number(o.volume_current),
+        price=number(o.price_open),
+        stop_limit=_level(o.price_stoplimit),
+        stop_loss=_level(o.sl),
+        take_profit=_level(o.tp),
+        magic=o.magic,
+    )
+
+
+def _level(value: float) -> Decimal | None:
+    return number(value) if value else None

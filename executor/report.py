@@ -1,0 +1,96 @@
+"""How a step's result is told on the outcomes stream."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+from executor.book import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw, kind
+from executor.mt5.api import Answered, NoResult, Reply
+from executor.reasons import Denied, say
+from executor.results import Already, Done, Owed, Rejected, Result, Skipped
+from shared.outcomes import StepReport
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """The last call made for a step: its mark, and when the vendor was called and answered (None: not known)."""
+
+    mark: int = 0
+    sent: datetime | None = None
+    answered: datetime | None = None
+
+
+def call(reply: Reply, mark: int) -> Call:
+    """What is to be told of a call from its reply."""
+    if isinstance(reply, Answered | NoResult):
+        return Call(mark=mark, sent=_time(reply.called), answered=_time(reply.returned))
+    return Call(mark=mark)
+
+
+def step_report(step: Step, result: Result | None, made: Call) -> StepReport:
+    """The report of one step; a result of None says that nobody knows yet."""
+    fields: dict[str, Any] = {**_asked(step), **_became(result)}
+    if isinstance(result, Done) and result.mark:
+        made = Call(mark=result.mark, sent=made.sent, answered=made.answered)
+    fields |= {"mark": made.mark or None, "sent": made.sent, "answered": made.answered}
+    return StepReport(name=step.name, kind=kind(step), symbol=step.symbol, **fields)
+
+
+def _asked(step: Step) -> dict[str, Any]:
+    match step:
+        case Open():
+            return {"action": "open", "side": step.side, "volume": step.volume, **_levels(step)}
+        case Rest():
+            place = {"action": f"place {step.type}", "side": step.side, "volume": step.volume, "price": step.price}
+            return {**place, **_levels(step)}
+        case Close():
+            return {"action": "close", "side": step.side, "volume": step.volume, "ticket": step.ticket}
+        case Reduce():
+            return {"action": "part close", "side": step.side, "volume": step.volume, "ticket": step.ticket}
+        case Protect():
+            return {"action": "set levels", "ticket": step.ticket, **_levels(step)}
+        case Move():
+            return {"action": "move order", "ticket": step.ticket, "price": step.price, **_levels(step)}
+        case Withdraw():
+            return {"action": "remove order", "ticket": step.ticket}
+        case _:
+            assert_never(step)
+
+
+def _levels(step: Open | Rest | Protect | Move) -> dict[str, Any]:
+    return {"stop_loss": step.stop_loss, "take_profit": step.take_profit}
+
+
+def _became(result: Result | None) -> dict[str, Any]:
+    match result:
+        case None:
+            return {"result": "unresolved"}
+        case Done():
+            return {"result": "done", **_done(result)}
+        case Already():
+            return {"result": "already", "retcode": result.retcode or None}
+        case Denied():
+            return {"result": "denied", "reason": str(result.reason), "text": result.text}
+        case Rejected():
+            text = result.text or say(result.reason)
+            return {"result": "rejected", "retcode": result.retcode, "reason": str(result.reason), "text": text}
+        case Owed():
+            text = result.text or say(result.reason)
+            return {"result": "owed", "retcode": result.retcode or None, "reason": str(result.reason), "text": text}
+        case Skipped():
+            return {"result": "skipped", "reason": "shadow" if result.shadow else ""}
+        case _:
+            assert_never(result)
+
+
+def _done(done: Done) -> dict[str, Any]:
+    known = {"deal": done.deal, "retcode": done.retcode, "price": done.price, "volume": done.volume}
+    told = {name: value for name, value in known.items() if value}
+    ticket = done.identifier or done.ticket
+    return {**told, "ticket": ticket} if ticket else told
+
+
+def _time(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)

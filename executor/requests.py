@@ -1,0 +1,242 @@
+"""Pure: the one place that turns a step into a request to MetaTrader 5.
+
+Prices and volumes come from the step and the book; the vendor's traps live here: the filling mode is chosen from the
+symbol's bit mask by execution mode, levels are sent bare, a comment has at most 29 UTF-16 units, an expiration is a
+time of the broker's clock.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from executor.book import (
+    Book,
+    Close,
+    Holding,
+    Move,
+    Open,
+    Protect,
+    Reduce,
+    Rest,
+    Resting,
+    Specification,
+    Step,
+    Withdraw,
+)
+from executor.instruments import entry_price, other
+from executor.mt5.api import (
+    MAX_TEXT,
+    ExpirationFlag,
+    FillingFlag,
+    OrderFilling,
+    OrderTime,
+    OrderType,
+    TradeAction,
+    TradeRequest,
+    utf16_units,
+)
+from executor.netting import net_holding
+from executor.settings import Account
+from shared.facts import Side
+
+ZERO = Decimal(0)
+
+_PENDING_TYPES: dict[tuple[str, Side], OrderType] = {
+    ("limit", "buy"): OrderType.BUY_LIMIT,
+    ("limit", "sell"): OrderType.SELL_LIMIT,
+    ("stop", "buy"): OrderType.BUY_STOP,
+    ("stop", "sell"): OrderType.SELL_STOP,
+    ("stoplimit", "buy"): OrderType.BUY_STOP_LIMIT,
+    ("stoplimit", "sell"): OrderType.SELL_STOP_LIMIT,
+}
+
+
+def request(
+    step: Step,
+    book: Book,
+    mark: int,
+    account: Account,
+    *,
+    tag: str = "",
+    filling: OrderFilling | None = None,
+    clock_offset: int = 0,
+) -> TradeRequest:
+    """The request for a step, with `mark` in `magic` where MT5 keeps it.
+
+    `tag` names the fact in the comment. `filling` overrides the preferred mode, for the one retry after 10030.
+    `clock_offset` is the broker's clock less UTC in seconds. Raises KeyError when the symbol's rules are not in the
+    book and ValueError when a `Reduce` has nothing left to take (`as_asked` tells before).
+    """
+    match step:
+        case Open():
+            deal = _deal(step, step.side, step.volume, book, account, filling)
+            return replace(deal, sl=step.stop_loss, tp=step.take_profit, magic=mark, comment=comment(tag))
+        case Close() | Reduce():
+            deal = _deal(step, other(step.side), taking(step, book), book, account, filling)
+            return replace(deal, position=_ticket(step, book), magic=mark, comment=comment(tag))
+        case Rest():
+            return replace(_rest(step, book, filling, clock_offset), magic=mark, comment=comment(tag))
+        case Protect():
+            bare = TradeRequest(action=TradeAction.SLTP, symbol=step.symbol, position=step.ticket)
+            return replace(bare, sl=step.stop_loss, tp=step.take_profit)
+        case Move():
+            return _move(step, book, clock_offset)
+        case Withdraw():
+            return TradeRequest(action=TradeAction.REMOVE, order=step.ticket)
+        case _:
+            assert_never(step)
+
+
+def fillings(step: Step, specification: Specification) -> tuple[OrderFilling, ...]:
+    """The filling modes that the symbol allows for a step, the preferred first.
+
+    An opening prefers all or nothing; an exit prefers what can be had at once.
+    """
+    if isinstance(step, Rest):
+        return _pending_fillings(step, specification)
+    if specification.execution in ("request", "instant"):
+        return (OrderFilling.FOK, OrderFilling.IOC)
+    allowed = _by_mask(specification)
+    if specification.execution == "exchange":
+        allowed = (*allowed, OrderFilling.RETURN)
+    if not allowed:
+        allowed = (OrderFilling.FOK, OrderFilling.IOC)
+    return allowed if isinstance(step, Open) else tuple(sorted(allowed, key=_EXIT_ORDER.index))
+
+
+def as_asked(step: Step, book: Book) -> bool:
+    """Whether the book shows the account as the step wants it, so that it needs not be asked. Never of an opening."""
+    match step:
+        case Open() | Rest():
+            return False
+        case Close():
+            return _held(step, book) is None
+        case Reduce():
+            return taking(step, book) <= 0
+        case Protect():
+            holding = book.holdings.get(step.ticket)
+            return holding is None or (holding.stop_loss, holding.take_profit) == (step.stop_loss, step.take_profit)
+        case Move():
+            return _moved(step, book.restings.get(step.ticket))
+        case Withdraw():
+            return step.ticket not in book.restings
+        case _:
+            assert_never(step)
+
+
+def taking(step: Close | Reduce, book: Book) -> Decimal:
+    """Lots that an exit may take now: a `Close` all that is there, a `Reduce` never more than is above its floor."""
+    holding = _held(step, book)
+    if isinstance(step, Close):
+        return holding.volume if holding else step.volume
+    return min(step.volume, (holding.volume if holding else ZERO) - step.floor)
+
+
+def _held(step: Close | Reduce, book: Book) -> Holding | None:
+    """The position that an exit works on: on a netting account the symbol's one, if it is still on our side."""
+    holding = book.holdings.get(step.ticket)
+    if holding is None and book.margin == "netting":
+        holding = net_holding(step.symbol, book)
+    return holding if holding is not None and holding.side == step.side else None
+
+
+def _ticket(step: Close | Reduce, book: Book) -> int:
+    holding = _held(step, book)
+    return holding.ticket if holding else step.ticket
+
+
+def _deal(
+    step: Open | Close | Reduce, side: Side, volume: Decimal, book: Book, account: Account, filling: OrderFilling | None
+) -> TradeRequest:
+    if volume <= 0:
+        raise ValueError(f"{step.name} has no volume left to trade")
+    return TradeRequest(
+        action=TradeAction.DEAL,
+        symbol=step.symbol,
+        volume=volume,
+        type=OrderType.BUY if side == "buy" else OrderType.SELL,
+        price=entry_price(book.prices.get(step.symbol), side),
+        deviation=account.deviation,
+        type_filling=_filling(step, book, filling),
+    )
+
+
+def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: int) -> TradeRequest:
+    rules = book.specifications[step.symbol]
+    until, expiration = _expiry(step.expires, rules.expiration_mode, clock_offset)
+    return TradeRequest(
+        action=TradeAction.PENDING,
+        symbol=step.symbol,
+        volume=step.volume,
+        type=_PENDING_TYPES[step.type, step.side],
+        price=step.price,
+        stoplimit=step.stop_limit,
+        sl=step.stop_loss,
+        tp=step.take_profit,
+        type_filling=_filling(step, book, filling),
+        type_time=until,
+        expiration=expiration,
+    )
+
+
+def _move(step: Move, book: Book, clock_offset: int) -> TradeRequest:
+    rules = book.specifications.get(step.symbol)
+    until, expiration = _expiry(step.expires, rules.expiration_mode if rules else 15, clock_offset)
+    return TradeRequest(
+        action=TradeAction.MODIFY,
+        symbol=step.symbol,
+        order=step.ticket,
+        price=step.price,
+        stoplimit=step.stop_limit,
+        sl=step.stop_loss,
+        tp=step.take_profit,
+        type_time=until,
+        expiration=expiration,
+    )
+
+
+def _expiry(expires: datetime | None, mode: int, clock_offset: int) -> tuple[OrderTime, int]:
+    """How long an order rests. Where the symbol takes no such time, the source's own end removes it."""
+    if expires is not None and mode & ExpirationFlag.SPECIFIED:
+        return OrderTime.SPECIFIED, int(expires.timestamp()) + clock_offset
+    return (OrderTime.GTC if mode & ExpirationFlag.GTC or not mode & ExpirationFlag.DAY else OrderTime.DAY), 0
+
+
+_EXIT_ORDER = (OrderFilling.IOC, OrderFilling.RETURN, OrderFilling.FOK)
+
+
+def _by_mask(specification: Specification) -> tuple[OrderFilling, ...]:
+    modes = ((FillingFlag.FOK, OrderFilling.FOK), (FillingFlag.IOC, OrderFilling.IOC))
+    return tuple(mode for flag, mode in modes if specification.filling_mode & flag)
+
+
+def _pending_fillings(step: Rest, specification: Specification) -> tuple[OrderFilling, ...]:
+    """Limits may always stay in the book; stops follow the mask where there is one."""
+    if step.type == "stop":
+        return (*_by_mask(specification), OrderFilling.RETURN)
+    return (OrderFilling.RETURN, *_by_mask(specification))
+
+
+def _filling(step: Open | Close | Reduce | Rest, book: Book, chosen: OrderFilling | None) -> OrderFilling:
+    if chosen is not None:
+        return chosen
+    rules = book.specifications.get(step.symbol)
+    return fillings(step, rules)[0] if rules else OrderFilling.IOC
+
+
+def _moved(step: Move, resting: Resting | None) -> bool:
+    """Whether an order stands as asked. Its expiry cannot be read from the book, so with one it is always asked."""
+    if resting is None or step.expires is not None:
+        return False
+    wanted = (step.price, step.stop_limit, step.stop_loss, step.take_profit)
+    return (resting.price, resting.stop_limit, resting.stop_loss, resting.take_profit) == wanted
+
+
+def comment(tag: str) -> str:
+    """What a trader sees in the terminal, as long as the vendor's package takes it; only a hint, brokers rewrite it."""
+    text = f"TC {tag}".strip()
+    while utf16_units(text) > MAX_TEXT:
+        text = text[:-1]
+    return text

@@ -1,0 +1,96 @@
+"""The scripts on the Redis server: the only ways in which an account's memory is checked and changed.
+
+Each makes all its checks before its first write. `version` counts every write to the account, so that a memory which is
+not the server's (another lane wrote, or a failover lost what we wrote) is noticed whatever it was that differs.
+"""
+
+BEGIN = """
+-- KEYS: lease, state, place.  ARGV: token, version that we know (or '')
+-- A server that is not the one we last wrote to may have lost writes: what was captured before now is suspect,
+-- unless all that we wrote is here.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', '', ''} end
+local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+local known = redis.call('HGET', KEYS[2], 'server')
+local version = redis.call('HGET', KEYS[3], 'version') or '0'
+if known ~= server then
+  if known and version ~= ARGV[2] then
+    local t = redis.call('TIME')
+    redis.call('HSET', KEYS[2], 'suspect-before', t[1] .. string.format('%06d', t[2]))
+  end
+  redis.call('HSET', KEYS[2], 'server', server)
+  version = tostring(redis.call('HINCRBY', KEYS[3], 'version', 1))
+end
+return {'ok', redis.call('HGET', KEYS[2], 'suspect-before') or '0', version}
+"""
+
+FENCE = """
+-- KEYS: lease, state, place, done.  ARGV: token, modes in which the step may act, version, fact#attempt
+-- Reads only. With 'ok' comes how long the lease still lasts: nobody else can act for the account within that time.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end
+if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then return {'moved', ''} end
+if redis.call('HEXISTS', KEYS[4], ARGV[4]) == 1 then return {'done', ''} end
+local mode = redis.call('HGET', KEYS[2], 'mode') or ''
+if not string.find(' ' .. ARGV[2] .. ' ', ' ' .. mode .. ' ', 1, true) then return {'state', mode} end
+return {'ok', tostring(redis.call('PTTL', KEYS[1]))}
+"""
+
+COMMIT = """
+-- KEYS: lease, place, done, links, debts, orders, outcomes, dead
+-- ARGV: token, one msgpack map (see executor.ledger), then the dead letter's fields
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end
+local c = cmsgpack.unpack(ARGV[2])
+
+local function below(a, b)
+  local am, as = string.match(a, '(%d+)-(%d+)')
+  local bm, bs = string.match(b, '(%d+)-(%d+)')
+  am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
+  return am < bm or (am == bm and as < bs)
+end
+local function move()
+  if #c.place == 0 or not below(redis.call('HGET', KEYS[2], 'entry') or '0-0', c.place[2]) then return end
+  for i = 1, #c.place, 2 do redis.call('HSET', KEYS[2], c.place[i], c.place[i + 1]) end
+end
+local function acknowledge()
+  for i = 3, #c.ends, 3 do
+    if c.ends[i] ~= '' then redis.call('XACK', KEYS[6], c.group, c.ends[i]) end
+  end
+end
+
+for i = 1, #c.ends, 3 do
+  local earlier = c.ends[i] ~= '' and redis.call('HGET', KEYS[3], c.ends[i])
+  if earlier then
+    acknowledge()
+    move()
+    return {'done', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
+  end
+end
+if (redis.call('HGET', KEYS[2], 'version') or '0') ~= c.version then return {'moved', ''} end
+if c.entry ~= '' and #redis.call('XPENDING', KEYS[6], c.group, c.entry, c.entry, 1) == 0 then return {'moved', ''} end
+
+local id = ''
+for i = 1, #c.messages, 3 do
+  id = redis.call('XADD', KEYS[7], '*', 'm', c.messages[i], 'k', c.messages[i + 1], 's', c.messages[i + 2])
+end
+for i = 1, #c.ends, 3 do
+  if c.ends[i] ~= '' then redis.call('HSET', KEYS[3], c.ends[i], c.ends[i + 1] .. ' ' .. c.ms .. ' ' .. id) end
+end
+local function put(key, pairs)
+  for i = 1, #pairs, 2 do
+    if pairs[i + 1] == '' then redis.call('HDEL', key, pairs[i])
+    else redis.call('HSET', key, pairs[i], pairs[i + 1]) end
+  end
+end
+put(KEYS[4], c.links)
+put(KEYS[5], c.debts)
+if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
+move()
+acknowledge()
+return {'ok', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
+"""
+
+NOTE = """
+-- KEYS: lease, state.  ARGV: token, then field, value …
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+"""

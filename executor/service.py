@@ -1,0 +1,150 @@
+"""Many lanes in one process: each has its own connections and its own terminal child, and waits for no other."""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from executor.lane import Lane, never
+from executor.metrics import Metrics
+from executor.mt5.api import Credentials
+from executor.mt5.terminal import Deadlines, Terminal
+from executor.settings import Account, MetaTrader5, Settings, Simulated
+from shared import metrics, settings, streams
+from shared.process import Stop, UserError
+from shared.streams import Keys
+from shared.wire import Codec, Keyring
+
+log = logging.getLogger(__name__)
+
+SIMULATOR = "executor.mt5.simulator.client"
+VENDOR = "MetaTrader5"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What the executor runs with. `reach` is told each named point of the protocol, for fault suites."""
+
+    redis_url: str
+    namespace: str
+    keyring: Keyring
+    settings: Settings
+    accounts: Sequence[str]
+    ready_file: Path | None = None
+    reach: Callable[[str], None] = never
+
+
+def plan(
+    config: Path, environment: Mapping[str, str], accounts: Sequence[str], ready_file: Path | None = None
+) -> Plan:
+    """What to run with, from the settings file; without names, every account. Raises SettingsError."""
+    document = settings.read(config, environment)
+    redis = settings.section(document, "redis", settings.Redis)
+    own = settings.section(document, "executor", Settings)
+    if redis.url is None:
+        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    for name in accounts:
+        if name not in own.accounts:
+            known = ", ".join(sorted(own.accounts)) or "none"
+            raise settings.SettingsError(f"there is no [executor.accounts.{name}]; there are: {known}")
+    if not own.accounts:
+        raise settings.SettingsError("there is no account: add a table [executor.accounts.NAME]")
+    return Plan(
+        redis_url=redis.url.reveal(),
+        namespace=redis.namespace,
+        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
+        settings=own,
+        accounts=list(accounts) or list(own.accounts),
+        ready_file=ready_file,
+    )
+
+
+async def serve(stop: Stop, plan: Plan) -> None:
+    """Run the lanes until asked to stop. Raises UserError when the server is not safe to use."""
+    registry = metrics.new_registry("executor")
+    watcher = Metrics(registry, plan.accounts)
+    async with AsyncExitStack() as stack:
+        await _checked(await _redis(stack, plan))
+        if plan.settings.metrics:
+            await stack.enter_async_context(metrics.served(registry, plan.settings.metrics, watcher.complaints))
+        lanes = [await _lane(stack, plan, name, watcher) for name in plan.accounts]
+        for lane in lanes:
+            stack.push_async_callback(lane.stop)
+            stop.supervise(lane.run(), f"lane {lane.name}")
+        stop.supervise(_announce(watcher, plan.ready_file), "announce")
+        await stop.wait()
+        await stop.end_tasks()
+
+
+async def _lane(stack: AsyncExitStack, plan: Plan, name: str, watcher: Metrics) -> Lane:
+    account = plan.settings.accounts[name]
+    terminal = _terminal(account)
+    await terminal.start()
+    return Lane(
+        name,
+        account,
+        credentials(name, account),
+        terminal,
+        await _redis(stack, plan),
+        await _redis(stack, plan),
+        Keys(plan.namespace),
+        Codec(plan.namespace, plan.keyring),
+        plan.settings.lease,
+        watcher,
+        reach=plan.reach,
+    )
+
+
+def _terminal(account: Account) -> Terminal:
+    module = SIMULATOR if isinstance(account.terminal, Simulated) else VENDOR
+    return Terminal(module, account.terminal.child_command, Deadlines(order=account.deadline))
+
+
+def credentials(name: str, account: Account) -> Credentials:
+    """Which terminal and which account in it. Raises SettingsError when a simulated terminal has no address."""
+    match account.terminal:
+        case Simulated() as terminal:
+            if terminal.address is None:
+                raise settings.SettingsError(
+                    f"executor.accounts.{name}.terminal.address is not set: name a running simulator, or use `up`"
+                )
+            password = terminal.password.reveal() if terminal.password else ""
+            return Credentials(terminal.address, terminal.login, password, terminal.server)
+        case MetaTrader5() as terminal:
+            return Credentials(
+                str(terminal.path), terminal.login, terminal.password.reveal(), terminal.server, terminal.portable
+            )
+
+
+async def _redis(stack: AsyncExitStack, plan: Plan) -> Redis:
+    redis = streams.connect(plan.redis_url)
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+async def _checked(redis: Redis) -> None:
+    try:
+        wrong = await streams.unsafe(redis)
+    except (RedisError, OSError) as error:
+        raise UserError(f"Redis does not answer at redis.url: {error}") from error
+    if wrong:
+        raise UserError("; ".join(wrong))
+
+
+async def _announce(watcher: Metrics, ready_file: Path | None) -> None:
+    await watcher.all_settled()
+    log.info("following")
+    if ready_file is not None:
+        partial_file = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+        partial_file.write_text(f"{os.getpid()}\n")
+        partial_file.replace(ready_file)
+
+
+def main(plan: Plan) -> Callable[[Stop], Awaitable[None]]:
+    """The service's main function, for `shared.process.run`."""
+    return partial(serve, plan=plan)

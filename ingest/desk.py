@@ -1,0 +1,257 @@
+"""A working copy of a picture: the one place where orders and positions change, and where each change is put down.
+
+Everything that changes exposure goes through `place`, `fill`, `end` and `move`, so that held, coming and revisions
+cannot disagree. Nothing outside one `apply` ever sees a desk.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
+
+from ingest.calls import Call, ClosePosition, ModifyPosition, Note, NoteKind, PlaceOrder
+from ingest.changes import Change, Kind, Why, kind_of
+from ingest.state import ZERO, OpenCall, OrderState, Picture, PositionState
+from shared.facts import Amount, Ending, Levels
+
+GRACE = timedelta(seconds=3)
+"""How long one kind of poll may lag behind another before their disagreement counts."""
+PATIENCE = timedelta(seconds=30)
+"""How long a reply, or the execution of what was accepted, may take before it is taken for missing."""
+MEMORY = 1000
+"""How many ended orders, ended positions and applied calls are remembered."""
+
+ALL = "*"
+
+
+class Desk:
+    """See the module. The attributes are the picture's, as copies that may be written on."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture = picture
+        self.model = picture.model
+        self.orders = dict(picture.orders)
+        self.positions = dict(picture.positions)
+        self.brackets = dict(picture.brackets)
+        self.instruments = picture.instruments
+        self.open = dict(picture.open)
+        self.unsettled = picture.unsettled
+        self.quiet = dict(picture.quiet)
+        self.polled = dict(picture.polled)
+        self.answered = dict(picture.answered)
+        self.rows = dict(picture.rows)
+        self.strangers = dict(picture.strangers)
+        self.links = dict(picture.links)
+        self.uses = dict(picture.uses)
+        self.panel = picture.panel
+        self.listed = picture.listed
+        self.flows = picture.flows
+        self.waiting = picture.waiting
+        self.said: list[Change | Note] = []
+
+    def picture(self) -> Picture:
+        """The picture as it is now."""
+        fields = {name: getattr(self, name) for name in asdict(self._picture) if name not in ("source", "account")}
+        return replace(self._picture, **fields)
+
+    def note(self, kind: NoteKind, text: str = "") -> None:
+        """Put down something that is no change."""
+        self.said.append(Note(kind, text))
+
+    # --- names -----------------------------------------------------------------------------------------------------
+
+    def name(self, kind: Literal["order", "position"], source_id: str) -> str:
+        """A name for a new object with that id: the id itself, then `#2`, `#3` … when the source uses it again."""
+        known = f"{kind}:{source_id}"
+        uses = self.uses[known] = self.uses.pop(known, 0) + 1
+        return source_id if uses == 1 else f"{source_id}#{uses}"
+
+    def order(self, source_id: str) -> OrderState | None:
+        """The newest order with that id at the source."""
+        uses = self.uses.get(f"order:{source_id}", 0)
+        return self.orders.get(source_id if uses <= 1 else f"{source_id}#{uses}")
+
+    def position(self, position_id: str) -> PositionState | None:
+        """The living position with that id at the source; on a netting account also by its instrument."""
+        found = [p for p in self.positions.values() if p.position_id == position_id and not p.over]
+        if not found and self.model == "netting":
+            return self.positions.get(position_id)
+        return found[-1] if found else None
+
+    # --- when a poll may speak ---------------------------------------------------------------------------------------
+
+    def hush(self, instrument: str, at: datetime) -> None:
+        """From now on polls that left before `at` say nothing about this instrument."""
+        self.quiet[instrument] = max(at, self.quiet.get(instrument, at))
+
+    def busy(self, instrument: str) -> bool:
+        """Whether a trading request on this instrument waits for its reply."""
+        return any(o.instrument in (ALL, instrument) for o in self.open.values())
+
+    def trusts(self, asked: datetime, instrument: str) -> bool:
+        """Whether a poll that left at `asked` says something about this instrument."""
+        silent = max((q for name in (ALL, instrument) if (q := self.quiet.get(name))), default=asked)
+        return asked >= silent and not self.busy(instrument)
+
+    def calm(self, asked: datetime, instrument: str) -> bool:
+        """Whether the last call on this instrument is so long ago that every poll must show its effect by now."""
+        last = [q for name in (ALL, instrument) if (q := self.quiet.get(name))]
+        return not last or asked >= max(last) + GRACE
+
+    def placements(self, instrument: str, sign: int) -> list[PlaceOrder]:
+        """Placements that were asked and have no reply: they may explain what the polls show."""
+        calls = [o.call for o in (*self.open.values(), *self.unsettled)]
+        return [
+            c for c in calls
+            if isinstance(c, PlaceOrder) and c.instrument == instrument and (sign > 0) == (c.side == "buy")
+        ]  # fmt: skip
+
+    # --- changes ---------------------------------------------------------------------------------------------------
+
+    def keep(self, position: PositionState) -> PositionState:
+        """Store a position without saying anything."""
+        self.positions[position.key] = position
+        return position
+
+    def tell_order(
+        self, kind: Kind, order: OrderState, position: PositionState, why: Why, *, levels: Levels | None = None,
+        reason: Ending | None = None, text: str = "",
+    ) -> None:  # fmt: skip
+        """Store an order and its position and put down the change."""
+        before = self.positions.get(position.key)
+        position = self._revised(before, position)
+        self.orders[order.id] = order = replace(order, revision=order.revision + 1)
+        self._say(kind, f"order:{order.id}/{order.revision}", before, position, why, levels, order, reason, text)
+
+    def tell_position(self, position: PositionState, why: Why) -> None:
+        """Store a position and put down what has become of it; nothing when a reader would see no difference."""
+        before = self.positions.get(position.key)
+        position = self._revised(before, position)
+        if before is not None and before.revision == position.revision:
+            return
+        kind = kind_of(before.amount if before else Amount(), position.amount)
+        self._say(kind, f"position:{position.key}/{position.revision}", before, position, why)
+
+    def _revised(self, before: PositionState | None, position: PositionState) -> PositionState:
+        same = before is not None and before.amount == position.amount and stated(before) == stated(position)
+        if not same or position.revision == 0:
+            position = replace(position, revision=position.revision + 1)
+        return self.keep(position)
+
+    def _say(
+        self, kind: Kind, name: str, before: PositionState | None, after: PositionState, why: Why,
+        levels: Levels | None = None, order: OrderState | None = None, reason: Ending | None = None, text: str = "",
+    ) -> None:  # fmt: skip
+        change = Change(
+            kind=kind, object=name, instrument=after.instrument, position=after.key, revision=after.revision,
+            before=before.amount if before else Amount(), after=after.amount, position_id=after.position_id,
+            levels=stated(after) if levels is None else levels, why=why, order=order.stated() if order else None,
+            reason=reason, text=text,
+        )  # fmt: skip
+        self.said.append(change)
+
+    def fill(self, order: OrderState, filled: Decimal, why: Why, *, moved: datetime | None = None) -> None:
+        """`order` has filled up to `filled` in all. `moved`: when an orders poll that shows it had left."""
+        share = (filled - order.filled) * (1 if order.side == "buy" else -1)
+        position = self.positions[order.position]
+        absorbed = clip(share, position.surplus) if order.id in position.suspects else ZERO
+        position = replace(
+            position, held=position.held + share - absorbed, surplus=position.surplus - absorbed, over=False,
+            opening=position.opening - (share if order.type == "market" and order.live else ZERO),
+            moved=moved or position.moved, doubt=None if moved else position.doubt,
+        )  # fmt: skip
+        if self.model == "netting" and not order.filled and order.type != "market":
+            position = replace(position, levels=order.levels.over(position.levels))
+        done = filled == order.quantity
+        order = replace(
+            order,
+            filled=filled,
+            live=order.live and not done,
+            doubt=None,
+            average_price=why.price or order.average_price,
+        )
+        order = replace(order, ended=order.ended or (why.at if not order.live else None))
+        self.tell_order("order.filled", order, position, why)
+
+    def end(self, order: OrderState, reason: Ending, why: Why, *, sure: bool, text: str = "") -> None:
+        """`order` will fill no more; what had been coming of it no longer is."""
+        position = self.positions[order.position]
+        position = bounded(replace(position, opening=position.opening - order.coming))
+        if self.model == "hedging" and not position.held and not position.opening:
+            position = replace(position, over=True, closing=ZERO)
+        order = replace(order, live=False, sure=sure, ended=why.at, doubt=None)
+        self.tell_order("order.ended", order, position, why, levels=Levels(), reason=reason, text=text)
+
+    def settle(self, position: PositionState, at: datetime) -> PositionState:
+        """A hedging position with nothing left is over from `at` on; a flat netting position has no levels."""
+        if not position.closing:
+            position = replace(position, turning=False)
+        if position.held or position.opening or position.closing:
+            return position
+        position = replace(position, excused=ZERO, surplus=ZERO, suspects=())
+        if self.model == "netting":
+            return replace(position, levels=Levels(), unsure=())
+        rests = any(o.live and o.position == position.key for o in self.orders.values())
+        return replace(position, over=not rests, doubt=None, moved=at)
+
+    def prune(self) -> None:
+        """Forget the oldest of what has ended, so that a picture does not grow for ever."""
+        done = [o for o in self.orders.values() if not o.live]
+        for order in done[: max(0, len(done) - MEMORY)]:
+            del self.orders[order.id]
+        over = [p for p in self.positions.values() if p.over]
+        for position in over[: max(0, len(over) - MEMORY)]:
+            del self.positions[position.key]
+        self.flows = self.flows[-MEMORY:]
+        for names in (self.brackets, self.links, self.uses):
+            for name in list(names)[: max(0, len(names) - 10 * MEMORY)]:
+                del names[name]
+
+
+def stated(position: PositionState) -> Levels:
+    """A position's levels as a fact states them: not those that a call may have removed."""
+    return replace(position.levels, **dict.fromkeys(position.unsure, UNSET))
+
+
+def clip(share: Decimal, bound: Decimal) -> Decimal:
+    """The part of `share` that lies between 0 and `bound`; 0 when their signs differ."""
+    if share * bound <= 0:
+        return ZERO
+    return min(share, bound) if share > 0 else max(share, bound)
+
+
+def bounded(position: PositionState) -> PositionState:
+    """Only a native reversal takes a position through zero; a close that is still coming never does."""
+    if position.turning:
+        return position
+    return replace(position, closing=clip(position.closing, -(position.held + position.opening)))
+
+
+def instrument_of(desk: Desk, call: Call) -> str:
+    """The instrument that a call is about, `*` when nobody knows."""
+    match call:
+        case PlaceOrder():
+            return call.instrument
+        case ModifyPosition() | ClosePosition():
+            position = desk.position(call.position)
+            return position.instrument if position else ALL
+        case _:
+            return order_instrument(desk, call.order_id)
+
+
+def order_instrument(desk: Desk, order_id: str) -> str:
+    """The instrument of an order or a bracket, `*` when nobody knows."""
+    order, bracket = desk.order(order_id), desk.brackets.get(order_id)
+    if order is None and bracket is not None:
+        position = desk.position(bracket.parent)
+        order = desk.order(bracket.parent)
+        return position.instrument if position else order.instrument if order else ALL
+    return order.instrument if order else ALL
+
+
+def waits(desk: Desk, call: Call) -> None:
+    """A trading request has come in: the polls of its instrument wait for its reply."""
+    if call.flow not in desk.flows:
+        desk.open[call.flow] = OpenCall(call=call, instrument=instrument_of(desk, call))

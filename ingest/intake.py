@@ -1,0 +1,114 @@
+"""Where what was captured becomes facts on disk: one exchange, every source and account it concerns, interpret, outbox.
+
+Knows nothing of the proxy; the tap calls it, and so does a restart for what was asked before it. Nothing here waits.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from ingest import picture as pictures
+from ingest.album import Album
+from ingest.calls import Note
+from ingest.exchange import Exchange, Frame
+from ingest.metrics import Metrics
+from ingest.outbox import Outbox
+from ingest.picture import Interpreted, Stamp
+from ingest.scope import Host, hosts
+from ingest.source import Source
+from ingest.state import Picture
+
+Clock = Callable[[], datetime]
+
+
+class Intake:
+    """All sources of one ingest. `clock` tells UTC, `uncertainty` how far (s) it may be from the Redis server's."""
+
+    def __init__(
+        self, sources: Iterable[Source], outbox: Outbox, album: Album, metrics: Metrics, *, clock: Clock
+    ) -> None:
+        self.sources = tuple(sources)
+        self.uncertainty = 0.0
+        self._outbox = outbox
+        self._album = album
+        self._metrics = metrics
+        self.clock = clock
+
+    def opened(self) -> set[Host]:
+        """The hosts whose traffic is ours to read: those of the sources that we own."""
+        return {host for source in self.sources if self._owns(source) for host in hosts(source)}
+
+    def asked(self, exchange: Exchange) -> None:
+        """A request came in. A trading call is on disk when this returns."""
+        for source in self._concerned(exchange):
+            if (asked := pictures.asks(exchange, source)) is not None:
+                self._outbox.ask(source.name, exchange)
+                self._hear(source, asked.call.account, exchange)
+
+    def answered(self, exchange: Exchange) -> None:
+        """A reply has passed, or never will (`error`). What it became is on disk when this returns."""
+        self._passed(exchange)
+
+    def seen(self, frame: Frame) -> None:
+        """A websocket message passed."""
+        self._passed(frame)
+
+    def resume(self) -> None:
+        """Settle what was asked before a restart: nobody knows what became of it, the polls will show."""
+        for source in self.sources:
+            waiting = [a.exchange for a in self._outbox.asked.values() if a.source == source.name]
+            calls = [asked.call for e in waiting if (asked := pictures.asks(e, source)) is not None]
+            for account in {call.account for call in calls} | self._album.accounts(source.name):
+                picture, stamp = self._picture(source, account), self._stamp(source)
+                mine = [call for call in calls if call.account == account]
+                self._keep(source, pictures.restarted(picture, source, stamp, mine), also=bool(mine))
+            for exchange in waiting:
+                self._outbox.answer(source.name, flow=exchange.flow)
+
+    def keep(self) -> None:
+        """Keep on disk what polls have changed in the pictures without giving a fact."""
+        for source in self.sources:
+            if kept := self._album.unkept(source.name):
+                self._outbox.answer(source.name, pictures=kept)
+
+    def _passed(self, heard: Exchange | Frame) -> None:
+        for source in self._concerned(heard):
+            accounts = pictures.accounts(heard, source)
+            for account in accounts:
+                self._hear(source, account, heard)
+            if not accounts:
+                self._note(source, (e for e in pictures.hear(heard, source) if isinstance(e, Note)))
+
+    def _concerned(self, heard: Exchange | Frame) -> list[Source]:
+        place = (heard.host, heard.port)
+        return [source for source in self.sources if place in hosts(source) and self._owns(source)]
+
+    def _owns(self, source: Source) -> bool:
+        return bool(self._outbox.producers[source.name].line.owner)
+
+    def _picture(self, source: Source, account: str) -> Picture:
+        return self._album.picture(source.name, account) or pictures.new_picture(source, account)
+
+    def _stamp(self, source: Source) -> Stamp:
+        producer = self._outbox.producers[source.name]
+        return Stamp(producer=producer.id, seq=producer.next_seq, captured=self.clock(), uncertainty=self.uncertainty)
+
+    def _hear(self, source: Source, account: str, heard: Exchange | Frame) -> None:
+        result = pictures.interpret(self._picture(source, account), heard, source, self._stamp(source))
+        is_reply = isinstance(heard, Exchange) and (heard.status is not None or bool(heard.error))
+        settled = heard.flow if is_reply and heard.flow in self._outbox.asked else ""
+        self._keep(source, result, settled, also=bool(settled))
+
+    def _keep(self, source: Source, result: Interpreted, settled: str = "", *, also: bool = False) -> None:
+        """Put what came of it on disk: at once when there is a fact, a first picture or something to settle."""
+        is_new = self._album.put(result.picture)
+        if result.facts or is_new or also:
+            kept = self._album.unkept(source.name)
+            self._outbox.answer(source.name, flow=settled, facts=result.facts, pictures=kept)
+        for fact in result.facts:
+            self._metrics.captured(fact)
+        self._metrics.polled(source.name, result.picture.answered.values())
+        self._note(source, result.notes)
+
+    def _note(self, source: Source, notes: Iterable[Note]) -> None:
+        for note in notes:
+            self._metrics.noted(source.name, note.kind)

@@ -1,0 +1,164 @@
+"""Positions as polls show them: which row is which position, and what a different quantity means.
+
+A quantity that accepted calls explain moves from coming to held at once. What nothing explains counts when two
+consecutive polls show it, both of which left after everything that could still explain it.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from ingest import levels
+from ingest.calls import PositionRow, PositionsShown
+from ingest.changes import Why
+from ingest.desk import GRACE, PATIENCE, Desk, bounded, clip
+from ingest.identity import baseline, explainers, identify, is_part, names_of, out_of_doubt, without_cause
+from ingest.state import ZERO, PositionState
+from shared.facts import Levels
+
+
+def see(desk: Desk, poll: PositionsShown, *, first: bool) -> None:
+    """Bring positions in line with a poll. The very `first` one is the baseline: what it adds is no news."""
+    if poll.complete:
+        desk.panel = {row.id: row for row in poll.rows}
+    if desk.model == "netting":
+        _see_netting(desk, poll, first)
+    else:
+        _see_hedging(desk, poll, first)
+
+
+def _see_netting(desk: Desk, poll: PositionsShown, first: bool) -> None:
+    rows: dict[str, list[PositionRow]] = {}
+    for row in poll.rows:
+        rows.setdefault(row.instrument, []).append(row)
+    absent = [k for k in desk.positions if k not in rows and poll.complete and not poll.unreadable]
+    for instrument in (*rows, *absent):
+        if desk.trusts(poll.asked, instrument):
+            _net(desk, instrument, rows.get(instrument, []), poll, first)
+
+
+def _net(desk: Desk, instrument: str, rows: list[PositionRow], poll: PositionsShown, first: bool) -> None:
+    quantity = sum((row.quantity for row in rows), ZERO)
+    position = desk.positions.get(instrument)
+    if position is None:
+        position = PositionState(key=instrument, instrument=instrument, since=poll.asked, unbased=_unbased(desk, first))
+    if rows:
+        position = replace(position, position_id=rows[0].id, shown=True)
+    desk.keep(position)
+    if not position.unbased:
+        compare(desk, position, quantity, poll, rows[0] if rows else None)
+    elif not position.opening and not position.closing:
+        desk.keep(replace(position, held=quantity, unbased=False))
+        baseline(desk, quantity, instrument)
+    if rows and quantity and rows[-1].levels != Levels():
+        levels.change(desk, desk.positions[instrument], rows[-1].levels, Why(at=poll.answered))
+
+
+def _unbased(desk: Desk, first: bool) -> bool:
+    return first or "positions" not in desk.polled
+
+
+def _see_hedging(desk: Desk, poll: PositionsShown, first: bool) -> None:
+    rows = {row.id: row for row in poll.rows}
+    for row in sorted(_nameless(desk, rows, poll), key=_by_link(desk)):
+        identify(desk, row, rows)
+    for row in _nameless(desk, rows, poll):
+        without_cause(desk, row, poll, first)
+    desk.rows = {k: v for k, v in desk.rows.items() if k in rows or not poll.complete}
+    for position in [p for p in desk.positions.values() if not p.over]:
+        found = rows.get(position.position_id or "")
+        if _speaks(desk, position, found, poll) and not any(
+            r.id in desk.rows and is_part(position, r) for r in poll.rows
+        ):
+            compare(desk, desk.positions[position.key], found.quantity if found else ZERO, poll, found)
+
+
+def _nameless(desk: Desk, rows: dict[str, PositionRow], poll: PositionsShown) -> list[PositionRow]:
+    """The rows that no position of ours bears the id of."""
+    return [
+        r for r in rows.values() if r.quantity and not desk.position(r.id) and desk.trusts(poll.asked, r.instrument)
+    ]
+
+
+def _speaks(desk: Desk, position: PositionState, row: PositionRow | None, poll: PositionsShown) -> bool:
+    """Whether the poll says something about this position, be it by the absence of its row."""
+    if not desk.trusts(poll.asked, position.instrument) or position.position_id in poll.unreadable:
+        return False
+    return row is not None or (poll.complete and not (position.position_id is None and poll.unreadable))
+
+
+def _by_link(desk: Desk) -> Callable[[PositionRow], bool]:
+    """Rows that the source itself links come first, so that guesses choose among what is left."""
+    return lambda row: row.id not in desk.links
+
+
+def compare(
+    desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, row: PositionRow | None
+) -> None:
+    """Bring one position in line with the signed quantity that a poll shows."""
+    opened = row is not None and not position.held
+    why = Why(at=poll.answered, price=row.average_price if row and opened else None)
+    _carry_out(desk, position, quantity, poll, why)
+    position = desk.positions[position.key]
+    rest = quantity - position.held
+    if rest:
+        _unexplained(desk, position, rest, poll, why)
+    else:
+        _agrees(desk, position, poll, why)
+
+
+def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, why: Why) -> None:
+    """Move what is explained from coming to held: market orders first in, first out, then closes."""
+    for order in [o for o in desk.orders.values() if o.position == position.key and o.coming]:
+        part = clip(quantity - desk.positions[position.key].held, order.coming)
+        if part:
+            desk.fill(order, order.filled + abs(part), why)
+    position = desk.positions[position.key]
+    part = clip(quantity - position.held, position.closing)
+    if part:
+        after = replace(position, held=position.held + part, closing=position.closing - part, doubt=None)
+        desk.tell_position(desk.settle(after, poll.asked), replace(why, price=None))
+
+
+def _agrees(desk: Desk, position: PositionState, poll: PositionsShown, why: Why) -> None:
+    late = position.closing_since is not None and poll.asked > position.closing_since + PATIENCE
+    calm = position.moved is None or poll.asked >= position.moved + GRACE
+    position = replace(position, doubt=None, excused=ZERO if calm else position.excused)
+    if position.closing and late and not position.opening:
+        desk.note("unsettled", f"close of position {position.key}")
+        desk.tell_position(desk.settle(replace(position, closing=ZERO), poll.asked), why)
+    else:
+        desk.keep(desk.settle(position, poll.asked))
+
+
+def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown, why: Why) -> None:
+    if not _excused(position, rest) and not _settled(desk, position, rest, poll):
+        return
+    if not _counts(desk, position, rest, poll):
+        desk.keep(replace(position, doubt=position.doubt or poll.asked))
+        return
+    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO)
+    causes = explainers(desk, position.instrument, rest) if desk.model == "netting" else []
+    after = replace(after, surplus=rest if causes else ZERO, suspects=names_of(causes))
+    desk.tell_position(desk.settle(bounded(after), poll.asked), why)
+
+
+def _settled(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> bool:
+    """Whether a lagging poll can be ruled out. What reduces need not wait for a call's effect to be shown."""
+    moved = position.moved is not None and poll.asked < position.moved + GRACE
+    grows = rest * position.held >= 0
+    return not moved and (not grows or poll.firm or desk.calm(poll.asked, position.instrument))
+
+
+def _excused(position: PositionState, rest: Decimal) -> bool:
+    return position.excused > 0 and position.held * rest < 0 and abs(rest) <= position.excused
+
+
+def _counts(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> bool:
+    if _excused(position, rest):
+        return True
+    causes = explainers(desk, position.instrument, rest) if desk.model == "netting" else []
+    if position.doubt is None or position.doubt == poll.asked:
+        return poll.firm and not causes
+    return not causes or out_of_doubt(desk, poll, position.doubt)

@@ -1,0 +1,87 @@
+"""What ingest tells Prometheus: what was captured, what waits, how long publishing takes, and what is wrong."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry
+
+from ingest.outbox import Outbox
+from shared.facts import Fact
+from shared.metrics import counter, gauge, histogram
+
+
+class Metrics:
+    """The metrics of one ingest, in the registry that is given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        source = ("source",)
+        self._facts = counter(registry, "ingest_facts", "Facts captured.", ("source", "kind"))
+        self._notes = counter(registry, "ingest_notes", "What was seen and is no fact, by class.", ("source", "note"))
+        self._waiting = gauge(registry, "ingest_waiting_facts", "Facts on disk that are not in the stream yet.", source)
+        self._unwritten = gauge(registry, "ingest_unwritten_records", "Records that a full disk keeps in memory.")
+        self._publish = histogram(registry, "ingest_publish_seconds", "From capture to the orders stream.", source)
+        self._hook = histogram(
+            registry, "ingest_hook_seconds", "Time that the tap holds up a request or a reply.", ("hook",)
+        )
+        self._failures = counter(
+            registry, "ingest_hook_failures", "Surprises inside the tap; each is logged.", ("hook",)
+        )
+        self._rewinds = counter(registry, "ingest_rewinds", "Times that the stream had lost facts of ours.", source)
+        self._renewals = counter(
+            registry, "ingest_new_producers", "Times that the outbox was out of step.", ("source", "reason")
+        )
+        self._redis = gauge(registry, "ingest_redis_up", "Whether Redis takes the facts of the source.", source)
+        self._owned = gauge(
+            registry, "ingest_owned", "Whether this ingest owns the source and opens its traffic.", source
+        )
+        self._poll = gauge(
+            registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source
+        )
+
+    def published(self, fact: Fact) -> None:
+        """A fact is in the stream."""
+        self._publish.labels(fact.source).observe(max(0.0, (datetime.now(UTC) - fact.captured).total_seconds()))
+
+    def captured(self, fact: Fact) -> None:
+        """A fact was made."""
+        self._facts.labels(fact.source, str(fact.__struct_config__.tag)).inc()
+
+    def noted(self, source: str, note: str) -> None:
+        """Something was seen that is no fact."""
+        self._notes.labels(source, note).inc()
+
+    def polled(self, source: str, polls: Iterable[datetime]) -> None:
+        """When the newest good polls of the source came, one time for each kind of poll."""
+        for at in polls:
+            self._poll.labels(source).set(at.timestamp())
+
+    def hooked(self, hook: str, seconds: float) -> None:
+        """A hook of the tap took that long."""
+        self._hook.labels(hook).observe(seconds)
+
+    def failed(self, hook: str) -> None:
+        """A hook of the tap met a surprise."""
+        self._failures.labels(hook).inc()
+
+    def rewound(self, source: str) -> None:
+        """The stream had lost facts of the source."""
+        self._rewinds.labels(source).inc()
+
+    def renewed(self, source: str, reason: str) -> None:
+        """The source has a new producer."""
+        self._renewals.labels(source, reason).inc()
+
+    def reachable(self, source: str, *, up: bool) -> None:
+        """Whether Redis takes the source's facts."""
+        self._redis.labels(source).set(up)
+
+    def owned(self, source: str, *, ours: bool) -> None:
+        """Whether the source is ours."""
+        self._owned.labels(source).set(ours)
+
+    def watch(self, outbox: Outbox) -> None:
+        """Show what waits in the outbox whenever somebody asks."""
+        self._unwritten.set_function(lambda: len(outbox.unwritten))
+        for name, producer in outbox.producers.items():
+            self._waiting.labels(name).set_function(lambda p=producer: len(p.waiting))  # type: ignore[misc]

@@ -1,0 +1,275 @@
+"""What was asked, what it became and what was published, on disk before anything depends on it.
+
+A record is in the page cache when its method returns: killing this process loses nothing. The disk has it within about
+50 ms; a power cut may take what is younger, and the unsynced writes of Redis with it: then Redis may be ahead of the
+outbox (a new producer is begun, loudly) or behind it (what it lost is published again).
+
+Each source has a producer of its own, so that a source which cannot publish does not hold up another. When the disk is
+full, records wait in memory and are written when there is room; facts are published all the same and never renumbered.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from msgspec import DecodeError, Raw
+from msgspec.structs import replace
+
+from ingest import records
+from ingest.exchange import Exchange
+from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot
+from ingest.segments import Damaged, Directory, Segment, Syncer
+from ingest.segments import records as lines_of
+from shared.facts import Fact
+from shared.process import UserError
+
+log = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+"""A segment that is longer gives way to a new one: small enough to be read in a blink at a restart."""
+KEEP_S = 7 * 24 * 3600.0
+"""Published facts stay this long, so that a Redis which lost them (a failover, a restored backup) gets them again."""
+
+
+class Producer:
+    """One source's facts in their order. `waiting` are those that are not known to be in the stream."""
+
+    def __init__(self, line: Line, waiting: Iterable[Fact] = ()) -> None:
+        self.line = line
+        self.waiting: deque[Fact] = deque(waiting)
+        self.wake = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell who waits for facts, or for none to be left."""
+        if self.waiting:
+            self.wake.set()
+            self.idle.clear()
+        else:
+            self.idle.set()
+
+    @property
+    def id(self) -> str:
+        """The producer's name in facts and in Redis."""
+        return self.line.producer
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence of the next new fact."""
+        return self.line.seq + 1
+
+
+class Outbox:
+    """The journal of one ingest. `fresh` makes the name of a new producer from its source's."""
+
+    def __init__(self, path: Path, sources: Iterable[str], *, fresh: Callable[[str], str]) -> None:
+        self.directory = Directory(path)
+        self.syncer = Syncer()
+        self.unwritten: deque[bytes] = deque()
+        self._fresh = fresh
+        state = recollect(self.directory.segments())
+        lines = {name: Line(producer=fresh(name)) for name in sources} | dict(state.lines)
+        self.pictures: dict[str, Raw] = dict(state.pictures)
+        self.asked: dict[str, Asked] = {a.exchange.flow: a for a in state.asked}
+        self.producers = {name: Producer(line, self._waiting(line)) for name, line in lines.items()}
+        self._segment = self._begin()
+        self._renew_what_was_lost()
+
+    def ask(self, source: str, exchange: Exchange) -> None:
+        """Record a trading request; to be called before it is forwarded."""
+        asked = Asked(source=source, exchange=exchange)
+        self.asked[exchange.flow] = asked
+        self._write(asked)
+
+    def answer(
+        self, source: str, *, flow: str = "", facts: tuple[Fact, ...] = (), pictures: Mapping[str, Raw] | None = None
+    ) -> None:
+        """Record what an exchange became and wake the publisher. The facts continue the source's sequence."""
+        producer = self.producers[source]
+        assert [f.seq for f in facts] == list(range(producer.next_seq, producer.next_seq + len(facts))), "a gap in seq"
+        self.asked.pop(flow, None)
+        self.pictures.update(pictures or {})
+        self._write(Answered(source=source, flow=flow, facts=facts, pictures=pictures or {}))
+        if facts:
+            producer.line = replace(producer.line, seq=facts[-1].seq)
+            producer.waiting.extend(facts)
+            producer.changed()
+
+    def published(self, source: str, seq: int) -> None:
+        """Record that the source's facts up to `seq` are in the stream."""
+        producer = self.producers[source]
+        while producer.waiting and producer.waiting[0].seq <= seq:
+            producer.waiting.popleft()
+        producer.line = replace(producer.line, published=seq)
+        producer.changed()
+        self._write(Published(source=source, seq=seq))
+
+    async def rewind(self, source: str, last: int) -> bool:
+        """The stream has the source's facts up to `last` only: let the later ones wait again.
+
+        False when some of them are not on disk any more; then nothing has changed.
+        """
+        producer = self.producers[source]
+        line = replace(producer.line, published=last)
+        found = await asyncio.to_thread(facts_after, self.directory.segments(), line)
+        known = {f.seq: f for f in (*found, *producer.waiting)}
+        line = replace(producer.line, published=last)  # facts may have come while the disk was read
+        again = [known[seq] for seq in sorted(known) if seq > last]
+        if not records.whole(again, line):
+            return False
+        producer.line, producer.waiting = line, deque(again)
+        producer.changed()
+        return True
+
+    def renew(self, source: str) -> None:
+        """Begin a new producer: what waits is restated under it, from 1."""
+        producer, name = self.producers[source], self._fresh(source)
+        facts = tuple(replace(f, producer=name, seq=i) for i, f in enumerate(producer.waiting, 1))
+        producer.line = replace(producer.line, producer=name, seq=len(facts), published=0)
+        producer.waiting = deque(facts)
+        self._write(Renewed(source=source, producer=name, facts=facts))
+        producer.changed()
+
+    def own(self, source: str, token: str) -> None:
+        """Record by which token we hold the source's lease; empty when another ingest has taken the source over."""
+        producer = self.producers[source]
+        producer.line = replace(producer.line, owner=token)
+        self._write(Owned(source=source, owner=token))
+
+    def tend(self, now: float) -> None:
+        """Write what a full disk kept waiting, begin a new segment where it is time, drop what is too old.
+
+        `now` is in seconds since 1970, as files tell their age.
+        """
+        if self._flush() and self._segment.size > SEGMENT_BYTES:
+            self._rotate()
+        for path in outdated(self.directory.segments(), {p.id: p.line for p in self.producers.values()}, now - KEEP_S):
+            path.unlink()
+
+    def close(self) -> None:
+        """Sync everything and let other processes in."""
+        self._flush()
+        self._segment.close()
+        self.directory.close()
+
+    def _waiting(self, line: Line) -> list[Fact]:
+        return facts_after(self.directory.segments(), line) if line.published < line.seq else []
+
+    def _renew_what_was_lost(self) -> None:
+        for name, producer in self.producers.items():
+            if not records.whole(producer.waiting, producer.line):
+                log.error(
+                    "the outbox is damaged: unpublished facts of %s are lost; the next polls show their effect", name
+                )
+                self.renew(name)
+
+    def _snapshot(self) -> Snapshot:
+        lines = {name: p.line for name, p in self.producers.items()}
+        return Snapshot(lines=lines, pictures=self.pictures, asked=tuple(self.asked.values()))
+
+    def _begin(self) -> Segment:
+        try:
+            segment = self.directory.begin()
+            segment.append(records.encode(self._snapshot()))
+        except OSError as error:
+            raise UserError(
+                f"{self.directory.path}: the outbox cannot be written: {error.strerror}; free some space"
+            ) from error
+        self.syncer.written(segment)
+        return segment
+
+    def _rotate(self) -> None:
+        full = self._segment
+        try:
+            self._segment = self._begin()
+        except UserError as error:
+            log.error("%s", error)
+        else:
+            full.close()
+
+    def _write(self, record: Record) -> None:
+        self.unwritten.append(records.encode(record))
+        self._flush()
+
+    def _flush(self) -> bool:
+        """Write what waits, oldest first; whether nothing waits any more. The first failure of a row is said."""
+        already_failing = len(self.unwritten) > 1
+        try:
+            while self.unwritten:
+                self._segment.append(self.unwritten[0])
+                self.unwritten.popleft()
+        except OSError as error:
+            level = logging.DEBUG if already_failing else logging.ERROR
+            full = "the disk is full: free some space" if error.errno == errno.ENOSPC else os.strerror(error.errno or 0)
+            log.log(level, "the outbox cannot be written, facts wait in memory only: %s", full)
+            return False
+        self.syncer.written(self._segment)
+        return True
+
+
+def recollect(segments: list[Path]) -> Snapshot:
+    """What the newest segments say: from the last sound snapshot on."""
+    found: list[Record] = []
+    for path in reversed(segments):
+        found = [*_records(path), *found]
+        if found and isinstance(found[0], Snapshot):
+            break
+    state = Snapshot()
+    for record in found:
+        state = records.follow(state, record)
+    return state
+
+
+def facts_after(segments: list[Path], line: Line) -> list[Fact]:
+    """The facts of the line's producer that were not published, in their order, as far as they are on disk."""
+    found: dict[int, Fact] = {}
+    for path in reversed(segments):
+        content = _records(path)
+        for record in content:
+            found |= {
+                f.seq: f for f in records.stated(record) if f.producer == line.producer and f.seq > line.published
+            }
+        if content and isinstance(content[0], Snapshot) and _before(content[0], line):
+            break
+    return [found[seq] for seq in sorted(found)]
+
+
+def outdated(segments: list[Path], lines: Mapping[str, Line], before: float) -> list[Path]:
+    """The segments, oldest first, that were written before that time and hold nothing unpublished."""
+    old = []
+    for path, following in pairwise(segments):
+        if path.stat().st_mtime >= before or not _all_published(following, lines):
+            break
+        old.append(path)
+    return old
+
+
+def _before(snapshot: Snapshot, line: Line) -> bool:
+    """Whether all facts of the line that were not published are younger than the snapshot."""
+    return all(o.seq <= line.published for o in snapshot.lines.values() if o.producer == line.producer)
+
+
+def _all_published(following: Path, lines: Mapping[str, Line]) -> bool:
+    first = next(iter(_records(following)), None)
+    if not isinstance(first, Snapshot):
+        return False
+    return all(o.seq <= lines[o.producer].published for o in first.lines.values() if o.producer in lines)
+
+
+def _records(path: Path) -> list[Record]:
+    found = []
+    for content in lines_of(path):
+        if isinstance(content, Damaged):
+            log.warning("%s: left out %d bytes at %d that are no whole record", path.name, content.size, content.where)
+            continue
+        try:
+            found.append(records.decode(content))
+        except (DecodeError, ValueError) as error:
+            log.error("%s: a record cannot be read by this version: %s", path.name, error)
+    return found

@@ -1,0 +1,131 @@
+"""The records of the outbox and what they add up to: a pure fold from a segment's records to the state after them.
+
+A trading request is recorded as asked before it is forwarded, as answered with the facts it became (and the picture of
+its source account after it), and each fact as published. A segment begins with a snapshot of everything that is not a
+fact, so that a restart reads one segment, and older ones only for facts that were not published yet.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from ingest.exchange import Exchange
+from shared.facts import Fact
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One source's place in the outbox: its producer, the last sequence given out, the last one known to be published.
+
+    `owner` is the token by which we hold the source's lease, empty when we do not.
+    """
+
+    producer: str
+    seq: int = 0
+    published: int = 0
+    owner: str = ""
+
+
+class Asked(Struct, frozen=True, kw_only=True, tag="asked", tag_field="record"):
+    """A trading request is about to be forwarded; what becomes of it is not known yet."""
+
+    source: str
+    exchange: Exchange
+
+
+class Answered(Struct, frozen=True, kw_only=True, tag="answered", tag_field="record", omit_defaults=True):
+    """What an exchange became. `flow` is settled by it; `pictures` are those that it changed, whole."""
+
+    source: str
+    flow: str = ""
+    facts: tuple[Fact, ...] = ()
+    pictures: Mapping[str, Raw] = {}
+
+
+class Published(Struct, frozen=True, kw_only=True, tag="published", tag_field="record"):
+    """The source's facts up to `seq` are in the orders stream."""
+
+    source: str
+    seq: int
+
+
+class Renewed(Struct, frozen=True, kw_only=True, tag="renewed", tag_field="record"):
+    """The source publishes under a new producer from here on; `facts` are restated under it, from 1."""
+
+    source: str
+    producer: str
+    facts: tuple[Fact, ...]
+
+
+class Owned(Struct, frozen=True, kw_only=True, tag="owned", tag_field="record"):
+    """We hold the source's lease by this token from here on; empty: another ingest has taken the source over."""
+
+    source: str
+    owner: str
+
+
+class Snapshot(Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="record"):
+    """Everything at the beginning of a segment, but for the facts that wait in older ones."""
+
+    lines: Mapping[str, Line] = {}
+    pictures: Mapping[str, Raw] = {}
+    asked: tuple[Asked, ...] = ()
+
+
+Record = Asked | Answered | Published | Renewed | Owned | Snapshot
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """The record as JSON, without line breaks."""
+    return _ENCODER.encode(record)
+
+
+def decode(content: bytes) -> Record:
+    """The record in a line of a segment. Raises msgspec.DecodeError for what an older or newer version wrote
+    unreadably.
+    """
+    return _DECODER.decode(content)
+
+
+def follow(state: Snapshot, record: Record) -> Snapshot:
+    """The state after one more record."""
+    match record:
+        case Snapshot():
+            return record
+        case Asked():
+            return replace(state, asked=(*state.asked, record))
+        case Answered():
+            return _answered(state, record)
+        case Published():
+            return _move(state, record.source, published=record.seq)
+        case Renewed():
+            return _move(state, record.source, producer=record.producer, seq=len(record.facts), published=0)
+        case Owned():
+            return _move(state, record.source, owner=record.owner)
+    assert_never(record)
+
+
+def stated(record: Record) -> tuple[Fact, ...]:
+    """The facts that a record brings."""
+    return record.facts if isinstance(record, Answered | Renewed) else ()
+
+
+def whole(found: Iterable[Fact], line: Line) -> bool:
+    """Whether these are all the facts of `line` that were not published, in their order."""
+    return [fact.seq for fact in found] == list(range(line.published + 1, line.seq + 1))
+
+
+def _answered(state: Snapshot, record: Answered) -> Snapshot:
+    still = tuple(a for a in state.asked if a.exchange.flow != record.flow)
+    after = replace(state, asked=still, pictures={**state.pictures, **record.pictures})
+    return _move(after, record.source, seq=record.facts[-1].seq) if record.facts else after
+
+
+def _move(state: Snapshot, source: str, **to: int | str) -> Snapshot:
+    line = state.lines.get(source)
+    return replace(state, lines={**state.lines, source: replace(line, **to)}) if line else state

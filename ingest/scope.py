@@ -1,0 +1,45 @@
+"""Which hosts are ours to open, as the proxy and as a browser's PAC file need to be told; everything else stays
+closed.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+from ingest.settings import OnProxyDown
+from ingest.source import Source
+
+Host = tuple[str, int]
+"""A host's name and port."""
+
+NOTHING = r"(?!)"
+"""A pattern that no host matches: without any pattern the proxy would open everything."""
+
+_PAPER = "papertrading.tradingview.com"
+_PAPER_TOO = ("papertrading-free.tradingview.com", "pushstream.tradingview.com")
+
+
+def hosts(source: Source) -> tuple[Host, ...]:
+    """Where the source's traffic goes. Paper Trading has its fills on a host of their own."""
+    more = _PAPER_TOO if source.protocol == "paper" and source.host == _PAPER else ()
+    return tuple((name, source.port) for name in (source.host, *more))
+
+
+def patterns(opened: Iterable[Host]) -> list[str]:
+    """Regular expressions that match exactly these hosts, as `name:port`; without any, one that matches nothing."""
+    return [rf"^{re.escape(name)}:{port}$" for name, port in sorted(set(opened))] or [NOTHING]
+
+
+def pac(opened: Iterable[Host], proxy: str, on_proxy_down: OnProxyDown) -> str:
+    """A PAC file that sends these hosts, and no others, through the proxy at `proxy` (host:port).
+
+    `direct`: a browser that finds the proxy down trades without us; `fail`: it cannot trade until the proxy is back.
+    """
+    way = f"PROXY {proxy}" + ("; DIRECT" if on_proxy_down == "direct" else "")
+    names = json.dumps(sorted({name for name, _ in opened}), indent=2)
+    return (
+        f"var tradingHosts = {names};\n\n"
+        "function FindProxyForURL(url, host) {\n"
+        f'  return tradingHosts.indexOf(host.toLowerCase()) >= 0 ? {json.dumps(way)} : "DIRECT";\n'
+        "}\n"
+    )

@@ -1,0 +1,205 @@
+"""Ingest, put together: the outbox, one owner and one courier per source, the proxy with its tap; started and stopped
+in order.
+
+Before the proxy listens, what was asked before a restart is settled and the sources are ours or known to be another's.
+At the end the proxy stops first and what waits gets a moment to go out; what does not is there at the next start.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+import ingest.settings
+from ingest.album import Album
+from ingest.intake import Intake
+from ingest.metrics import Metrics
+from ingest.outbox import Outbox
+from ingest.ownership import LEASE_S, Ownership
+from ingest.proxy import Proxy
+from ingest.publishing import Courier
+from ingest.settings import Ingest, Places
+from ingest.source import Source
+from ingest.tap import Tap
+from shared import clock, settings, streams
+from shared.lease import Lease
+from shared.metrics import new_registry, served
+from shared.process import Stop, UserError
+from shared.streams import Keys, Publisher
+from shared.wire import Codec, Keyring
+
+log = logging.getLogger(__name__)
+
+TEND_EVERY_S, KEEP_EVERY_S = 1.0, 10.0
+"""How often the outbox is tended, and pictures that polls changed without a fact are kept on disk."""
+MEASURE_EVERY_S = 30.0
+"""How often our clock is compared with the Redis server's."""
+LAST_CALL_S = 2.0
+"""How long waiting facts may still go out when we are asked to stop."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What ingest runs with. `ready_file` is made once the proxy accepts connections; it holds the address."""
+
+    redis_url: str
+    namespace: str
+    keyring: Keyring
+    settings: Ingest
+    sources: tuple[Source, ...]
+    places: Places
+    ready_file: Path | None = None
+
+
+def plan(config: Path, environment: Mapping[str, str], *, ready_file: Path | None = None) -> Plan:
+    """What to run with, from the settings file. Raises SettingsError."""
+    document = settings.read(config, environment)
+    redis = settings.section(document, "redis", settings.Redis)
+    if redis.url is None:
+        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    ours = ingest.settings.load(document)
+    return Plan(
+        redis_url=redis.url.reveal(),
+        namespace=redis.namespace,
+        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
+        settings=ours,
+        sources=ingest.settings.require_sources(ours),
+        places=ingest.settings.places(ours, config),
+        ready_file=ready_file,
+    )
+
+
+async def serve(stop: Stop, plan: Plan) -> None:
+    """Capture and publish until asked to stop. Raises UserError for what the user can mend."""
+    async with AsyncExitStack() as stack:
+        service = Service(stop, plan)
+        stack.push_async_callback(service.close)
+        await stack.enter_async_context(served(service.metrics.registry, plan.settings.metrics, service.problems))
+        await service.start()
+        await stop.wait()
+        await service.finish()
+
+
+class Service:
+    """The parts of one ingest and their order."""
+
+    def __init__(self, stop: Stop, plan: Plan) -> None:
+        names = [source.name for source in plan.sources]
+        keys, self._stop, self._plan = Keys(plan.namespace), stop, plan
+        self.metrics = Metrics(new_registry("ingest"))
+        self._redis = streams.connect(plan.redis_url)
+        self._outbox = Outbox(plan.places.outbox, names, fresh=lambda name: f"{name}-{secrets.token_hex(4)}")
+        self._intake = Intake(plan.sources, self._outbox, Album(self._outbox.pictures), self.metrics, clock=_now)
+        self._owners = [self._owner(name, keys) for name in names]
+        publisher = Publisher(self._redis, keys, Codec(plan.namespace, plan.keyring))
+        self._couriers = [Courier(owner, self._outbox, publisher, self.metrics) for owner in self._owners]
+        listen = ingest.settings.parse_listen(plan.settings.listen, "listen")
+        tap, ca = Tap(self._intake, self.metrics), plan.settings.upstream_ca_file
+        self._proxy = Proxy(listen, plan.places.confdir, tap, upstream_ca=ca)
+        self.metrics.watch(self._outbox)
+
+    async def start(self) -> None:
+        """Return when the proxy accepts connections."""
+        await self._first_look()
+        self._intake.resume()
+        self._proxy.prepare(self._intake.opened())
+        self._stop.supervise(self._proxy.run(), "proxy")
+        self._stop.supervise(self._outbox.syncer.run(), "sync")
+        self._stop.supervise(self._tend(), "tend")
+        self._stop.supervise(self._watch_redis(), "watch redis")
+        for owner, courier in zip(self._owners, self._couriers, strict=True):
+            self._stop.supervise(owner.keep(), f"lease of {owner.source}")
+            self._stop.supervise(courier.run(), f"publish {courier.source}")
+        self._announce(*await self._proxy.started())
+
+    async def finish(self) -> None:
+        """Take nothing in any more, let out what waits, let another ingest have the sources."""
+        self._proxy.stop()
+        try:
+            async with asyncio.timeout(LAST_CALL_S):
+                for producer in self._outbox.producers.values():
+                    await producer.idle.wait()
+        except TimeoutError:
+            log.warning("%d facts stay in the outbox and go out at the next start", self._waiting())
+        self._intake.keep()
+        await self._stop.end_tasks()
+        for owner in self._owners:
+            await owner.release()
+
+    async def close(self) -> None:
+        """Close what was opened, whatever happened."""
+        self._outbox.close()
+        await self._redis.aclose()
+
+    def problems(self) -> list[str]:
+        """What is wrong now, for whoever asks after our health."""
+        found = ["the outbox cannot be written"] if self._outbox.unwritten else []
+        found += ["the outbox cannot be synced"] if self._outbox.syncer.failing else []
+        found += [f"source {owner.source} belongs to another ingest" for owner in self._owners if not owner.owned]
+        return found + [f"{courier.source}: Redis takes no facts" for courier in self._couriers if courier.holding]
+
+    def _owner(self, name: str, keys: Keys) -> Ownership:
+        lease = Lease(self._redis, keys.source("lease", name), duration=LEASE_S, owner=socket.gethostname())
+        return Ownership(name, lease, self._outbox, self._owners_changed)
+
+    def _owners_changed(self) -> None:
+        self._proxy.open(self._intake.opened())
+
+    async def _first_look(self) -> None:
+        try:
+            await require_safe(self._redis)
+            for owner in self._owners:
+                await owner.claim()
+        except RedisError as error:
+            log.error(
+                "Redis does not answer (%s): capturing goes on where we owned the source, facts wait on disk", error
+            )
+
+    async def _watch_redis(self) -> None:
+        """Compare the clocks, and look whether a Redis that was away at the start is one that can be trusted."""
+        while True:
+            try:
+                await require_safe(self._redis)
+                offset = await clock.measure(self._redis, wall=time.time_ns)
+                self._intake.uncertainty = (abs(offset.ns) + offset.uncertainty_ns) / 1e9
+            except RedisError as error:
+                log.debug("the clocks cannot be compared: %s", error)
+            await asyncio.sleep(MEASURE_EVERY_S)
+
+    async def _tend(self) -> None:
+        kept = time.monotonic()
+        while True:
+            await asyncio.sleep(TEND_EVERY_S)
+            self._outbox.tend(time.time())
+            for owner in self._owners:
+                self.metrics.owned(owner.source, ours=owner.owned)
+            if time.monotonic() - kept > KEEP_EVERY_S:
+                kept = time.monotonic()
+                self._intake.keep()
+
+    def _announce(self, host: str, port: int) -> None:
+        names = ", ".join(source.name for source in self._plan.sources)
+        log.info("the proxy listens on %s:%d for %s", host, port, names, extra={"waiting": self._waiting()})
+        if self._plan.ready_file is not None:
+            self._plan.ready_file.write_text(f"{host}:{port}\n")
+
+    def _waiting(self) -> int:
+        return sum(len(producer.waiting) for producer in self._outbox.producers.values())
+
+
+async def require_safe(redis: Redis) -> None:
+    """Raise UserError when this server would lose trades."""
+    if found := await streams.unsafe(redis):
+        raise UserError("; ".join(found))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

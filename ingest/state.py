@@ -1,0 +1,165 @@
+"""What a picture of one source account is made of; plain frozen values that survive a restart as JSON.
+
+Orders and positions are kept under our own names (`id`, `key`), which stay unique when the source reuses an id.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from ingest.calls import Call, Instrument, LevelName, OrdersShown, PositionRow, PositionsShown
+from ingest.exchange import plain
+from shared.facts import Amount, Levels, Model, Order, OrderType, Side
+
+ZERO = Decimal(0)
+
+
+class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order that a call placed or the polls showed.
+
+    `live` orders can still fill. `sure` is set when a poll has confirmed how the order ended; until then the polls may
+    still contradict the reply. `doubt` is when the first of two polls disagreed with what is known.
+    """
+
+    id: str
+    source_id: str
+    instrument: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    position: str
+    since: datetime
+    filled: Decimal = ZERO
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    duration: str | None = None
+    expires: datetime | None = None
+    average_price: Decimal | None = None
+    levels: Levels = Levels()
+    live: bool = True
+    sure: bool = False
+    revision: int = 0
+    doubt: datetime | None = None
+    ended: datetime | None = None
+
+    @property
+    def remaining(self) -> Decimal:
+        """The signed quantity that can still fill."""
+        left = self.quantity - self.filled if self.live else ZERO
+        return left if self.side == "buy" else -left
+
+    @property
+    def coming(self) -> Decimal:
+        """The signed quantity that is on its way; nothing of a resting order is."""
+        return self.remaining if self.type == "market" else ZERO
+
+    def stated(self) -> Order:
+        """The order as a fact states it."""
+        return Order(
+            id=self.id,
+            type=self.type,
+            side=self.side,
+            quantity=self.quantity,
+            filled=self.filled,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            duration=self.duration,
+            expires=self.expires,
+            average_price=self.average_price,
+        )
+
+
+class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A position: on a hedging account one trade, on a netting account one instrument.
+
+    `opening` and `closing` are signed and together what is coming: market orders, and closes that were accepted.
+    `unsure` names levels that a call may have removed. `excused` is what filled brackets may have closed already,
+    `surplus` what the polls showed before the fill of one of `suspects` explained it. `turning`: a native
+    reversal is under way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held
+    before our first order.
+    """
+
+    key: str
+    instrument: str
+    since: datetime
+    position_id: str | None = None
+    held: Decimal = ZERO
+    opening: Decimal = ZERO
+    closing: Decimal = ZERO
+    levels: Levels = Levels()
+    unsure: tuple[LevelName, ...] = ()
+    revision: int = 0
+    over: bool = False
+    shown: bool = False
+    unbased: bool = False
+    doubt: datetime | None = None
+    level_doubt: datetime | None = None
+    moved: datetime | None = None
+    closing_since: datetime | None = None
+    excused: Decimal = ZERO
+    surplus: Decimal = ZERO
+    suspects: tuple[str, ...] = ()
+    turning: bool = False
+
+    @property
+    def total(self) -> Decimal:
+        """What the position will be when everything that was accepted has been carried out."""
+        return self.held + self.opening + self.closing
+
+    @property
+    def amount(self) -> Amount:
+        """The quantity as a fact states it."""
+        return Amount(held=plain(self.held), coming=plain(self.opening + self.closing))
+
+
+class Bracket(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A child order that is a level of an order's or a position's. `shown`: a poll has listed it alive."""
+
+    id: str
+    level: LevelName
+    parent: str
+    shown: bool = False
+    live: bool = True
+    filled: Decimal = ZERO
+
+
+class OpenCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A trading request without its reply, and the instrument whose polls wait for it (`*`: all of them)."""
+
+    call: Call
+    instrument: str
+
+
+class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One source account as its calls and polls show it.
+
+    `quiet` holds, per instrument (`*`: all), up to when polls that left earlier say nothing; `polled` when the newest
+    poll of each kind that was used had left, `answered` when the newest good one came in, which tells a blind source.
+    `rows` and `strangers` are position and order ids that no call explains, with the first poll that showed them;
+    `panel` are the rows of the newest poll of positions, believed or not:
+    what the trader sees. `uses` counts how often the source has used an id; `listed` are the orders in
+    the newest poll before any request that waits, `flows` the calls already applied, `waiting` pushed frames that came
+    while a call on their instrument had no reply.
+    """
+
+    source: str
+    account: str
+    model: Model | None = None
+    orders: dict[str, OrderState] = {}
+    positions: dict[str, PositionState] = {}
+    brackets: dict[str, Bracket] = {}
+    instruments: dict[str, Instrument] = {}
+    open: dict[str, OpenCall] = {}
+    unsettled: tuple[OpenCall, ...] = ()
+    quiet: dict[str, datetime] = {}
+    polled: dict[str, datetime] = {}
+    answered: dict[str, datetime] = {}
+    rows: dict[str, datetime] = {}
+    strangers: dict[str, datetime] = {}
+    links: dict[str, str] = {}
+    uses: dict[str, int] = {}
+    panel: dict[str, PositionRow] = {}
+    listed: frozenset[str] = frozenset()
+    flows: tuple[str, ...] = ()
+    waiting: tuple[OrdersShown | PositionsShown, ...] = ()

@@ -1,0 +1,177 @@
+"""The proxy's addon: what passes on a trading host becomes plain values for the intake. Guard clauses, no decisions.
+
+A trading request is on disk before it is forwarded, and what a reply became is on disk before the browser has it. A
+surprise in here is logged and counted and never reaches the proxy: the trader's call goes its way whatever happens to
+ours.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+from mitmproxy import http, websocket
+from mitmproxy.exceptions import FlowReadException
+from mitmproxy.io import FlowReader
+
+from ingest.exchange import Exchange, Frame, capture
+from ingest.intake import Intake
+from ingest.metrics import Metrics
+from ingest.streaming import Passing
+from shared.process import UserError
+
+log = logging.getLogger(__name__)
+
+_ASKED, _PASSING, _FRAMES = "tradecopier.asked", "tradecopier.passing", "tradecopier.frames"
+
+REFUSAL = b"TradeCopier: this host is only reached by HTTPS, so that nobody reads or changes an order on its way.\n"
+
+LINES = ("application/x-ndjson", "application/jsonl", "application/stream+json", "text/event-stream")
+"""Content types of replies that say something with every line and may never end."""
+
+
+class Tap:
+    """To be added to the proxy; hands over to `intake` what concerns its hosts."""
+
+    def __init__(self, intake: Intake, metrics: Metrics) -> None:
+        self._intake = intake
+        self._metrics = metrics
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A whole request came in; it is forwarded when this returns."""
+        if not self._is_ours(flow):
+            return
+        if flow.request.scheme != "https":
+            flow.response = http.Response.make(403, REFUSAL, {"content-type": "text/plain"})
+            return
+        flow.metadata[_ASKED] = self._intake.clock()
+        self._guarded("request", lambda: self._intake.asked(self._exchange(flow)))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """A reply begins. One to a question, without a length, passes at once and is read meanwhile."""
+        response, is_question = flow.response, flow.request.method == "GET"
+        if (
+            self._is_captured(flow)
+            and is_question
+            and response is not None
+            and "content-length" not in response.headers
+        ):
+            self._guarded("responseheaders", lambda: self._let_pass(flow, response))
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A whole reply came in; it passes when this returns, unless it did already."""
+        if self._is_captured(flow) and flow.websocket is None:
+            self._guarded("response", lambda: self._intake.answered(self._exchange(flow)))
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """There will be no reply: connection cut, tab closed, broker away."""
+        if self._is_captured(flow) and flow.websocket is None:
+            self._guarded("error", lambda: self._intake.answered(self._exchange(flow)))
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """A websocket message came in. It is not kept on the flow, which can live for days."""
+        if self._is_captured(flow) and flow.websocket is not None:
+            self._guarded("websocket_message", lambda: self._intake.seen(self._frame(flow)))
+        if flow.websocket is not None:
+            flow.websocket.messages.clear()
+
+    def _is_ours(self, flow: http.HTTPFlow) -> bool:
+        request, opened = flow.request, self._intake.opened()
+        if request.scheme == "https":
+            return (request.host.lower(), request.port) in opened
+        return request.host.lower() in {name for name, _ in opened}
+
+    def _is_captured(self, flow: http.HTTPFlow) -> bool:
+        return _ASKED in flow.metadata
+
+    def _let_pass(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        on_line = self._line_reader(flow) if kind in LINES else None
+        encoding = response.headers.get("content-encoding", "")
+        passing = Passing(encoding, lambda read: self._guarded("stream", read), on_line)
+        flow.metadata[_PASSING] = passing
+        response.stream = passing
+
+    def _line_reader(self, flow: http.HTTPFlow) -> Callable[[bytes], None]:
+        return lambda line: self._intake.answered(self._exchange(flow, line))
+
+    def _exchange(self, flow: http.HTTPFlow, line: bytes | None = None) -> Exchange:
+        answered = self._intake.clock() if flow.response is not None or flow.error is not None else None
+        return exchange(flow, flow.metadata[_ASKED], answered, line)
+
+    def _frame(self, flow: http.HTTPFlow) -> Frame:
+        assert flow.websocket is not None
+        number = flow.metadata[_FRAMES] = flow.metadata.get(_FRAMES, 0) + 1
+        return frame(flow, flow.websocket.messages[-1], number, self._intake.clock())
+
+    def _guarded(self, hook: str, work: Callable[[], None]) -> None:
+        begun = perf_counter()
+        try:
+            work()
+        except Exception:
+            log.exception("the tap met a surprise in %s; the trader's call is not affected", hook)
+            self._metrics.failed(hook)
+        self._metrics.hooked(hook, perf_counter() - begun)
+
+
+def exchange(flow: http.HTTPFlow, asked: datetime, answered: datetime | None, line: bytes | None = None) -> Exchange:
+    """What passed so far, as plain values without secrets; `line` is one line of a reply that has more."""
+    request, response = flow.request, flow.response
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return capture(
+        flow=flow.id, method=request.method, url=request.url, headers=headers,
+        body=request.get_content(strict=False) or b"", asked=asked,
+        status=response.status_code if response is not None else None,
+        answer=line if line is not None else _answer(flow), answered=answered,
+        error=flow.error.msg if flow.error is not None else "",
+    )  # fmt: skip
+
+
+def recorded(path: Path) -> Iterator[tuple[datetime, Exchange | Frame]]:
+    """What a recording (mitmproxy's flow file, or HAR) holds, with the moment of each; a request and its reply are two.
+
+    Raises UserError when the file cannot be read as either.
+    """
+    try:
+        with path.open("rb") as file:
+            for flow in FlowReader(file).stream():
+                if isinstance(flow, http.HTTPFlow):
+                    yield from _moments(flow)
+    except (OSError, FlowReadException) as error:
+        raise UserError(f"{path}: neither a flow file of mitmproxy nor a HAR file: {error}") from error
+
+
+def _moments(flow: http.HTTPFlow) -> Iterator[tuple[datetime, Exchange | Frame]]:
+    asked = datetime.fromtimestamp(flow.request.timestamp_end or flow.request.timestamp_start, UTC)
+    response, flow.response = flow.response, None
+    error, flow.error = flow.error, None
+    yield asked, exchange(flow, asked, None)
+    flow.response, flow.error = response, error
+    if response is not None or error is not None:
+        ended = (response.timestamp_end or response.timestamp_start) if response else error.timestamp if error else 0
+        answered = max(asked, datetime.fromtimestamp(ended, UTC))
+        yield answered, exchange(flow, asked, answered)
+    for number, message in enumerate(flow.websocket.messages if flow.websocket else ()):
+        yield datetime.fromtimestamp(message.timestamp, UTC), frame(flow, message, number)
+
+
+def frame(flow: http.HTTPFlow, message: websocket.WebSocketMessage, number: int, at: datetime | None = None) -> Frame:
+    """A websocket message as plain values; `number` counts the messages of its connection."""
+    return Frame(
+        flow=f"{flow.id}/{number}", host=flow.request.host.lower(), port=flow.request.port, path=flow.request.path,
+        at=at or datetime.fromtimestamp(message.timestamp, UTC), text=message.content, from_client=message.from_client,
+    )  # fmt: skip
+
+
+def _answer(flow: http.HTTPFlow) -> bytes | None:
+    """The reply's decoded body; `None` when there is none, or when it cannot be decoded or was cut off."""
+    passing = flow.metadata.get(_PASSING)
+    if isinstance(passing, Passing):
+        return passing.body
+    if flow.response is None:
+        return None
+    try:
+        return flow.response.get_content(strict=True)
+    except ValueError:
+        return None

@@ -1,0 +1,131 @@
+"""The contract of the outcomes stream: what became of each fact on each account, and what MT5 did by itself.
+
+An `Outcome` is final: per account, fact and attempt there is exactly one. A `Pending` is a state on the way there.
+Observations (`Deal`, `Drift`, `Notice`) answer no fact.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import Struct
+
+Result = Literal["filled", "accepted", "modified", "closed", "canceled", "denied", "rejected", "ignored", "dead"]
+State = Literal["unresolved", "owed"]
+StepKind = Literal["open", "reduce", "set"]
+StepResult = Literal["done", "already", "denied", "rejected", "unresolved", "owed", "skipped"]
+
+EFFECTIVE: frozenset[Result] = frozenset({"filled", "accepted", "modified", "closed", "canceled"})
+"""Results of attempts that had an effect on the account; at most one attempt of a fact ends in one of them."""
+
+REPLAYABLE: frozenset[Result] = frozenset({"denied", "rejected", "dead"})
+"""Results after which the same fact may be tried again: the attempt ended without an effect."""
+
+
+class StepReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of the answer to a fact: what was asked of MT5 and what is known of it.
+
+    `volume` is in lots, prices are the account's, `ticket` is the order (for a step on a position: the position's).
+    `sent` and `answered` are taken in the process that called the vendor, right around the call.
+    """
+
+    name: str
+    kind: StepKind
+    action: str
+    symbol: str
+    result: StepResult
+    side: Literal["buy", "sell"] | None = None
+    volume: Decimal | None = None
+    price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    ticket: int | None = None
+    deal: int | None = None
+    mark: int | None = None
+    retcode: int | None = None
+    reason: str = ""
+    text: str = ""
+    sent: datetime | None = None
+    answered: datetime | None = None
+
+
+class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", omit_defaults=True):
+    """The end of one attempt to follow one fact on one account.
+
+    `reason` is one of a closed set of codes (docs list them) and `text` the same in a trader's words.
+    `captured` repeats the fact's, `read` is when the lane got it, `committed` when this was written (all UTC).
+    """
+
+    fact: str
+    account: str
+    result: Result
+    captured: datetime
+    read: datetime
+    committed: datetime
+    attempt: int = 1
+    entry: str = ""
+    instrument: str = ""
+    reason: str = ""
+    text: str = ""
+    steps: tuple[StepReport, ...] = ()
+
+
+class Pending(Struct, frozen=True, kw_only=True, tag_field="kind", tag="pending", omit_defaults=True):
+    """A fact whose end is not known yet (`unresolved`), or an exit that is still to be done (`owed`)."""
+
+    fact: str
+    account: str
+    state: State
+    since: datetime
+    attempt: int = 1
+    entry: str = ""
+    instrument: str = ""
+    reason: str = ""
+    text: str = ""
+    steps: tuple[StepReport, ...] = ()
+
+
+class Deal(Struct, frozen=True, kw_only=True, tag_field="kind", tag="deal", omit_defaults=True):
+    """A deal in the terminal's history. Money is in the account's currency; `time` is the broker's clock as UTC."""
+
+    account: str
+    deal: int
+    order: int
+    position: int
+    symbol: str
+    side: Literal["buy", "sell"]
+    entry: Literal["in", "out", "inout", "out_by"]
+    volume: Decimal
+    price: Decimal
+    time: datetime
+    seen: datetime
+    mark: int = 0
+    profit: Decimal = Decimal(0)
+    swap: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+    reason: Literal["copier", "stop_loss", "take_profit", "stop_out", "hand"] = "copier"
+
+
+class Drift(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drift", omit_defaults=True):
+    """The account and the source disagree on one position; `expected` and `actual` are signed lots."""
+
+    account: str
+    position: str
+    symbol: str
+    expected: Decimal
+    actual: Decimal
+    seen: datetime
+    text: str = ""
+
+
+class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", omit_defaults=True):
+    """Something an operator must know that answers no fact: a state changed, an entry was removed, a login refused."""
+
+    account: str
+    reason: str
+    text: str
+    seen: datetime
+
+
+Observation = Deal | Drift | Notice
+Message = Outcome | Pending | Deal | Drift | Notice

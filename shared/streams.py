@@ -1,0 +1,297 @@
+"""Redis as the services see it: key names, a connection with safe settings, the publisher and the reader.
+
+Publishing is one script that checks owner and sequence, so that a lost reply, a second process or a failover that
+lost writes can neither double nor drop a fact. Reading goes through one group per account (and one for the
+archive); an entry that was delivered stays in the group's pending list until it is acknowledged.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from shared import facts, wire
+
+SOCKET_TIMEOUT_S = 5.0
+"""No reply within this time counts as a lost connection. Above every block time, or reads would time out silently."""
+
+BLOCK_MS = 1000
+"""How long one blocked read waits: short, so that a dead socket is noticed and the loop is seen to turn."""
+
+DEAD_TEXT_LIMIT = 500
+PAGE = 1000
+
+
+class Keys:
+    """The names of a namespace's keys. One hash tag keeps them in one slot, so scripts work on Redis Cluster."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._tag = f"tradecopier:{{{namespace}}}"
+        self.orders = f"{self._tag}:orders"
+        self.outcomes = f"{self._tag}:outcomes"
+        self.dead = f"{self._tag}:dead"
+        self.producers = f"{self._tag}:producers"
+
+    def account(self, part: str, account: str) -> str:
+        """A key of one account; `part` is links, debts, done, place, state, lease or replay."""
+        return f"{self._tag}:{part}:{account}"
+
+    def source(self, part: str, source: str) -> str:
+        """A key of one source; `part` is picture or lease."""
+        return f"{self._tag}:source-{part}:{source}"
+
+
+def connect(url: str) -> Redis:
+    """A client that never repeats a command by itself: a repeated write could act twice. Callers retry knowingly."""
+    return Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        socket_keepalive=True,
+        decode_responses=False,
+    )
+
+
+async def unsafe(redis: Redis) -> list[str]:
+    """What about this server would lose trades, one line each with what to do; empty when it is safe to use."""
+    info = cast(Mapping[str, Any], await redis.info("everything"))
+    found = []
+    if tuple(int(x) for x in str(info["redis_version"]).split(".")[:2]) < (7, 0):
+        found.append(f"Redis {info['redis_version']} is too old: use Redis 7.0 or newer, or Valkey")
+    if not int(info.get("aof_enabled", 0)):
+        found.append("Redis writes no append-only file: set `appendonly yes` and `appendfsync always`")
+    if info.get("maxmemory_policy") != "noeviction":
+        found.append(f"Redis may evict keys ({info.get('maxmemory_policy')}): set `maxmemory-policy noeviction`")
+    return found
+
+
+class Published(Struct, frozen=True):
+    """The entry is in the stream under this id."""
+
+    entry: str
+
+
+class Duplicate(Struct, frozen=True):
+    """The stream had it already; `entry` is its id where it is still known."""
+
+    entry: str
+
+
+class Gap(Struct, frozen=True):
+    """Refused: the stream's last sequence of this producer is `last`, so facts between are missing."""
+
+    last: int
+
+
+class NotOwner(Struct, frozen=True):
+    """Refused: another process owns this source; `holder` is its token, empty when nobody does."""
+
+    holder: str
+
+
+class Conflict(Struct, frozen=True):
+    """Refused: the sequence was published before, with another message or so long ago that nobody can tell.
+
+    A publisher goes on from the server's last, so this only follows a journal that lost its tail.
+    """
+
+    last: int
+
+
+Publication = Published | Duplicate | Gap | NotOwner | Conflict
+
+# KEYS: orders, producers, source lease, source picture.  ARGV: token, producer, seq, m, k, s, then object, lives …
+_PUBLISH = """
+local holder = redis.call('GET', KEYS[3]) or ''
+if holder ~= ARGV[1] then return {'owner', holder} end
+local seq, last, entry, signature = tonumber(ARGV[3]), 0, '', ''
+local stored = redis.call('HGET', KEYS[2], ARGV[2])
+if stored then
+  local a, b, c = string.match(stored, '^(%d+) (%S+) (%S+)$')
+  last, entry, signature = tonumber(a), b, c
+end
+if seq == last and signature == ARGV[6] then return {'duplicate', entry} end
+if seq <= last then return {'conflict', tostring(last)} end
+if seq > last + 1 then return {'gap', tostring(last)} end
+local id = redis.call('XADD', KEYS[1], '*', 'm', ARGV[4], 'k', ARGV[5], 's', ARGV[6])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. id .. ' ' .. ARGV[6])
+for i = 7, #ARGV, 2 do
+  if ARGV[i + 1] == '1' then redis.call('HSET', KEYS[4], ARGV[i], ARGV[4])
+  else redis.call('HDEL', KEYS[4], ARGV[i]) end
+end
+return {'ok', id}
+"""
+
+
+class Publisher:
+    """Adds facts to the orders stream, each once and in the order of its producer."""
+
+    def __init__(self, redis: Redis, keys: Keys, codec: wire.Codec) -> None:
+        self._keys = keys
+        self._redis = redis
+        self._codec = codec
+        self._script = redis.register_script(_PUBLISH)
+
+    async def publish(self, fact: facts.Fact, owner: str) -> Publication:
+        """Add `fact`, if `owner` (a lease token) owns its source and its sequence is the next one.
+
+        Raises redis errors; after one, whether the fact was added is not known: publish the same again.
+        """
+        entry = self._codec.entry("orders", fact)
+        keys = [self._keys.orders, self._keys.producers]
+        keys += [self._keys.source("lease", fact.source), self._keys.source("picture", fact.source)]
+        changed = [x for name, lives in facts.objects(fact) for x in (f"{fact.account}/{name}", int(lives))]
+        args = [owner, fact.producer, fact.seq, entry[b"m"], entry[b"k"], entry[b"s"], *changed]
+        return _publication(cast(list[bytes], await self._script(keys=keys, args=args)))
+
+    async def last(self, producer: str) -> int:
+        """The last sequence of `producer` that the server has; 0 when it knows none."""
+        stored = cast(bytes | None, await self._redis.hget(self._keys.producers, producer))
+        return int(stored.split()[0]) if stored else 0
+
+
+def _publication(reply: Sequence[bytes]) -> Publication:
+    word, value = reply[0].decode(), reply[1].decode()
+    match word:
+        case "ok":
+            return Published(value)
+        case "duplicate":
+            return Duplicate(value)
+        case "gap":
+            return Gap(int(value))
+        case "conflict":
+            return Conflict(int(value))
+        case "owner":
+            return NotOwner(value)
+        case _:
+            raise AssertionError(f"the publish script answered {word}")
+
+
+class Entry(Struct, frozen=True):
+    """One entry of a stream as it was delivered. `fields` is empty when the entry is gone but still pending."""
+
+    id: str
+    fields: dict[bytes, bytes]
+
+
+class GroupLost(Exception):
+    """The consumer group is gone (a flush, a failover): stop here and run `tradecopier restore`."""
+
+
+class Reader:
+    """One consumer of one group on one stream. The connection given is blocked while it reads: give it its own."""
+
+    def __init__(self, redis: Redis, stream: str, group: str, consumer: str) -> None:
+        self._redis = redis
+        self._stream = stream
+        self._group = group
+        self._consumer = consumer
+
+    async def read(self, count: int = 1, block_ms: int | None = BLOCK_MS) -> list[Entry]:
+        """New entries, at most `count`, in their order; empty when none came within `block_ms` (None: at once)."""
+        try:
+            reply = await self._redis.xreadgroup(
+                self._group, self._consumer, {self._stream: ">"}, count=count, block=block_ms
+            )
+        except ResponseError as error:
+            raise _lost(error) from error
+        return [_entry(raw) for _, entries in cast(list[Any], reply or []) for raw in entries]
+
+    async def claim(self) -> list[Entry]:
+        """Everything pending in the group, lowest id first, made ours without regard to who had it or for how long.
+
+        Only a lease may call this: it is what excludes another consumer that still works on these entries.
+        """
+        ids = await self._pending()
+        if ids:
+            await self._redis.xclaim(
+                self._stream, self._group, self._consumer, min_idle_time=0, message_ids=cast(Any, ids), justid=True
+            )
+        return [await self._fetch(i.decode()) for i in ids]
+
+    async def ack(self, *ids: str) -> None:
+        """Acknowledge entries. For the archive; an account acknowledges in its commit."""
+        await self._redis.xack(self._stream, self._group, *ids)
+
+    async def _pending(self) -> list[bytes]:
+        """The ids of everything pending in the group, lowest first."""
+        ids: list[bytes] = []
+        start = "-"
+        while True:
+            try:
+                page = await self._redis.xpending_range(self._stream, self._group, start, "+", PAGE)
+            except ResponseError as error:
+                raise _lost(error) from error
+            ids += [row["message_id"] for row in cast(list[Any], page)]
+            if len(page) < PAGE:
+                return ids
+            start = f"({ids[-1].decode()}"
+
+    async def _fetch(self, entry: str) -> Entry:
+        found = cast(list[Any], await self._redis.xrange(self._stream, entry, entry))
+        return _entry(found[0]) if found else Entry(entry, {})
+
+
+def _entry(raw: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
+    return Entry(raw[0].decode(), dict(raw[1] or {}))
+
+
+def _lost(error: ResponseError) -> Exception:
+    if str(error).startswith("NOGROUP") or "no such key" in str(error):
+        return GroupLost(str(error))
+    return error
+
+
+# KEYS: stream, producers, place.  ARGV: group.  The place says which sequences the group starts after.
+_JOIN = """
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
+if type(made) == 'table' and made.err then
+  if string.find(made.err, 'BUSYGROUP') then return 0 end
+  return redis.error_reply(made.err)
+end
+local last = '0-0'
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then last = info[i + 1] end
+end
+redis.call('DEL', KEYS[3])
+redis.call('HSET', KEYS[3], 'entry', last)
+local known = redis.call('HGETALL', KEYS[2])
+for i = 1, #known, 2 do
+  redis.call('HSET', KEYS[3], 'seq:' .. known[i], string.match(known[i + 1], '^%d+'))
+end
+return 1
+"""
+
+
+async def join_orders(redis: Redis, keys: Keys, account: str) -> bool:
+    """Make the account's group at the end of the orders stream, and its place; False when it was there already."""
+    script = redis.register_script(_JOIN)
+    names = [keys.orders, keys.producers, keys.account("place", account)]
+    return bool(await script(keys=names, args=[account]))
+
+
+async def join_archive(redis: Redis, stream: str, group: str) -> None:
+    """Make the archive's group at the stream's beginning: it wants everything that is there."""
+    try:
+        await redis.xgroup_create(stream, group, id="0", mkstream=True)
+    except ResponseError as error:
+        if not str(error).startswith("BUSYGROUP"):
+            raise
+
+
+async def bury(redis: Redis, keys: Keys, entry: Entry, *, reader: str, reason: str, text: str) -> None:
+    """Put an entry that cannot be handled into the dead letters, with who gave it up and why.
+
+    Burying the same entry twice is possible after a crash and harmless: `reader` and `entry` name it.
+    """
+    about = {b"reader": reader.encode(), b"entry": entry.id.encode(), b"reason": reason.encode()}
+    fields = {**entry.fields, **about, b"text": text[:DEAD_TEXT_LIMIT].encode()}
+    await redis.xadd(keys.dead, cast(Any, fields))

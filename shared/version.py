@@ -1,0 +1,3 @@
+"""Which TradeCopier this is."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,170 @@
+"""A message as a signed entry of a stream, and back.
+
+An entry has three fields: the message `m` (JSON, readable in redis-cli), the id `k` of the key it was signed with
+and the signature `s`: HMAC-SHA256 over namespace, stream and message, in hex. A fact's producer and sequence are
+part of its message and so are signed with it. What cannot be accepted is a value, never an exception: a reader has
+to decide what becomes of it.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from shared import facts, outcomes
+
+Fields = Mapping[bytes, bytes]
+T = TypeVar("T")
+
+SOUND_KEY_BYTES = 16
+"""A signing key shorter than this can be guessed; the settings refuse it."""
+
+
+class Keyring(Struct, frozen=True, kw_only=True):
+    """The keys that entries may be signed with, by id, and which of them signs what we write."""
+
+    current: str
+    keys: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"Keyring(current={self.current!r}, ids={sorted(self.keys)})"
+
+
+class Malformed(Struct, frozen=True):
+    """The entry has no message, or its message cannot be read as what its kind promises."""
+
+    text: str
+
+
+class UnknownKind(Struct, frozen=True):
+    """A soundly signed message of a kind that this version does not know."""
+
+    kind: str
+
+
+class UnknownKey(Struct, frozen=True):
+    """Signed with a key that we do not have (yet)."""
+
+    key: str
+
+
+class BadSignature(Struct, frozen=True):
+    """The key is known and the signature is not its own: forged, or copied from another stream."""
+
+    key: str
+
+
+Refused = Malformed | UnknownKind | UnknownKey | BadSignature
+
+
+class _Header(Struct):
+    kind: str
+
+
+class Codec:
+    """Signs and reads the entries of one namespace."""
+
+    def __init__(self, namespace: str, keyring: Keyring) -> None:
+        self._namespace = namespace
+        self._keyring = keyring
+        self._encoder = msgspec.json.Encoder()
+        self._header = msgspec.json.Decoder(_Header)
+        self._facts = msgspec.json.Decoder(facts.Fact)
+        self._outcomes = msgspec.json.Decoder(outcomes.Message)
+
+    def entry(self, stream: str, message: facts.Fact | outcomes.Message) -> dict[bytes, bytes]:
+        """The signed entry of `message` on `stream` (the stream's short name: `orders`, `outcomes`)."""
+        body = self._encoder.encode(message)
+        key = self._keyring.current
+        return {b"m": body, b"k": key.encode(), b"s": self._signature(key, stream, body)}
+
+    def fact(self, fields: Fields) -> facts.Fact | Refused:
+        """The fact in an entry of the orders stream."""
+        return self._read("orders", fields, self._facts)
+
+    def outcome(self, fields: Fields) -> outcomes.Message | Refused:
+        """The outcome or observation in an entry of the outcomes stream."""
+        return self._read("outcomes", fields, self._outcomes)
+
+    def _read(self, stream: str, fields: Fields, decoder: "msgspec.json.Decoder[T]") -> T | Refused:
+        body, key, signature = fields.get(b"m"), fields.get(b"k", b"").decode("ascii", "replace"), fields.get(b"s")
+        if body is None or signature is None:
+            return Malformed("no message or no signature in the entry")
+        if key not in self._keyring.keys:
+            return UnknownKey(key[:64])
+        if not hmac.compare_digest(signature, self._signature(key, stream, body)):
+            return BadSignature(key)
+        return self._decode(body, decoder)
+
+    def _decode(self, body: bytes, decoder: "msgspec.json.Decoder[T]") -> T | Refused:
+        try:
+            return decoder.decode(body)
+        except (msgspec.DecodeError, ValueError) as error:
+            return self._why(body, error)
+
+    def _why(self, body: bytes, error: Exception) -> Refused:
+        try:
+            kind = self._header.decode(body).kind
+        except (msgspec.DecodeError, ValueError):
+            return Malformed(str(error))
+        return Malformed(str(error)) if kind in KINDS else UnknownKind(kind[:64])
+
+    def _signature(self, key: str, stream: str, body: bytes) -> bytes:
+        scope = f"{self._namespace}\0{stream}\0".encode()
+        return hmac.new(self._keyring.keys[key], scope + body, hashlib.sha256).hexdigest().encode()
+
+
+def _tags(union: object) -> set[str]:
+    return {str(member.__struct_config__.tag) for member in getattr(union, "__args__", ())}
+
+
+KINDS: frozenset[str] = frozenset(_tags(facts.Fact) | _tags(outcomes.Message))
+"""Every kind ever released; none is reused."""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where one reader stands: the entry it has passed and, per producer, the sequence of the last fact passed."""
+
+    entry: str = "0-0"
+    seqs: Mapping[str, int] = {}
+
+
+class Next(Struct, frozen=True):
+    """The entry is the one that follows."""
+
+
+class Redelivered(Struct, frozen=True):
+    """The entry was passed before: it is pending, or came back with a restart of the server."""
+
+
+class Replayed(Struct, frozen=True):
+    """A sequence that was passed under a lower entry id: a copy. It trades nothing."""
+
+    seq: int
+    passed: int
+
+
+class Removed(Struct, frozen=True):
+    """Facts between the last one passed and this one are not in the stream any more."""
+
+    expected: int
+    seq: int
+
+
+def standing(place: Place, entry: str, producer: str, seq: int) -> Next | Redelivered | Replayed | Removed:
+    """How an entry relates to the place of its reader. A new producer starts at 1."""
+    if entry_order(entry) <= entry_order(place.entry):
+        return Redelivered()
+    passed = place.seqs.get(producer, 0)
+    if seq <= passed:
+        return Replayed(seq, passed)
+    return Next() if seq == passed + 1 else Removed(passed + 1, seq)
+
+
+def entry_order(entry: str) -> tuple[int, int]:
+    """An entry id as a pair that sorts the way Redis sorts it."""
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number or 0)

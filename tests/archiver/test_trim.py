@@ -1,0 +1,137 @@
+"""Entries leave when every group has acknowledged them, the archive included, and they are old; never before."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from archiver.trim import Cut, Standing, Trimmer, cut, outlived
+from deploy.embedded import Valkey
+from shared import streams
+from shared.wire import entry_order
+
+KEYS = streams.Keys("main")
+DAY = 24 * 3600 * 1000
+NOW = 100 * DAY
+ARCHIVE = Standing(group="archiver", delivered=f"{NOW}-0")
+
+
+def cut_of(*groups: Standing, last: str = f"{NOW}-0") -> Cut | None:
+    return cut(groups, "archiver", last=last, now_ms=NOW, retention_ms=7 * DAY)
+
+
+OLD = f"{90 * DAY}-3"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([ARCHIVE], Cut(f"{93 * DAY}-0")),
+        ([], None),
+        ([Standing(group="one", delivered=f"{NOW}-0")], None),
+        ([ARCHIVE, Standing(group="one", delivered=OLD)], Cut(f"{90 * DAY}-4", "one")),
+        ([ARCHIVE, Standing(group="one", delivered=f"{NOW}-0", pending=OLD)], Cut(OLD, "one")),
+        ([Standing(group="archiver", delivered=f"{NOW}-0", pending=OLD)], Cut(OLD, "archiver")),
+        ([ARCHIVE, Standing(group="one", delivered=f"{99 * DAY}-0")], Cut(f"{93 * DAY}-0")),
+    ],
+    ids=["all read", "no group", "no archive", "one stopped", "one is stuck", "the archive waits", "one is recent"],
+)
+def test_where_the_cut_is(groups: list[Standing], expected: Cut | None) -> None:
+    assert cut_of(*groups) == expected
+
+
+def test_a_group_that_has_read_a_quiet_stream_to_its_end_holds_nothing() -> None:
+    assert cut_of(Standing(group="archiver", delivered=OLD), last=OLD) == Cut(f"{90 * DAY}-4")
+    assert cut_of(Standing(group="archiver", delivered="0-0"), last="0-0") == Cut("0-1")
+
+
+ids = st.builds(lambda ms, n: f"{ms}-{n}", st.integers(80 * DAY, NOW), st.integers(0, 3))
+standings = st.lists(st.builds(Standing, group=st.sampled_from("abc"), delivered=ids, pending=st.none() | ids), max_size=4)
+
+
+@given(standings, ids)
+def test_nothing_leaves_that_a_group_may_want_or_that_is_young(others: list[Standing], entry: str) -> None:
+    decided = cut_of(ARCHIVE, *others)
+    assert decided is not None
+    if entry_order(entry) < entry_order(decided.before):
+        assert entry_order(entry) < (93 * DAY, 0)
+        for group in others:
+            assert entry_order(entry) <= entry_order(group.delivered)
+            assert group.pending is None or entry_order(entry) < entry_order(group.pending)
+
+
+@pytest.mark.parametrize(
+    ("mark", "gone"),
+    [
+        ("filled 5 100-0", True),
+        ("filled 5 200-0", False),
+        ("owed 5 100-0", False),
+        ("filled 5 ", False),
+        ("filled", False),
+        ("", False),
+    ],
+)
+def test_a_mark_is_kept_unless_it_is_surely_that_of_an_end_that_left(mark: str, gone: bool) -> None:
+    try:
+        assert outlived(mark, "200-0") is gone
+    except ValueError:
+        pytest.fail("a mark that cannot be read must be kept")
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    yield client
+    await client.aclose()
+
+
+async def length(redis: Redis, stream: str) -> list[str]:
+    return [entry.decode() for entry, _ in await redis.xrange(stream)]
+
+
+async def fill(redis: Redis, stream: str, *entries: str) -> None:
+    for entry in entries:
+        await redis.xadd(stream, {"m": "x"}, id=entry)
+
+
+async def read(redis: Redis, stream: str, group: str, *, ack: int = 100) -> None:
+    reply: Any = await redis.xreadgroup(group, "c", {stream: ">"})
+    for entry, _ in reply[0][1][:ack]:
+        await redis.xack(stream, group, entry)
+
+
+async def test_both_streams_and_the_done_marks_shrink_together(redis: Redis) -> None:
+    trimmer = Trimmer(redis, KEYS, "archiver", retention_ms=0)
+    await streams.join_orders(redis, KEYS, "one")
+    for stream in (KEYS.orders, KEYS.outcomes):
+        await streams.join_archive(redis, stream, "archiver")
+        await fill(redis, stream, "1-0", "2-0", "3-0")
+        await read(redis, stream, "archiver")
+    await redis.hset(KEYS.account("done", "one"), mapping={"f1#1": "filled 1 1-0", "f2#1": "denied 2 2-0", "f3#1": "owed"})
+    await read(redis, KEYS.orders, "one", ack=1)
+
+    cuts = await trimmer.trim()
+
+    assert cuts["orders"] == Cut("2-0", "one")
+    assert await length(redis, KEYS.orders) == ["2-0", "3-0"]
+    assert await length(redis, KEYS.outcomes) == []
+    assert set(await redis.hkeys(KEYS.account("done", "one"))) == {b"f2#1", b"f3#1"}
+
+
+async def test_without_the_archives_group_nothing_leaves(redis: Redis) -> None:
+    await streams.join_orders(redis, KEYS, "one")
+    await fill(redis, KEYS.orders, "1-0")
+    await read(redis, KEYS.orders, "one")
+    assert await Trimmer(redis, KEYS, "archiver", retention_ms=0).trim() == {}
+    assert await length(redis, KEYS.orders) == ["1-0"]
+
+
+async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> None:
+    await streams.join_archive(redis, KEYS.orders, "archiver")
+    await redis.xadd(KEYS.orders, {"m": "x"})
+    await read(redis, KEYS.orders, "archiver")
+    await Trimmer(redis, KEYS, "archiver", retention_ms=DAY).trim()
+    assert len(await length(redis, KEYS.orders)) == 1

@@ -1,0 +1,309 @@
+"""Facts become trades on a real (simulated) terminal, exactly once, also when the terminal, Redis or the lane fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from shared import outcomes, streams
+from shared.facts import Levels
+from tests.executor.rig import (
+    ACCOUNT,
+    KEYS,
+    Simulator,
+    Source,
+    account,
+    ended,
+    running,
+    told,
+)
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    await streams.join_orders(client, KEYS, ACCOUNT)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def source(redis: Redis) -> Source:
+    source = Source(redis)
+    await source.open()
+    return source
+
+
+@pytest.fixture
+async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+    simulator = Simulator(tmp_path / "terminal")
+    await simulator.start()
+    yield simulator
+    simulator.stop()
+
+
+def results(found: list[outcomes.Outcome]) -> list[tuple[str, str]]:
+    return [(o.result, o.reason) for o in found]
+
+
+async def test_a_position_is_opened_protected_reduced_and_closed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "0.1")
+        await source.levels("o1", stop_loss=Decimal("0.5"), take_profit=Decimal("2"))
+        await source.close("o1", "0.04")
+        (opened, protected, reduced) = await ended(redis, 3)
+        assert await simulator.volumes() == [("EURUSD", 0, 0.06)]
+        await source.close("o1")
+        found = await ended(redis, 4)
+
+    assert [o.result for o in found] == ["filled", "modified", "closed", "closed"]
+    assert await simulator.volumes() == []
+    assert [o.fact for o in found] == [f"demo/10001/position:o1/{n}" for n in (1, 2, 3, 4)]
+    (step,) = opened.steps
+    assert (step.action, step.side, step.volume, step.result) == ("open", "buy", Decimal("0.1"), "done")
+    assert opened.captured <= opened.read
+    assert step.sent is not None
+    assert step.answered is not None
+    assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {}  # type: ignore[misc]
+
+
+async def test_levels_ride_with_the_opening(valkey: Valkey, redis: Redis, source: Source, simulator: Simulator) -> None:
+    async with running(valkey.url, simulator), simulator.eyes() as eyes:
+        await source.buy("o1", levels=Levels(stop_loss=Decimal("0.5"), take_profit=Decimal("2")))
+        await ended(redis, 1)
+        positions: Any = await eyes.positions()
+
+    assert [(p.sl, p.tp) for p in positions] == [(0.5, 2.0)]
+
+
+async def test_facts_that_come_again_change_nothing(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The last server's acknowledgement was lost: the entry is pending again although it was followed."""
+    await source.buy("o1")
+    async with running(valkey.url, simulator):
+        await ended(redis, 1)
+    await redis.xgroup_setid(KEYS.orders, ACCOUNT, "0")
+
+    async with running(valkey.url, simulator):
+        await source.buy("o2")
+        found = await ended(redis, 2)
+
+    assert len(found) == 2
+    assert len(await simulator.volumes()) == 2
+
+
+@pytest.mark.parametrize("execute", [True, False], ids=["done", "not done"])
+async def test_an_opening_without_an_answer_is_found_or_sent_once(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, execute: bool
+) -> None:
+    simulator.goes_wrong(FaultKind.DROP, execute=execute)
+
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+
+    assert outcome.result == "filled"
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+    assert len(await simulator.deals()) == 1
+
+
+async def test_a_hung_terminal_is_restarted_and_the_order_found_or_sent_once(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    simulator.goes_wrong(FaultKind.HANG, execute=True)
+
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+
+    assert outcome.result == "filled"
+    assert len(await simulator.deals()) == 1
+
+
+async def test_an_opening_that_is_unknown_holds_back_openings_of_its_instrument_and_no_exit(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, account(grace=3.0)):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o2")
+        await source.buy("o3")
+        await source.close("o1")
+        (_, closed) = await ended(redis, 2)
+        assert closed.fact.startswith("demo/10001/position:o1")
+        assert closed.result == "closed"
+        found = await ended(redis, 4)
+
+    assert [o.result for o in found[2:]] == ["filled", "filled"]
+    assert [o.fact for o in found[2:]] == ["demo/10001/position:o2/1", "demo/10001/position:o3/1"]
+    assert len(await simulator.deals()) == 4
+
+
+async def test_an_opening_that_was_closed_at_the_source_while_unknown_is_closed_when_it_shows_up(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    simulator.goes_wrong(FaultKind.LATE, delay=300)
+
+    async with running(valkey.url, simulator, account(grace=3.0)):
+        await source.buy("o1")
+        await source.close("o1")
+        found = await ended(redis, 2)
+
+    assert [o.result for o in found] == ["filled", "closed"]
+    assert await simulator.volumes() == []
+
+
+async def test_an_exit_that_is_refused_for_a_passing_cause_is_owed_and_done_later(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=2)
+        await source.close("o1")
+        (_, closed) = await ended(redis, 2)
+
+    assert closed.result == "closed"
+    assert [m.state for m in await told(redis) if isinstance(m, outcomes.Pending)] == ["owed"]
+    assert await simulator.volumes() == []
+    assert await redis.hgetall(KEYS.account("debts", ACCOUNT)) == {}  # type: ignore[misc]
+
+
+async def test_a_later_exit_moves_the_target_of_what_is_owed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=3)
+        await source.close("o1", "0.5")
+        await source.close("o1", "0.25")
+        found = await ended(redis, 3)
+
+    assert [o.result for o in found] == ["filled", "closed", "closed"]
+    assert await simulator.volumes() == [("EURUSD", 0, 0.25)]
+
+
+async def test_close_only_denies_openings_and_lets_exits_through(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await redis.hset(KEYS.account("state", ACCOUNT), "mode", "close-only")  # type: ignore[misc]
+        await source.buy("o2")
+        await source.close("o1")
+        found = await ended(redis, 3)
+
+    assert results(found)[1:] == [("denied", "state"), ("closed", "")]
+
+
+async def test_shadow_computes_and_sends_nothing(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, account(mode="shadow")):
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+
+    assert (outcome.result, outcome.reason) == ("ignored", "shadow")
+    assert outcome.steps[0].volume == Decimal("0.1")
+    assert await simulator.deals() == []
+
+
+async def test_a_forged_entry_is_a_dead_letter_and_the_next_fact_is_followed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await redis.xadd(KEYS.orders, {"m": b"{}", "k": b"k1", "s": b"0"})
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+
+    dead: Any = await redis.xrange(KEYS.dead)
+    assert [fields[b"reason"] for _, fields in dead] == [b"bad-signature"]
+    assert outcome.result == "filled"
+
+
+async def test_a_fact_that_is_copied_under_a_new_id_trades_nothing(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        ((_, fields),) = await redis.xrange(KEYS.orders)  # type: ignore[misc]
+        await redis.xadd(KEYS.orders, fields)
+        await source.buy("o2")
+        await ended(redis, 2)
+
+    dead: Any = await redis.xrange(KEYS.dead)
+    assert [fields[b"reason"] for _, fields in dead] == [b"replayed"]
+    assert len(await simulator.deals()) == 2
+
+
+async def test_facts_that_were_removed_stop_openings_with_a_notice(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+    removed = await source.buy("o2")
+    raw: Any = await redis.xrevrange(KEYS.orders, count=1)
+    await redis.xdel(KEYS.orders, raw[0][0])
+    assert removed.seq == 2
+
+    async with running(valkey.url, simulator):
+        await source.buy("o3")
+        await source.close("o1")
+        found = await ended(redis, 3)
+
+    assert results(found)[1:] == [("denied", "state"), ("closed", "")]
+    assert [m.reason for m in await told(redis) if isinstance(m, outcomes.Notice)] == ["removed"]
+
+
+async def test_a_key_that_is_not_known_yet_holds_the_entry_and_stops_openings(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await redis.xadd(KEYS.orders, {"m": b"{}", "k": b"k9", "s": b"0"})
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+
+    assert (outcome.result, outcome.reason) == ("denied", "state")
+    pending: Any = await redis.xpending(KEYS.orders, ACCOUNT)
+    assert pending["pending"] == 1
+    assert await redis.xlen(KEYS.dead) == 0
+
+
+async def test_a_fact_of_another_source_is_passed_by(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, account(sources=("other",))):
+        await source.buy("o1")
+        async with asyncio.timeout(10):
+            while (await redis.hget(KEYS.account("place", ACCOUNT), "seq:rig")) != b"1":  # type: ignore[misc]
+                await asyncio.sleep(0.01)
+
+    assert await told(redis) == []
+    pending: Any = await redis.xpending(KEYS.orders, ACCOUNT)
+    assert pending["pending"] == 0
+
+
+async def test_a_second_lane_stands_by_and_takes_over(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, lease_s=1.0) as first, running(valkey.url, simulator, lease_s=1.0, wait=False):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await first.stop()
+        await source.buy("o2")
+        await ended(redis, 2)
+
+    assert len(await simulator.deals()) == 2

@@ -1,0 +1,220 @@
+"""The scripts write all or nothing, and only for who holds the account as the server knows it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.book import Debt, Link
+from executor.ledger import Change, End, Fenced, Ledger, LeaseLost, Passed, Work, dead_letter
+from executor.states import AccountState
+from shared import outcomes, streams, wire
+from shared.lease import Lease
+from shared.streams import Entry, Reader
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source
+
+ALL = list(AccountState)
+NOW = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
+LINK = Link(key="demo/10001/o1", instrument="EURUSD", symbol="EURUSD", revision=1, followed=Decimal("0.1"))
+DEBT = Debt(link=LINK.key, fact="f", entry="1-1", target=Decimal(0), since=NOW, captured=NOW)
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    await streams.join_orders(client, KEYS, ACCOUNT)
+    yield client
+    await client.aclose()
+
+
+def lane(redis: Redis) -> tuple[Ledger, Lease]:
+    lease = Lease(redis, KEYS.account("lease", ACCOUNT), duration=30, owner="lane")
+    return Ledger(redis, KEYS, CODEC, ACCOUNT, lease), lease
+
+
+@pytest.fixture
+async def ledger(redis: Redis) -> Ledger:
+    ledger, lease = lane(redis)
+    await lease.acquire()
+    await ledger.begin()
+    await ledger.note(mode="active")
+    return ledger
+
+
+@pytest.fixture
+async def entry(redis: Redis, ledger: Ledger) -> Entry:
+    """One delivered entry."""
+    source = Source(redis)
+    await source.open()
+    await source.buy("o1")
+    (entry,) = await Reader(redis, KEYS.orders, ACCOUNT, "executor").read()
+    return entry
+
+
+def outcome(fact: str = "f") -> outcomes.Outcome:
+    return outcomes.Outcome(fact=fact, account=ACCOUNT, result="filled", captured=NOW, read=NOW, committed=NOW)
+
+
+def ending(entry: Entry, **changes: Any) -> Change:
+    end = End(result="filled", work=Work(fact="f"), entry=entry.id)
+    place = wire.Place(entry=entry.id, seqs={"rig": 1})
+    fields: dict[str, Any] = {"entry": entry.id, "ends": [end], "messages": [outcome()], "passed": place}
+    return Change(**{**fields, **changes})
+
+
+async def state_of(redis: Redis) -> dict[str, Any]:
+    """Everything that a commit may change."""
+    parts = ("place", "done", "links", "debts")
+    hashes: Any = {part: await redis.hgetall(KEYS.account(part, ACCOUNT)) for part in parts}  # type: ignore[misc]
+    pending = await redis.xpending(KEYS.orders, ACCOUNT)
+    return {**hashes, "pending": pending["pending"], "told": await redis.xlen(KEYS.outcomes)}
+
+
+async def test_a_commit_writes_outcome_link_debt_place_and_acknowledgement_at_once(
+    redis: Redis, ledger: Ledger, entry: Entry
+) -> None:
+    change = ending(entry, links={LINK.key: LINK}, debts={LINK.key: DEBT})
+
+    assert await ledger.commit(change, NOW)
+
+    memory = await ledger.begin()
+    assert (memory.links, memory.debts) == ({LINK.key: LINK}, {LINK.key: DEBT})
+    assert memory.place == wire.Place(entry=entry.id, seqs={"rig": 1})
+    assert await ledger.outcome(Work(fact="f")) == "filled"
+    after = await state_of(redis)
+    assert (after["pending"], after["told"]) == (0, 1)
+
+
+async def test_the_same_commit_again_writes_nothing_and_acknowledges(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+    await ledger.commit(ending(entry), NOW)
+    before = await state_of(redis)
+
+    assert not await ledger.commit(ending(entry, links={LINK.key: LINK}), NOW)
+
+    after = await state_of(redis)
+    assert {**after, "place": 0} == {**before, "place": 0}
+
+
+async def test_removing_a_link_and_a_debt_forgets_them(ledger: Ledger, entry: Entry) -> None:
+    await ledger.commit(Change(links={LINK.key: LINK}, debts={LINK.key: DEBT}), NOW)
+    await ledger.commit(ending(entry, links={LINK.key: None}, debts={LINK.key: None}), NOW)
+
+    memory = await ledger.begin()
+    assert (memory.links, memory.debts) == ({}, {})
+
+
+async def test_parking_moves_the_place_and_leaves_the_entry_pending(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+    pending = outcomes.Pending(fact="f", account=ACCOUNT, state="unresolved", since=NOW)
+    place = wire.Place(entry=entry.id, seqs={"rig": 1})
+
+    await ledger.commit(Change(entry=entry.id, messages=[pending], passed=place), NOW)
+
+    after = await state_of(redis)
+    assert (after["pending"], after["told"], after["done"]) == (1, 1, {})
+    assert (await ledger.begin()).place.entry == entry.id
+
+
+async def test_the_place_only_moves_up(ledger: Ledger, entry: Entry) -> None:
+    await ledger.commit(ending(entry), NOW)
+    await ledger.commit(Change(passed=wire.Place(entry="1-1", seqs={"rig": 0})), NOW)
+
+    assert (await ledger.begin()).place == wire.Place(entry=entry.id, seqs={"rig": 1})
+
+
+async def test_the_fence_is_open_for_the_holder_in_a_state_that_allows_the_step(ledger: Ledger) -> None:
+    passed = await ledger.fence(Work(fact="f"), ALL)
+
+    assert isinstance(passed, Passed)
+    assert 0 < passed.lease_left <= 30
+
+
+async def test_the_fence_is_closed_in_a_state_that_does_not_allow_the_step(ledger: Ledger) -> None:
+    await ledger.note(mode="close-only")
+
+    assert await ledger.fence(Work(fact="f"), [AccountState.ACTIVE]) == Fenced("state", "close-only")
+
+
+async def test_the_fence_is_closed_once_the_attempt_has_ended(ledger: Ledger, entry: Entry) -> None:
+    await ledger.commit(ending(entry), NOW)
+
+    assert await ledger.fence(Work(fact="f"), ALL) == Fenced("done")
+    assert isinstance(await ledger.fence(Work(fact="f", attempt=2), ALL), Passed)
+
+
+async def test_who_lost_the_lease_passes_no_fence_and_commits_nothing(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+    await redis.set(KEYS.account("lease", ACCOUNT), "another")
+    before = await state_of(redis)
+
+    with pytest.raises(LeaseLost):
+        await ledger.fence(Work(fact="f"), ALL)
+    with pytest.raises(LeaseLost):
+        await ledger.commit(ending(entry), NOW)
+    with pytest.raises(LeaseLost):
+        await ledger.note(mode="halted")
+    assert await state_of(redis) == before
+
+
+async def test_who_was_away_while_another_wrote_passes_no_fence_and_commits_nothing(
+    redis: Redis, ledger: Ledger, entry: Entry
+) -> None:
+    """The lease came back, but what was decided before is about an account that has changed since."""
+    token = await redis.get(KEYS.account("lease", ACCOUNT))
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+    other, lease = lane(redis)
+    await lease.acquire()
+    await other.begin()
+    await other.commit(Change(links={LINK.key: LINK}), NOW)
+    assert isinstance(token, bytes)
+    await redis.set(KEYS.account("lease", ACCOUNT), token)
+    before = await state_of(redis)
+
+    with pytest.raises(LeaseLost):
+        await ledger.fence(Work(fact="f"), ALL)
+    with pytest.raises(LeaseLost):
+        await ledger.commit(ending(entry), NOW)
+    assert await state_of(redis) == before
+
+
+async def test_an_entry_whose_delivery_was_lost_is_not_committed(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+    await redis.xack(KEYS.orders, ACCOUNT, entry.id)
+    before = await state_of(redis)
+
+    with pytest.raises(LeaseLost):
+        await ledger.commit(ending(entry), NOW)
+    assert await state_of(redis) == before
+
+
+async def test_another_server_makes_what_was_captured_before_suspect(redis: Redis, ledger: Ledger) -> None:
+    assert (await ledger.begin()).suspect_before.year == 1970
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)  # type: ignore[misc]
+    fresh, lease = lane(redis)
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+    await lease.acquire()
+
+    memory = await fresh.begin()
+
+    assert abs((memory.suspect_before - datetime.now(UTC)).total_seconds()) < 60
+
+
+async def test_another_server_that_has_all_that_we_wrote_makes_nothing_suspect(redis: Redis, ledger: Ledger) -> None:
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)  # type: ignore[misc]
+
+    assert (await ledger.begin()).suspect_before.year == 1970
+
+
+async def test_a_dead_letter_keeps_bytes_that_are_no_text(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+    garbage = Entry(entry.id, {b"m": b"\xff\x00", b"x": b"y"})
+    change = Change(
+        entry=entry.id, ends=[End(entry=entry.id)], dead=dead_letter(garbage, ACCOUNT, "malformed", "no text")
+    )
+
+    await ledger.commit(change, NOW)
+
+    dead: Any = await redis.xrange(KEYS.dead)
+    ((_, fields),) = dead
+    assert (fields[b"m"], fields[b"reader"], fields[b"reason"]) == (b"\xff\x00", b"main", b"malformed")
+    assert (await state_of(redis))["pending"] == 0

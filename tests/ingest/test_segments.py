@@ -1,0 +1,147 @@
+import asyncio
+import logging
+import resource
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import segments
+from ingest.segments import Damaged, Directory, Segment, Syncer, records
+from shared.process import UserError
+
+RECORDS = st.lists(st.binary(max_size=60).filter(lambda record: b"\n" not in record), min_size=1, max_size=8)
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond `size` bytes: a write is cut short there and the next one fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def written(path: Path, content: list[bytes]) -> Path:
+    segment = Segment(path)
+    for record in content:
+        segment.append(record)
+    segment.close()
+    return path
+
+
+@given(content=RECORDS, data=st.data())
+def test_a_segment_cut_anywhere_gives_the_whole_records_before_and_says_what_was_lost(
+    tmp_path_factory: pytest.TempPathFactory, content: list[bytes], data: st.DataObject
+) -> None:
+    path = written(tmp_path_factory.mktemp("cut") / "1.journal", content)
+    whole = path.read_bytes()
+    cut = data.draw(st.integers(0, len(whole)))
+    path.write_bytes(whole[:cut])
+
+    found = list(records(path))
+    sound = [record for record in found if isinstance(record, bytes)]
+    assert sound == content[: len(sound)]
+    lost = cut - sum(len(record) + 10 for record in sound)
+    assert [record for record in found if isinstance(record, Damaged)] == ([Damaged(cut - lost, lost, True)] if lost else [])
+
+
+def test_a_flipped_bit_costs_the_record_it_is_in_and_no_other(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.journal", [b'{"a":1}', b'{"b":2}', b'{"c":3}'])
+    content = bytearray(path.read_bytes())
+    content[25] ^= 4
+    path.write_bytes(content)
+    assert list(records(path)) == [b'{"a":1}', Damaged(17, 17, last=False), b'{"c":3}']
+
+
+def test_a_record_that_does_not_fit_leaves_the_file_as_it_was_and_the_next_one_follows_cleanly(tmp_path: Path) -> None:
+    segment = Segment(tmp_path / "1.journal")
+    segment.append(b"first")
+    with room_for(30), pytest.raises(OSError, match="could be written|too large"):
+        segment.append(b"x" * 100)
+    segment.append(b"second")
+    segment.close()
+    assert list(records(segment.path)) == [b"first", b"second"]
+
+
+def test_nobody_else_can_read_a_segment(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "outbox")
+    segment = directory.begin()
+    assert stat.S_IMODE(segment.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+    segment.close()
+    directory.close()
+
+
+def test_segments_are_numbered_on_and_listed_oldest_first(tmp_path: Path) -> None:
+    directory = Directory(tmp_path)
+    for _ in range(11):
+        directory.begin().close()
+    assert [int(path.stem) for path in directory.segments()] == list(range(1, 12))
+    directory.close()
+
+
+def test_a_second_process_is_kept_out_until_the_first_has_left(tmp_path: Path) -> None:
+    first = Directory(tmp_path)
+    with pytest.raises(UserError, match="another ingest uses this outbox"):
+        Directory(tmp_path)
+    first.close()
+    Directory(tmp_path).close()
+
+
+class Disk:
+    """Stands in for the system call that syncs; says when it was called and fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.synced = threading.Event()
+        self.broken = False
+
+    def __call__(self, _fd: int) -> None:
+        self.synced.set()
+        if self.broken:
+            raise OSError(5, "Input/output error")
+
+    async def next(self) -> None:
+        await asyncio.to_thread(self.synced.wait)
+        self.synced.clear()
+
+
+async def test_what_was_written_is_synced_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    monkeypatch.setattr(segments, "_sync_file", disk)
+    segment, syncer = Segment(tmp_path / "1.journal"), Syncer()
+    task = asyncio.create_task(syncer.run())
+    for _ in range(2):
+        segment.append(b"record")
+        syncer.written(segment)
+        await disk.next()
+    task.cancel()
+    segment.close()
+
+
+async def test_a_disk_that_cannot_sync_is_said_once_and_tried_again_with_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk()
+    monkeypatch.setattr(segments, "_sync_file", disk)
+    segment, syncer = Segment(tmp_path / "1.journal"), Syncer()
+    task = asyncio.create_task(syncer.run())
+    for broken in (True, True, False):
+        disk.broken = broken
+        syncer.written(segment)
+        await disk.next()
+        async with asyncio.timeout(5):
+            while syncer.failing != broken:  # noqa: ASYNC110  the thread has answered, the loop has yet to hear of it
+                await asyncio.sleep(0)
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        "the outbox cannot be synced to disk: Input/output error"
+    ]
+    task.cancel()
+    segment.close()

@@ -1,0 +1,224 @@
+"""What a lane does next, decided from its memory, the terminal as it reads it, and nothing else.
+
+A decision is a Change to commit (an end, a park, a debt), a Call to the vendor, or None: wait. "Maybe sent" is
+everything that was not read new by this lane under this lease; it is searched by its mark before anything else.
+"""
+
+from typing import Literal, NamedTuple
+
+from tests.model.scripts import Change
+from tests.model.state import FINAL, OWED, Call, Config, Debt, Lane, Ledger, Link, Terminal, Work, debt_item
+from tests.model.story import total, total_before
+
+Decision = Change | Call | None
+
+
+class Plan(NamedTuple):
+    """What a fact asks of its link: nothing, growth by `amount`, reduction to `amount`, or a turn to `amount`."""
+
+    kind: Literal["none", "open", "reduce", "turn"]
+    amount: int = 0
+
+
+class View(NamedTuple):
+    """What a decision is made from."""
+
+    config: Config
+    memory: Ledger
+    ripe: tuple[int, ...]
+    terminal: Terminal
+    work: Work
+
+    @property
+    def fact(self) -> int:
+        """The index of the fact at hand."""
+        return self.work.entry[1]
+
+    def maybe_sent(self, item: int) -> bool:
+        """Whether the call may have been made already and its grace is not over."""
+        return self.config.rules.grace and self.config.rules.search and not self.work.fresh and item not in self.ripe
+
+
+def follow(config: Config, fact_index: int, link: Link, own: int) -> Plan:
+    """Compare a fact's total with the one that the link followed last."""
+    fact = config.story[fact_index]
+    now, before = total(fact, config.act_on), total_before(fact, config.act_on)
+    if not config.rules.totals:
+        return _follow_delta(now - before, own)
+    followed = before if link.followed is None else link.followed
+    if fact.revision < link.revision or now == followed:
+        return Plan("none")
+    if now * followed < 0:
+        return Plan("turn", now)
+    if abs(now) > abs(followed):
+        return Plan("open", now - followed)
+    return Plan("reduce", own * now // followed)
+
+
+def _follow_delta(change: int, own: int) -> Plan:
+    return Plan("open", change) if change > 0 else Plan("reduce", max(0, own + change)) if change < 0 else Plan("none")
+
+
+def decide(config: Config, lane: Lane, terminal: Terminal, work: Work) -> Decision:
+    """The next thing to do for `work`."""
+    assert lane.memory is not None
+    view = View(config, lane.memory, lane.ripe, terminal, work)
+    return _decide_debt(view) if work.kind == "debt" else _decide_fact(view)
+
+
+def _decide_fact(view: View) -> Decision:
+    i, memory = view.fact, view.memory
+    if view.config.rules.commit_checks_end and (memory.done[i] in FINAL or memory.done[i] == OWED):
+        return Change(ack=view.work.entry, passed=view.work.entry)
+    n = view.config.story[i].link
+    link, debt = memory.links[n], memory.debts[n]
+    if any(j < i and view.config.story[j].link == n for _, j in memory.parks):
+        return _wait(view)
+    plan = follow(view.config, i, link, debt.target if debt else link.own)
+    if plan.kind == "none" or (plan.kind == "reduce" and link.own == 0):
+        return _end(view, "ignored", link.own)
+    if debt is not None:
+        return _behind_debt(view, plan, debt)
+    if plan.kind == "reduce":
+        return _reduce(view, plan.amount)
+    if plan.kind == "turn" and link.own and view.terminal.volume[link.ticket]:
+        return Call("close", i, link.ticket, view.terminal.volume[link.ticket], whole=True)
+    return _open(view, plan)
+
+
+def _wait(view: View) -> Change | None:
+    """Park what came by an entry; what is parked already stays so."""
+    return None if view.work.kind == "park" else Change(park=view.work.entry, passed=view.work.entry)
+
+
+def _end(view: View, result: str, own: int, ticket: int | None = None) -> Change:
+    fact = view.config.story[view.fact]
+    old = view.memory.links[fact.link]
+    new = Link(own, old.ticket if ticket is None else ticket, total(fact, view.config.act_on), fact.revision)
+    entry = view.work.entry
+    return Change(ends=((view.fact, result),), links=((fact.link, new),), ack=entry, passed=entry)
+
+
+def _behind_debt(view: View, plan: Plan, debt: Debt) -> Change | None:
+    """A later exit moves the debt's target, an opening waits for its end; a turn does both."""
+    n, i = view.config.story[view.fact].link, view.fact
+    superseded = ((debt.newest, "superseded"),) if debt.newest is not None else ()
+    if plan.kind == "open" or (plan.kind == "turn" and debt.target == 0):
+        return _wait(view)
+    if plan.kind == "turn":
+        moved = Change(ends=superseded, debts=((n, debt._replace(target=0, newest=None)),))
+        return moved if view.work.kind == "park" else moved._replace(park=view.work.entry, passed=view.work.entry)
+    return _owe(view, debt._replace(target=plan.amount, newest=i), superseded)
+
+
+def _owe(view: View, debt: Debt, superseded: tuple[tuple[int, str], ...] = ()) -> Change:
+    change = _end(view, OWED, view.memory.links[view.config.story[view.fact].link].own)
+    return change._replace(ends=(*superseded, *change.ends), debts=((view.config.story[view.fact].link, debt),))
+
+
+def _reduce(view: View, target: int) -> Decision:
+    i = view.fact
+    link = view.memory.links[view.config.story[i].link]
+    if not view.config.rules.exits_pass_parks and _instrument_waits(view):
+        return _wait(view)
+    if target == 0:
+        there = view.terminal.volume[link.ticket]
+        return Call("close", i, link.ticket, there, whole=True) if there else _end(view, "closed", 0)
+    if view.config.rules.search and not view.work.fresh and view.terminal.closed[i]:
+        return _end(view, "closed", link.own - view.terminal.closed[i])
+    if view.maybe_sent(i):
+        return _owe(view, Debt(link.own, target, i, i))
+    return Call("close", i, link.ticket, link.own - target)
+
+
+def _instrument_waits(view: View) -> bool:
+    story, i = view.config.story, view.fact
+    everything = view.config.rules.parks_all_instruments
+    return any(j < i and (everything or story[j].instrument == story[i].instrument) for _, j in view.memory.parks)
+
+
+def _open(view: View, plan: Plan) -> Decision:
+    i, rules = view.fact, view.config.rules
+    own = 0 if plan.kind == "turn" else view.memory.links[view.config.story[i].link].own
+    refused = "closed" if plan.kind == "turn" else "denied"
+    may_open = view.memory.mode == "active"
+    if not rules.search_before_guards and not may_open:
+        return _end(view, refused, own)
+    if rules.search and not view.work.fresh and view.terminal.opened[i]:
+        return _adopt(view, own, plan.amount)
+    if view.maybe_sent(i) or (rules.openings_wait and _instrument_waits(view)):
+        return _wait(view)
+    if view.work.kind == "park" and _no_longer_wanted(view):
+        return _end(view, "closed" if plan.kind == "turn" else "superseded", own)
+    return Call("open", i, i, plan.amount) if may_open else _end(view, refused, own)
+
+
+def _adopt(view: View, own: int, asked: int) -> Change:
+    """What the search found is ours. More than was asked (a call that ran after the grace) is a debt at once."""
+    i, n = view.fact, view.config.story[view.fact].link
+    found = view.terminal.opened[i]
+    adopted = _end(view, "filled", own + found, ticket=i)
+    if abs(found) <= abs(asked):
+        return adopted
+    return adopted._replace(debts=((n, Debt(own + found, own + asked, i, None)),))
+
+
+def _no_longer_wanted(view: View) -> bool:
+    story, i = view.config.story, view.fact
+    later = [j for _, j in view.memory.parks if j > i and story[j].link == story[i].link]
+    return bool(later) and total(story[later[-1]], view.config.act_on) == 0
+
+
+def _decide_debt(view: View) -> Decision:
+    n = view.work.link
+    debt, link = view.memory.debts[n], view.memory.links[n]
+    assert debt is not None
+    mark = debt.born if view.config.rules.debt_keeps_its_mark or debt.newest is None else debt.newest
+    there = view.terminal.volume[link.ticket]
+    if debt.target == 0:
+        return Call("close", mark, link.ticket, there, whole=True) if there else _paid(view, debt, 0)
+    now = debt.own - (view.terminal.closed[mark] if view.config.rules.search else 0)
+    if abs(now) <= abs(debt.target):
+        return _paid(view, debt, now)
+    return None if view.maybe_sent(debt_item(n)) else Call("close", mark, link.ticket, now - debt.target)
+
+
+def _paid(view: View, debt: Debt, own: int) -> Change:
+    ends = ((debt.newest, "closed"),) if debt.newest is not None else ()
+    link = view.memory.links[view.work.link]._replace(own=own)
+    return Change(ends=ends, links=((view.work.link, link),), debts=((view.work.link, None),))
+
+
+def settle(config: Config, lane: Lane, terminal: Terminal) -> Change | None:
+    """What to commit after the vendor's answer (`done`, `refused`, `unknown`); None: nothing, look again."""
+    assert lane.memory is not None
+    assert lane.work is not None
+    assert lane.call is not None
+    view = View(config, lane.memory, lane.ripe, terminal, lane.work)
+    if lane.work.kind == "debt":
+        return None
+    link = lane.memory.links[config.story[view.fact].link]
+    plan = follow(config, view.fact, link, link.own)
+    if lane.call.kind == "open":
+        return _settle_opening(view, plan, lane.call, lane.answer, 0 if plan.kind == "turn" else link.own)
+    if plan.kind == "turn":
+        return None if lane.answer == "done" else _turn_owes(view, link)
+    if lane.answer == "done":
+        return _end(view, "closed", plan.amount)
+    return _owe(view, Debt(link.own, plan.amount, view.fact, view.fact))
+
+
+def _settle_opening(view: View, plan: Plan, call: Call, answer: str, own: int) -> Change | None:
+    match answer:
+        case "done":
+            return _end(view, "filled", own + call.volume, ticket=view.fact)
+        case "refused":
+            return _end(view, "closed" if plan.kind == "turn" else "rejected", own)
+        case _:
+            return _wait(view)
+
+
+def _turn_owes(view: View, link: Link) -> Change:
+    debt = ((view.config.story[view.fact].link, Debt(link.own, 0, view.fact, None)),)
+    entry = view.work.entry
+    return Change(debts=debt) if view.work.kind == "park" else Change(debts=debt, park=entry, passed=entry)

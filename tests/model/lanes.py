@@ -1,0 +1,209 @@
+"""Everything that one lane can do in one step: read, claim, decide, fence, call, commit; and what can happen to it."""
+
+from collections.abc import Iterator
+
+from tests.model import scripts, vendor
+from tests.model.at import STANDBY, At
+from tests.model.checker import Step
+from tests.model.decide import decide, settle
+from tests.model.scripts import Change
+from tests.model.state import Call, Entry, Group, Lane, Ledger, Work, World, debt_item
+
+
+def lane_steps(at: At) -> Iterator[Step[World]]:
+    """Every step that this lane can take, and every fault that can hit it."""
+    yield from _hit(at)
+    match at.lane.phase:
+        case "standby":
+            yield from _acquire(at)
+        case "idle":
+            yield from _idle(at)
+        case "got":
+            yield from _do(at, at.lane.work)
+        case "ready":
+            yield _fence(at)
+        case "fenced":
+            yield from _call(at)
+        case "expired":
+            yield at.step("finds its not-after time passed and fences again", at.lane._replace(phase="ready"))
+        case "answered":
+            yield from _settle(at)
+
+
+def _hit(at: At) -> Iterator[Step[World]]:
+    account = at.world.accounts[at.account]
+    if at.lane.lease and at.lane.phase != "standby" and at.may("pause"):
+        yield at.step("is paused, its lease lapses", at.lane._replace(lease=False), fault=True)
+    if at.lane.phase != "standby" and at.may("crash"):
+        yield at.step("crashes", STANDBY, fault=True, orphan_lease=at.lane.lease or account.orphan_lease)
+
+
+def _acquire(at: At) -> Iterator[Step[World]]:
+    account = at.world.accounts[at.account]
+    if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
+        return
+    group = scripts.acquire(at.config, at.world, at.account)
+    lane = Lane(phase="idle", lease=True, memory=group.ledger, todo=_unparked(group))
+    survives = at.lane.lease and account.lease_survives
+    yield at.step("takes the lease and claims what is pending", lane, group=group, lease_survives=survives)
+
+
+def _unparked(group: Group) -> tuple[Entry, ...]:
+    return tuple(e for e in group.pending if e not in group.ledger.parks)
+
+
+def _idle(at: At) -> Iterator[Step[World]]:
+    lane = at.lane
+    if not lane.lease:
+        yield at.step("notices that its lease is gone", STANDBY)
+    elif at.config.rules.renewal_checks_version and at.memory.version != at.group.ledger.version:
+        yield _forget(at, "learns from the renewal that the ledger is another one")
+    if lane.todo:
+        work = Work("entry", lane.todo[0], -1, fresh=False)
+        yield from _do(at._replace(world=at.with_lane(lane._replace(todo=lane.todo[1:]))), work)
+    else:
+        yield from _read(at)
+        yield from _claim(at)
+    for entry in at.memory.parks:
+        yield from _do(at, Work("park", entry, -1, fresh=False))
+    for n, debt in enumerate(at.memory.debts):
+        if debt is not None:
+            yield from _do(at, Work("debt", (0, debt.born), n, fresh=False))
+
+
+def _read(at: At) -> Iterator[Step[World]]:
+    group = at.group
+    if group.delivered == len(at.world.redis.stream):
+        return
+    entry = at.world.redis.stream[group.delivered]
+    pending = tuple(sorted((*group.pending, entry)))
+    fresh = entry[1] >= at.memory.suspect
+    got = at.lane._replace(phase="got", work=Work("entry", entry, -1, fresh))
+    name = at.config.story[entry[1]].name
+    yield at.step(f"reads «{name}»", got, group=group._replace(delivered=group.delivered + 1, pending=pending))
+
+
+def _claim(at: At) -> Iterator[Step[World]]:
+    if todo := _unparked(at.group):
+        yield at.step("claims what is pending", at.lane._replace(todo=todo))
+
+
+def _forget(at: At, why: str) -> Step[World]:
+    return at.step(f"{why} and begins anew", STANDBY._replace(lease=at.lane.lease))
+
+
+def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
+    assert work is not None
+    if work.kind == "entry" and work.entry[1] > at.memory.place and at.config.rules.claim_on_gap:
+        yield _forget(at, "sees a gap in the sequence")
+        return
+    decision = decide(at.config, at.lane, at.world.accounts[at.account].terminal, work)
+    if isinstance(decision, Call):
+        ready = at.lane._replace(phase="ready", work=work, call=decision)
+        fenced = At(at.config, at.with_lane(ready), at.account, at.number)
+        yield _fence(fenced) if work.fresh else fenced.step(f"finds it must {_words(at, decision)}", ready)
+    elif decision is not None:
+        yield from _commit(at, work, decision, called=False)
+
+
+def _words(at: At, call: Call) -> str:
+    return f"{call.kind} {abs(call.volume)} for «{at.config.story[call.mark].name}»"
+
+
+def _fence(at: At) -> Step[World]:
+    lane = at.lane
+    assert lane.work is not None
+    assert lane.call is not None
+    fact = None if lane.work.kind == "debt" else lane.work.entry[1]
+    opening = lane.call.kind == "open"
+    answer = scripts.fence(at.config, at.group.ledger, lane, opening, fact)
+    if answer == "ok":
+        return at.step(f"passes the fence to {_words(at, lane.call)}", lane._replace(phase="fenced"))
+    return _forget(at, f"is refused by the fence ({answer})")
+
+
+def _call(at: At) -> Iterator[Step[World]]:
+    lane, terminal = at.lane, at.world.accounts[at.account].terminal
+    assert lane.call is not None
+    words = _words(at, lane.call)
+    after = vendor.execute(terminal, lane.call, at.config.story)
+    done = lane._replace(phase="answered", answer="done" if after else "refused")
+    yield at.step(f"calls: {words}: {done.answer}", done, terminal=after or terminal)
+    unknown = lane._replace(phase="answered", answer="unknown")
+    if after is not None and at.may("refuse"):
+        yield at.step(f"calls: {words}: refused", lane._replace(phase="answered", answer="refused"), fault=True)
+    if after is not None and at.may("unknown"):
+        yield at.step(f"calls: {words}: done, but no answer", unknown, fault=True, terminal=after)
+        yield at.step(f"calls: {words}: not done, no answer", unknown, fault=True)
+    if after is not None and at.may("late"):
+        left = vendor.leave_behind(terminal, lane.call)
+        yield at.step(
+            f"calls: {words}: no answer, the child dies, the request is under way", unknown, fault=True, terminal=left
+        )
+    if at.may("crash") and "late" in at.config.allowed:
+        left = vendor.leave_behind(terminal, lane.call)
+        orphan = lane.lease or at.world.accounts[at.account].orphan_lease
+        yield at.step(f"crashes while it calls: {words}", STANDBY, fault=True, terminal=left, orphan_lease=orphan)
+
+
+def _settle(at: At) -> Iterator[Step[World]]:
+    lane = at.lane
+    assert lane.work is not None
+    assert lane.call is not None
+    change = settle(at.config, lane, at.world.accounts[at.account].terminal)
+    if change is not None:
+        yield from _commit(at, lane.work, change, called=True)
+        return
+    ripe = _ripe_after(lane.ripe, lane.work, lane.answer)
+    if lane.work.kind == "entry":
+        yield at.step("goes on", lane._replace(phase="got", call=None, answer=""))
+    else:
+        yield at.step("looks again", lane._replace(phase="idle", work=None, call=None, answer="", ripe=ripe))
+
+
+def _ripe_after(ripe: tuple[int, ...], work: Work, answer: str) -> tuple[int, ...]:
+    item = debt_item(work.link) if work.kind == "debt" else work.entry[1]
+    return _marked(ripe, item, answer != "unknown")
+
+
+def _marked(ripe: tuple[int, ...], item: int, is_ripe: bool) -> tuple[int, ...]:
+    rest = {x for x in ripe if x != item}
+    return tuple(sorted(rest | {item})) if is_ripe else tuple(sorted(rest))
+
+
+def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Step[World]]:
+    lane = at.lane
+    answer, group = scripts.commit(at.config, at.group, lane, change)
+    name = _named(at, change)
+    if answer == "ok":
+        memory = scripts.written(at.memory, change)
+        ripe = _ripe_now(at, work, change, memory, called)
+        yield at.step(name, Lane("idle", lane.lease, memory, lane.todo, ripe), group=group)
+        if at.may("reply"):
+            again = lane if lane.phase in ("got", "answered") else STANDBY._replace(lease=lane.lease)
+            yield at.step(f"{name}, but the reply is lost", again, fault=True, group=group)
+        return
+    refused = STANDBY._replace(lease=lane.lease)
+    yield at.step(f"is refused by the commit ({answer}) and begins anew", refused, group=group)
+
+
+def _named(at: At, change: Change) -> str:
+    story = at.config.story
+    said = [f"«{story[fact].name}» {result}" for fact, result in change.ends]
+    if change.park is not None:
+        said.append(f"«{story[change.park[1]].name}» parked")
+    said += [f"debt {'ended' if debt is None else f'to {debt.target}'}" for _, debt in change.debts]
+    return "commits: " + (", ".join(said) or "nothing but the acknowledgement")
+
+
+def _ripe_now(at: At, work: Work, change: Change, memory: Ledger, called: bool) -> tuple[int, ...]:
+    """Ripe are those that this lane knows were never sent, or were answered without doubt."""
+    ripe, sure = at.lane.ripe, at.lane.answer != "unknown"
+    for n, debt in change.debts:
+        if debt is not None and at.memory.debts[n] is None:
+            ripe = _marked(ripe, debt_item(n), called and sure)
+    if change.park is not None:
+        turn_waits = called and bool(change.debts)
+        ripe = _marked(ripe, change.park[1], work.fresh and (sure or turn_waits))
+    alive = {e[1] for e in memory.parks} | {debt_item(n) for n, d in enumerate(memory.debts) if d is not None}
+    return tuple(x for x in ripe if x in alive)

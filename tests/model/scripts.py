@@ -1,0 +1,94 @@
+"""The scripts on the server: publish, acquire, fence and commit (a park is a commit without an end).
+
+Each is atomic and checks everything before it writes anything. These are the signatures that the code has to have.
+"""
+
+from typing import NamedTuple
+
+from tests.model.state import FINAL, OWED, Config, Debt, Entry, Group, Lane, Ledger, Link, Redis, World, put
+
+
+class Change(NamedTuple):
+    """What a commit writes: ends (fact, result), links and debts by number, a park made or ended, the place passed."""
+
+    ends: tuple[tuple[int, str], ...] = ()
+    links: tuple[tuple[int, Link], ...] = ()
+    debts: tuple[tuple[int, Debt | None], ...] = ()
+    park: Entry | None = None
+    ack: Entry | None = None
+    passed: Entry | None = None
+
+
+def publish(world: World) -> tuple[str, Redis]:
+    """Add the fact after those the source holds for published. Answers `ok`, `duplicate` or `gap`."""
+    last = len(world.redis.stream)
+    if world.believed < last:
+        return "duplicate", world.redis
+    if world.believed > last:
+        return "gap", world.redis
+    return "ok", world.redis._replace(stream=(*world.redis.stream, (world.server, last)))
+
+
+def acquire(config: Config, world: World, account: int) -> Group:
+    """What a lane finds once it has the lease: with a server it does not know, all that was captured is suspect."""
+    group = world.redis.groups[account]
+    ledger = group.ledger
+    if ledger.server == world.server or not config.rules.notice_new_server:
+        return group
+    noticed = ledger._replace(server=world.server, suspect=world.captured, version=ledger.version + 1)
+    return group._replace(ledger=noticed)
+
+
+def fence(config: Config, ledger: Ledger, lane: Lane, opening: bool, fact: int | None) -> str:
+    """Whether the call may be made now: `ok`, `lease`, `moved`, `state` or `done`. Writes nothing."""
+    assert lane.memory is not None
+    if config.rules.fence_checks_lease and not lane.lease:
+        return "lease"
+    if config.rules.version and lane.memory.version != ledger.version:
+        return "moved"
+    if fact is not None and ledger.done[fact] in FINAL:
+        return "done"
+    return "state" if opening and ledger.mode == "close-only" else "ok"
+
+
+def commit(config: Config, group: Group, lane: Lane, change: Change) -> tuple[str, Group]:
+    """Write all of the change, or nothing. Answers `ok`, `lease`, `moved` or `done`."""
+    assert lane.memory is not None
+    rules, ledger = config.rules, group.ledger
+    if rules.commit_checks_lease and not lane.lease:
+        return "lease", group
+    if rules.commit_checks_end and any(ledger.done[fact] in FINAL for fact, _ in change.ends):
+        return "done", _acknowledge(group._replace(ledger=_passed(ledger, change)), change)
+    if rules.version and lane.memory.version != ledger.version:
+        return "moved", group
+    touched = change.park or change.ack
+    if rules.commit_checks_pending and touched is not None and touched not in group.pending:
+        return "moved", group
+    return "ok", _acknowledge(group._replace(ledger=written(ledger, change)), change)
+
+
+def _acknowledge(group: Group, change: Change) -> Group:
+    return group._replace(pending=tuple(e for e in group.pending if e != change.ack))
+
+
+def _passed(ledger: Ledger, change: Change) -> Ledger:
+    if change.passed is None or change.passed[1] < ledger.place:
+        return ledger
+    return ledger._replace(place=change.passed[1] + 1, version=ledger.version + 1)
+
+
+def written(ledger: Ledger, change: Change) -> Ledger:
+    """The ledger with the change in it; a lane does the same to its memory."""
+    links, debts, done, ends = ledger.links, ledger.debts, ledger.done, ledger.ends
+    for i, link in change.links:
+        links = put(links, i, link)
+    for i, debt in change.debts:
+        debts = put(debts, i, debt)
+    for fact, result in change.ends:
+        done = put(done, fact, result)
+        ends = put(ends, fact, ends[fact] + (result != OWED))
+    parks = tuple(e for e in ledger.parks if e != change.ack)
+    if change.park is not None and change.park not in parks:
+        parks = (*parks, change.park)
+    new = ledger._replace(links=links, debts=debts, done=done, ends=ends, parks=tuple(sorted(parks)))
+    return _passed(new._replace(version=ledger.version + 1), change)

@@ -1,0 +1,191 @@
+"""The states of the model: source, Redis, lanes and terminals, all immutable, and the rules a mutation switches off.
+
+Time is counted in ticks, only where it matters: a call may begin in the tick of its fence, a request that a dead
+child left behind may still run in its tick, and the grace lasts beyond the next tick. A process that is not scheduled
+is a paused process, so a pause (SIGSTOP) at any point needs no step of its own; that its lease lapses meanwhile does.
+"""
+
+from typing import Literal, NamedTuple, TypeVar
+
+from tests.model.story import Story
+
+T = TypeVar("T")
+
+FINAL = frozenset({"filled", "closed", "denied", "rejected", "ignored", "superseded"})
+OWED = "owed"
+
+Entry = tuple[int, int]
+"""An entry id: (server that took it, index of its fact). It rises as ids made of the time do."""
+
+
+class Rules(NamedTuple):
+    """What keeps the protocol right. Every field can be turned over, to see that it is needed."""
+
+    search: bool = True
+    search_before_guards: bool = True
+    fence_checks_lease: bool = True
+    commit_checks_lease: bool = True
+    commit_checks_end: bool = True
+    version: bool = True
+    commit_checks_pending: bool = True
+    return_to_gap: bool = True
+    totals: bool = True
+    notice_new_server: bool = True
+    grace: bool = True
+    debt_keeps_its_mark: bool = True
+    not_after: bool = True
+    exits_pass_parks: bool = True
+    openings_wait: bool = True
+    claim_on_gap: bool = True
+    renewal_checks_version: bool = True
+    parks_all_instruments: bool = False
+
+
+class Config(NamedTuple):
+    """One configuration: the story, how many accounts and executors, and which faults, at most `faults` of them."""
+
+    story: Story
+    faults: int
+    allowed: frozenset[str]
+    accounts: int = 1
+    executors: int = 2
+    act_on: str = "accept"
+    preloaded: int = 0
+    may_close_only: bool = False
+    late_beyond_grace: bool = False
+    grace_ends: bool = True
+    rules: Rules = Rules()
+
+
+class Link(NamedTuple):
+    """One source position's part of the account. `followed` is None until the first fact of it was decided."""
+
+    own: int = 0
+    ticket: int = -1
+    followed: int | None = None
+    revision: int = 0
+
+
+class Debt(NamedTuple):
+    """An exit to be done: from `own` at its birth down to `target`. `born` (a fact) gives the mark and never changes.
+
+    `newest` is the fact whose outcome waits for it; None when that is a parked reversal.
+    """
+
+    own: int
+    target: int
+    born: int
+    newest: int | None
+
+
+class Ledger(NamedTuple):
+    """What Redis keeps of one account. `place` counts the facts passed; `ends` counts final outcomes per fact."""
+
+    version: int
+    place: int
+    links: tuple[Link, ...]
+    debts: tuple[Debt | None, ...]
+    parks: tuple[Entry, ...]
+    done: tuple[str, ...]
+    ends: tuple[int, ...]
+    server: int = 0
+    suspect: int = 0
+    mode: str = "active"
+
+
+class Group(NamedTuple):
+    """One consumer group: how many entries were delivered, which of them are pending, and the account's ledger."""
+
+    delivered: int
+    pending: tuple[Entry, ...]
+    ledger: Ledger
+
+
+class Redis(NamedTuple):
+    """The orders stream (the publisher's `last` is its length: both move in one script) and the groups."""
+
+    stream: tuple[Entry, ...]
+    groups: tuple[Group, ...]
+
+
+class Call(NamedTuple):
+    """A request to the vendor. `mark` is the fact that it is for, `ticket` the opening that it closes (part of)."""
+
+    kind: Literal["open", "close"]
+    mark: int
+    ticket: int
+    volume: int
+    whole: bool = False
+
+
+class Terminal(NamedTuple):
+    """One account at the broker: signed volume per ticket, executed volume per mark, requests left behind by the dead.
+
+    `excused` are openings whose refusal a failover forgot: they may be tried again late."""
+
+    volume: tuple[int, ...]
+    opened: tuple[int, ...]
+    closed: tuple[int, ...]
+    left_behind: tuple[Call, ...] = ()
+    newest_opening: int = -1
+    excused: tuple[int, ...] = ()
+    wrong: str = ""
+
+
+class Work(NamedTuple):
+    """What a lane is busy with: an entry just read or claimed, a parked entry, or the debt of a link."""
+
+    kind: Literal["entry", "park", "debt"]
+    entry: Entry
+    link: int
+    fresh: bool
+
+
+Phase = Literal["standby", "idle", "got", "ready", "fenced", "expired", "answered"]
+
+
+class Lane(NamedTuple):
+    """One executor's lane. `lease` is what Redis says, `memory` what the lane believes; `ripe` are the parked facts and
+    debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were."""
+
+    phase: Phase = "standby"
+    lease: bool = False
+    memory: Ledger | None = None
+    todo: tuple[Entry, ...] = ()
+    ripe: tuple[int, ...] = ()
+    work: Work | None = None
+    call: Call | None = None
+    answer: str = ""
+
+
+class Account(NamedTuple):
+    """The lanes that may serve one account and its terminal. `orphan_lease`: held by a process that died;
+    `lease_survives`: the server that a failover brings back knows of the present lease."""
+
+    lanes: tuple[Lane, ...]
+    terminal: Terminal
+    orphan_lease: bool = False
+    lease_survives: bool = True
+
+
+class World(NamedTuple):
+    """Everything. `captured` and `believed` are the source's journal: how many facts it holds, how many it holds for
+    published. `replica` is what a failover will bring back; `server` counts the failovers."""
+
+    captured: int
+    believed: int
+    redis: Redis
+    replica: Redis | None
+    accounts: tuple[Account, ...]
+    server: int
+    faults: int
+
+
+def debt_item(link: int) -> int:
+    """The name of a link's debt among the ripe items, where a fact's is its index."""
+    return 100 + link
+
+
+def put(items: tuple[T, ...], i: int, value: T) -> tuple[T, ...]:
+    """`items` with another value at `i`."""
+    return (*items[:i], value, *items[i + 1 :])

@@ -1,0 +1,187 @@
+"""Publishing is exactly once and in order; a group's pending entries are never out of reach."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from deploy.embedded import Valkey
+from shared import streams
+from shared.facts import Fact
+from shared.streams import Conflict, Duplicate, Entry, Gap, Keys, NotOwner, Published, Publisher, Reader
+from shared.wire import Codec, Keyring
+from tests.shared.samples import MOMENT, amount, exposure, placed
+
+KEYS = Keys("t")
+CODEC = Codec("t", Keyring(current="k1", keys={"k1": b"1" * 32}))
+OWNER = "ingest:1"
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    await client.set(KEYS.source("lease", "demo"), OWNER)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def publisher(redis: Redis) -> Publisher:
+    return Publisher(redis, KEYS, CODEC)
+
+
+def numbered(seq: int, **changes: Any) -> Fact:
+    return placed(seq=seq, id=f"demo/10001/order:{seq}/1", **changes)
+
+
+async def test_facts_are_published_in_order_and_readable(redis: Redis, publisher: Publisher) -> None:
+    answers = [await publisher.publish(numbered(seq), OWNER) for seq in (1, 2)]
+
+    assert all(isinstance(a, Published) for a in answers)
+    entries: Any = await redis.xrange(KEYS.orders)
+    assert [msgspec.json.decode(fields[b"m"])["seq"] for _, fields in entries] == [1, 2]
+    assert await publisher.last("outbox-1") == 2
+
+
+async def test_the_same_fact_again_is_a_duplicate_and_adds_nothing(redis: Redis, publisher: Publisher) -> None:
+    first = await publisher.publish(numbered(1), OWNER)
+
+    again = await publisher.publish(numbered(1), OWNER)
+
+    assert isinstance(first, Published)
+    assert again == Duplicate(first.entry)
+    assert await redis.xlen(KEYS.orders) == 1
+
+
+async def test_another_fact_under_a_published_sequence_is_refused(redis: Redis, publisher: Publisher) -> None:
+    await publisher.publish(numbered(1), OWNER)
+
+    other = numbered(1, captured=MOMENT + timedelta(seconds=1))
+
+    assert await publisher.publish(other, OWNER) == Conflict(1)
+    assert await redis.xlen(KEYS.orders) == 1
+
+
+async def test_a_sequence_that_was_passed_long_ago_is_refused(publisher: Publisher) -> None:
+    for seq in (1, 2, 3):
+        await publisher.publish(numbered(seq), OWNER)
+
+    assert await publisher.publish(numbered(1), OWNER) == Conflict(3)
+
+
+async def test_a_hole_is_refused(redis: Redis, publisher: Publisher) -> None:
+    await publisher.publish(numbered(1), OWNER)
+
+    assert await publisher.publish(numbered(3), OWNER) == Gap(1)
+    assert await redis.xlen(KEYS.orders) == 1
+
+
+async def test_who_does_not_own_the_source_publishes_nothing(redis: Redis, publisher: Publisher) -> None:
+    assert await publisher.publish(numbered(1), "ingest:2") == NotOwner(OWNER)
+    assert await redis.xlen(KEYS.orders) == 0
+
+
+async def test_the_picture_has_the_newest_fact_of_what_lives(redis: Redis, publisher: Publisher) -> None:
+    await publisher.publish(numbered(1), OWNER)
+    picture: Any = await redis.hgetall(KEYS.source("picture", "demo"))
+    assert set(picture) == {b"10001/position:o1", b"10001/order:1"}
+
+    closed = exposure(amount(coming="0.1"), amount(), revision=2)
+    await publisher.publish(numbered(2, exposure=closed), OWNER)
+
+    assert set(await redis.hgetall(KEYS.source("picture", "demo"))) == {b"10001/order:1"}
+
+
+async def test_a_group_starts_after_what_was_there_when_it_was_made(redis: Redis, publisher: Publisher) -> None:
+    first = await publisher.publish(numbered(1), OWNER)
+    assert await streams.join_orders(redis, KEYS, "a")
+    await publisher.publish(numbered(2), OWNER)
+
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+    (entry,) = await reader.read()
+
+    assert CODEC.fact(entry.fields) == numbered(2)
+    assert isinstance(first, Published)
+    place: Any = await redis.hgetall(KEYS.account("place", "a"))
+    assert place == {b"entry": first.entry.encode(), b"seq:outbox-1": b"1"}
+
+
+async def test_making_a_group_again_moves_nothing(redis: Redis, publisher: Publisher) -> None:
+    await streams.join_orders(redis, KEYS, "a")
+    await publisher.publish(numbered(1), OWNER)
+
+    assert not await streams.join_orders(redis, KEYS, "a")
+
+    assert len(await Reader(redis, KEYS.orders, "a", "executor").read()) == 1
+
+
+async def test_everything_pending_is_claimed_lowest_first_whoever_had_it(redis: Redis, publisher: Publisher) -> None:
+    await streams.join_orders(redis, KEYS, "a")
+    for seq in range(1, 13):
+        await publisher.publish(numbered(seq), OWNER)
+    await Reader(redis, KEYS.orders, "a", "one").read(count=7)
+    await Reader(redis, KEYS.orders, "a", "two").read(count=5)
+
+    claimed = await Reader(redis, KEYS.orders, "a", "executor").claim()
+
+    assert [CODEC.fact(e.fields) for e in claimed] == [numbered(seq) for seq in range(1, 13)]
+
+
+async def test_nothing_new_within_the_block_time_is_an_empty_read(redis: Redis) -> None:
+    await streams.join_orders(redis, KEYS, "a")
+
+    assert await Reader(redis, KEYS.orders, "a", "executor").read(block_ms=1) == []
+
+
+async def test_a_lost_group_is_an_error_of_its_own(redis: Redis) -> None:
+    await streams.join_orders(redis, KEYS, "a")
+    await redis.flushall()
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+
+    with pytest.raises(streams.GroupLost):
+        await reader.read(block_ms=1)
+    with pytest.raises(streams.GroupLost):
+        await reader.claim()
+
+
+async def test_a_dead_letter_keeps_the_bytes_and_says_who_and_why(redis: Redis) -> None:
+    await streams.bury(redis, KEYS, Entry("1-1", {b"m": b"\xff"}), reader="a", reason="malformed", text="x" * 600)
+
+    dead: Any = await redis.xrange(KEYS.dead)
+    ((_, fields),) = dead
+    assert fields[b"m"] == b"\xff"
+    assert (fields[b"reader"], fields[b"entry"], fields[b"reason"]) == (b"a", b"1-1", b"malformed")
+    assert len(fields[b"text"]) == streams.DEAD_TEXT_LIMIT
+
+
+async def test_the_embedded_server_is_safe(redis: Redis) -> None:
+    assert await streams.unsafe(redis) == []
+
+
+async def test_a_server_without_aof_or_with_eviction_is_named(redis: Redis) -> None:
+    await redis.config_set("appendonly", "no")
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        found = await streams.unsafe(redis)
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+        await redis.config_set("appendonly", "yes")
+
+    assert [("appendonly yes" in line, "noeviction" in line) for line in found] == [(True, False), (False, True)]
+
+
+async def test_a_client_never_repeats_a_command_by_itself(redis: Redis) -> None:
+    retries = redis.connection_pool.connection_kwargs["retry"]
+
+    assert retries.get_retries() == 0
+
+
+async def test_an_error_that_is_not_about_the_group_stays_itself(redis: Redis) -> None:
+    await redis.set(KEYS.orders, "not a stream")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await Reader(redis, KEYS.orders, "a", "executor").read(block_ms=1)
