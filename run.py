@@ -187,7 +187,8 @@ def build_with_uv(uv: str, lock: str) -> bool:
     for pips, uvs in FROM_PIP.items():
         if pips in os.environ:
             settings.setdefault(uvs, os.environ[pips])
-    if not os.access(os.environ.get("HOME") or os.path.expanduser("~"), os.W_OK):
+    home = os.path.expanduser("~")
+    if not (os.path.isdir(home) and os.access(home, os.W_OK)):
         settings.setdefault("UV_NO_CACHE", "1")
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     if not os.path.exists(VENV_PYTHON) and not attempt(

@@ -13,9 +13,10 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from archiver.backlog import Backlog
+from archiver.metrics import Metrics
 from archiver.patience import Away, delay, one_line, wait, worth_saying
 from archiver.rows import Held, Unreadable
-from archiver.store import Store
+from archiver.store import Poisoned, Store
 from archiver.tables import Row
 from shared.process import Stop
 from shared.streams import BLOCK_MS, Entry, GroupLost, Reader
@@ -58,13 +59,15 @@ class Judged(Struct, frozen=True):
 
 
 class Intake:
-    """The loop of one stream. `working` is set as soon as both servers have answered."""
+    """The loop of one stream. `working` is set as soon as both servers have answered, `trouble` says why not."""
 
-    def __init__(self, stream: Stream, store: Store, pace: Pace) -> None:
+    def __init__(self, stream: Stream, store: Store, pace: Pace, metrics: Metrics) -> None:
         self.working = asyncio.Event()
+        self.trouble = ""
         self._stream = stream
         self._store = store
         self._pace = pace
+        self._metrics = metrics
         self._recovered: str | None = "0-0"
         self._adopt_at = 0.0
 
@@ -111,15 +114,24 @@ class Intake:
 
     async def _archive(self, entries: Sequence[Entry]) -> None:
         batch = self._judge(entries)
-        poisoned = await self._store.save([row for _, row in batch.rows.values()])
+        poisoned = await self._save([row for _, row in batch.rows.values()])
         for entry, why in batch.refused:
             await self._bury(entry, why.reason, why.text)
         for poison in poisoned:
             await self._bury(batch.rows[poison.row.entry][0], REFUSED, poison.text)
         held = {entry.id for entry, _ in batch.held}
+        if entries:
+            self._metrics.held(self._stream.name, len(held))
         done = [entry.id for entry in entries if entry.id not in held]
         if done:
             await self._stream.reader.ack(*done)
+
+    async def _save(self, rows: list[Row]) -> list[Poisoned]:
+        began = monotonic()
+        poisoned = await self._store.save(rows)
+        if rows:
+            self._metrics.stored(self._stream.name, rows, monotonic() - began)
+        return poisoned
 
     def _judge(self, entries: Sequence[Entry]) -> Judged:
         batch = Judged({}, [], [])
@@ -137,9 +149,12 @@ class Intake:
 
     async def _bury(self, entry: Entry, reason: str, text: str) -> None:
         await self._stream.bury(entry, reason, text)
+        self._metrics.buried(self._stream.name, reason)
         log.error("%s %s is a dead letter (%s): %s", self._stream.name, entry.id, reason, text)
 
     def _say_ill(self, error: Exception, failures: int) -> None:
+        self._metrics.up(self._stream.name, False)
+        self.trouble = f"{self._stream.name} are not archived: {one_line(error)}"
         if isinstance(error, GroupLost):
             # The archive may begin anew: what it has already, it knows.
             log.error("%s: the archive's group is gone; reading the stream again from its beginning", self._stream.name)
@@ -149,5 +164,7 @@ class Intake:
             log.warning("%s: the archive waits for %s: %s", self._stream.name, server, one_line(error))
 
     def _say_well(self, failures: int) -> None:
+        self._metrics.up(self._stream.name, True)
+        self.trouble = ""
         if failures:
             log.warning("%s: the archive goes on after %d attempts", self._stream.name, failures)

@@ -18,11 +18,13 @@ import archiver.settings
 from archiver import migrate
 from archiver.backlog import Backlog
 from archiver.intake import Intake, Judge, Pace, Stream
+from archiver.metrics import Metrics
 from archiver.patience import LONGEST_WAIT_S, Away, delay, one_line, wait, worth_saying
 from archiver.rows import Verdict, record
 from archiver.store import Store
 from archiver.trim import Trimmer
 from shared import settings, streams
+from shared.metrics import new_registry, served
 from shared.process import Stop, UserError
 from shared.streams import Entry, Keys, Reader
 from shared.wire import Codec, Fields, Keyring
@@ -69,12 +71,15 @@ def plan(config: Path, environment: Mapping[str, str], *, name: str = "", ready_
 async def serve(stop: Stop, plan: Plan) -> None:
     """Archive until asked to stop. Raises UserError when the database is not at our version."""
     await _wait_for_schema(stop, plan.dsn)
+    metrics = Metrics(new_registry("archiver"))
     async with AsyncExitStack() as stack:
-        intakes = [await _intake(stack, plan, name) for name in ("orders", "outcomes")]
+        intakes = [await _intake(stack, plan, name, metrics) for name in ("orders", "outcomes")]
         store = await stack.enter_async_context(Store(plan.dsn))
         trimmer = await _trimmer(stack, plan)
         stop.supervise(_repeat(stop, MONTHS_EVERY_S, partial(_make_months, store)), "months ahead")
-        stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, trimmer)), "trim")
+        stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, trimmer, metrics)), "trim")
+        if plan.settings.metrics is not None:
+            await stack.enter_async_context(served(metrics.registry, plan.settings.metrics, partial(_ill, intakes)))
         for intake in intakes:
             stop.supervise(intake.run(stop), "intake")
         stop.supervise(_announce(intakes, plan.ready_file), "announce")
@@ -83,7 +88,11 @@ async def serve(stop: Stop, plan: Plan) -> None:
         await stop.end_tasks()
 
 
-async def _intake(stack: AsyncExitStack, plan: Plan, name: str) -> Intake:
+def _ill(intakes: Sequence[Intake]) -> list[str]:
+    return [intake.trouble for intake in intakes if intake.trouble]
+
+
+async def _intake(stack: AsyncExitStack, plan: Plan, name: str, metrics: Metrics) -> Intake:
     redis, keys = await _redis(stack, plan), Keys(plan.namespace)
     store = await stack.enter_async_context(Store(plan.dsn))
     key = keys.orders if name == "orders" else keys.outcomes
@@ -96,7 +105,7 @@ async def _intake(stack: AsyncExitStack, plan: Plan, name: str) -> Intake:
         bury=partial(_bury, redis, keys),
         join=partial(streams.join_archive, redis, key, GROUP),
     )
-    return Intake(stream, store, Pace(size=plan.settings.batch_size, linger=plan.settings.linger))
+    return Intake(stream, store, Pace(size=plan.settings.batch_size, linger=plan.settings.linger), metrics)
 
 
 def _judge(plan: Plan, name: str) -> Judge:
@@ -168,8 +177,10 @@ async def _trimmer(stack: AsyncExitStack, plan: Plan) -> Trimmer:
     return Trimmer(await _redis(stack, plan), Keys(plan.namespace), GROUP, retention_ms)
 
 
-async def _trim(trimmer: Trimmer) -> None:
-    for stream, decided in (await trimmer.trim()).items():
+async def _trim(trimmer: Trimmer, metrics: Metrics) -> None:
+    cuts = await trimmer.trim()
+    metrics.trimmed(cuts)
+    for stream, decided in cuts.items():
         if decided.holder is not None:
             log.warning(
                 "%s: group %s has not read up to the retention; entries from %s on are kept for it",

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
@@ -45,12 +46,12 @@ class Fleet:
         self._valkey = Valkey(machine.data / "valkey") if machine.redis.url is None else None
         self._database = Postgres(machine.data / "postgres") if machine.postgres.dsn is None else None
         self._workers: dict[str, Worker] = {}
-        self._lock: int | None = None
+        self._locks: list[int] = []
 
     async def start(self) -> None:
         """Return when everything serves. Raises UserError, one line that says what to do, when something cannot."""
         self.machine.data.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
-        self._lock = await _locked(self.machine.data)
+        await self._take(self.machine.data)
         self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
         try:
             async with asyncio.TaskGroup() as starting:
@@ -74,9 +75,25 @@ class Fleet:
         for server in (self._valkey, self._database):
             if server is not None:
                 await asyncio.to_thread(server.stop)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
+
+    async def _take(self, data: Path) -> None:
+        """Take the data for ourselves. Raises UserError when somebody else has it.
+
+        Two locks: ours alone, and one that our processes hold too, which tells that those of a supervisor that was
+        killed are still ending.
+        """
+        own = lock_file(data / "supervisor.lock")
+        if own is None:
+            raise UserError(f"{data} is in use by another `tradecopier up`; stop that one, or choose another --data")
+        self._locks.append(own)
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while (shared := lock_file(data / "lock")) is None:
+            if time.monotonic() > deadline:
+                raise UserError(f"{data} is in use by processes of an earlier `tradecopier up` that do not end")
+            await asyncio.sleep(0.05)
+        self._locks.append(shared)
 
     async def _start_redis(self) -> None:
         if self._valkey is not None:
@@ -111,8 +128,7 @@ class Fleet:
             await asyncio.to_thread(pin_prices, self.addresses[name], prices)
 
     async def _start_worker(self, job: Job) -> None:
-        assert self._lock is not None
-        worker = self._workers[job.name] = Worker(job, self.machine.data, held=(self._lock,))
+        worker = self._workers[job.name] = Worker(job, self.machine.data, held=self._locks[1:])
         await worker.started()
         self._stop.supervise(worker.supervise(), job.name)
         log.info("%s is ready", job.name)
@@ -138,16 +154,6 @@ _PYTHON = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 def folder_mode() -> int:
     """Who may pass a folder. Under root, PostgreSQL may have to run as another user, who must get through."""
     return 0o711 if hasattr(os, "geteuid") and os.geteuid() == 0 else 0o700
-
-
-async def _locked(data: Path) -> int:
-    """The lock on the data, which all our processes hold. Raises UserError when somebody else keeps it."""
-    deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE_S
-    while (lock := lock_file(data / "lock")) is None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise UserError(f"{data} is in use by another `tradecopier up`; stop that one, or choose another --data")
-        await asyncio.sleep(0.05)
-    return lock
 
 
 def _plainest(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -61,9 +61,7 @@ async def unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> bool:
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        stopped.cancel()
-        task.cancel()
-    await asyncio.wait({task})
+        await process.cancelled(task, stopped)
     if task.cancelled():
         return False
     await task

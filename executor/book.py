@@ -20,7 +20,7 @@ Execution = Literal["request", "instant", "market", "exchange"]
 
 
 class Specification(Struct, frozen=True, kw_only=True):
-    """A symbol's rules. `stops_level` and `freeze_level` are in points; `tick_value` is account currency per tick and lot.
+    """A symbol's rules. `stops_level` and `freeze_level` are in points; `tick_value` is money per tick and lot.
 
     `filling_mode`, `order_mode` and `expiration_mode` are the vendor's bit masks, `trade_mode` its enumeration.
     `volume_limit` is 0 where there is none.

@@ -6,23 +6,24 @@ the lease, read the account's memory and the terminal, and go through everything
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from executor.attempt import Runner
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.follower import Follower
 from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
-from executor.ledger import Change, End, Ledger, LeaseLost, Memory, dead_letter
+from executor.ledger import Change, End, LeaseLost, Ledger, Memory, dead_letter
 from executor.mt5.api import Connected, Credentials, Refused
 from executor.mt5.terminal import Terminal
 from executor.payer import Payer
+from executor.runner import Runner
 from executor.settings import Account
 from executor.states import AccountState
+from executor.telling import Teller
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.lease import Lease
@@ -118,11 +119,12 @@ class Lane:
         memory = await self._ledger.begin()
         await self._settle_identity(memory, connected)
         await self._keeper.open(connected, memory.links)
+        teller = Teller(self.name, self._clock)
         follower = Follower(
-            self.name, self._account, self._ledger, self._keeper, self._runner, self._clock, self._reach,
+            self._account, self._ledger, self._keeper, self._runner, teller, self._clock, self._reach,
             memory.place, dict(memory.debts),
         )  # fmt: skip
-        payer = Payer(self.name, self._account, self._keeper, self._runner, follower, self._clock)
+        payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
         self._watcher.lane(self.name, "active")
         await _together(self._renew(), self._refresh(), self._work(follower, payer, memory.suspect_before))
 
@@ -209,9 +211,9 @@ def _before(fact: Fact, moment: datetime) -> bool:
     return fact.captured.timestamp() - fact.uncertainty <= moment.timestamp()
 
 
-async def _together(*loops: Awaitable[None]) -> None:
+async def _together(*loops: Coroutine[Any, Any, None]) -> None:
     """Run loops until one fails, end the others, and raise what it failed with."""
-    tasks = {asyncio.ensure_future(loop) for loop in loops}
+    tasks = {asyncio.create_task(loop) for loop in loops}
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
@@ -220,7 +222,7 @@ async def _together(*loops: Awaitable[None]) -> None:
         task.result()
 
 
-async def _end(tasks: set[asyncio.Future[None]]) -> None:
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
     # More than once, because a cancellation that meets a reply of Redis is swallowed by its client at times.
     while tasks:
         for task in tasks:

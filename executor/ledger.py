@@ -1,8 +1,8 @@
 """One account's memory in Redis, and the scripts that are the only ways to it.
 
-`fence` stands right before each call and only reads: our lease, our version of the memory, no outcome yet, the account's
-state. `commit` is the one place where an outcome is written and a fact acknowledged: all of it, or nothing. A commit
-without an end parks an entry: it is passed, and stays in the pending list, which is what recovery reads.
+`fence` stands right before each call and only reads: our lease, our version of the memory, no outcome yet, and the
+account's state. `commit` is the one place where an outcome is written and a fact acknowledged: all of it, or nothing. A
+commit without an end parks an entry: it is passed, and stays in the pending list, which is what recovery reads.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,15 +11,18 @@ from time import monotonic
 
 import msgspec
 
-from executor.attempt import Attempt, Grace, Runner
-from executor.book import Debt, Link, Owing
+from executor.attempt import Attempt, Grace
+from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
-from executor.follower import Follower, renamed
+from executor.follower import Follower
 from executor.ledger import Change, End, Work
+from executor.owing import renamed
+from executor.reasons import Obstacle
+from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import Settled, settle_debt
+from executor.telling import Teller
 from executor.translate import owed_steps
-from shared import outcomes
 
 FIRST_TRY_S = 0.25
 LONGEST_WAIT_S = 60.0
@@ -27,7 +30,7 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass
 class Payment:
-    """A debt being paid: the attempt under way, how often it was tried, and when it is due again (monotonic)."""
+    """A debt being paid: the attempt under way, how often it was refused, and when it is due again (monotonic)."""
 
     debt: Debt
     attempt: Attempt | None = None
@@ -40,14 +43,14 @@ class Payer:
 
     def __init__(
         self,
-        name: str,
         account: Account,
         keeper: Bookkeeper,
         runner: Runner,
         follower: Follower,
+        teller: Teller,
         clock: Callable[[], datetime],
     ) -> None:
-        self._name = name
+        self._teller = teller
         self._account = account
         self._keeper = keeper
         self._runner = runner
@@ -75,9 +78,9 @@ class Payer:
         if link is None:
             await self._write(key, payment.debt, Settled(link=None, debt=None, result="closed", text="nothing is left"))
             return
-        attempt = payment.attempt = payment.attempt or self._attempt(key, payment.debt, link)
+        attempt = payment.attempt = payment.attempt or self._attempt(key, payment.debt, link, payment.tries)
         if not await self._runner.run(attempt, lambda _step: True):
-            self._later(payment)
+            payment.due = monotonic() + FIRST_TRY_S
             return
         payment.attempt = None
         settled = settle_debt(link, payment.debt, attempt.done())
@@ -86,17 +89,17 @@ class Payer:
             return
         await self._write(key, payment.debt, settled, attempt)
 
-    def _attempt(self, key: str, debt: Debt, link: Link) -> Attempt:
+    def _attempt(self, key: str, debt: Debt, link: Link, tries: int) -> Attempt:
         steps = owed_steps(link, debt, self._keeper.book)
         return Attempt(
             work=Work(fact=debt.fact, attempt=debt.attempt),
             fact=None,
             link=key,
-            steps=renamed(owed_steps(link, debt, self._keeper.book), debt.attempts),
+            steps=renamed(steps, debt.attempts),
             grace=Grace(self._account.grace),
             read=self._clock(),
             # What another lane may have sent, or we without an answer, is searched before it is asked again.
-            suspect=key in self._inherited or debt.reason == "no-answer",
+            suspect=tries == 0 and (key in self._inherited or debt.reason == Obstacle.NO_ANSWER),
         )
 
     def _later(self, payment: Payment) -> None:
@@ -110,27 +113,10 @@ class Payer:
             progress = msgspec.structs.replace(debt, attempts=debt.attempts + 1, reason=settled.reason)
             change = Change(links={key: settled.link}, debts={key: progress})
         else:
-            result = settled.result
+            result, steps = settled.result, attempt.reports() if attempt else ()
+            read = attempt.read if attempt else self._clock()
             ends = [End(result=result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
-            told = [self._outcome(o, settled, result, attempt) for o in debt.owing]
+            told = [self._teller.paid(o, read, result, settled.reason, settled.text, steps) for o in debt.owing]
             change = Change(ends=ends, messages=told, links={key: settled.link}, debts={key: None})
         await self._follower.write(change)
         self._payments.pop(key, None)
-
-    def _outcome(
-        self, owing: Owing, settled: Settled, result: outcomes.Result, attempt: Attempt | None
-    ) -> outcomes.Outcome:
-        now = self._clock()
-        return outcomes.Outcome(
-            fact=owing.fact,
-            account=self._name,
-            result=result,
-            captured=owing.captured,
-            read=attempt.read if attempt else now,
-            committed=now,
-            attempt=owing.attempt,
-            entry=owing.entry,
-            reason=settled.reason,
-            text=settled.text,
-            steps=attempt.reports() if attempt else (),
-        )

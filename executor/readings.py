@@ -1,4 +1,4 @@
-"""What a terminal answers, as the values a decision works with: the vendor's floats become Decimal here and only here."""
+"""What a terminal answers, as values for decisions: the vendor's floats become Decimal here and only here."""
 
 from collections.abc import Iterable
 from datetime import datetime

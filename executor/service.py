@@ -39,9 +39,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     reach: Callable[[str], None] = never
 
 
-def plan(
-    config: Path, environment: Mapping[str, str], accounts: Sequence[str], ready_file: Path | None = None
-) -> Plan:
+def plan(config: Path, environment: Mapping[str, str], accounts: Sequence[str], ready_file: Path | None = None) -> Plan:
     """What to run with, from the settings file; without names, every account. Raises SettingsError."""
     document = settings.read(config, environment)
     redis = settings.section(document, "redis", settings.Redis)

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from ingest.calls import Call, ClosePosition, ModifyPosition, Note, NoteKind, PlaceOrder
+from ingest.calls import Call, ClosePosition, ModifyPosition, Note, NoteKind, OrdersShown, PlaceOrder, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
 from ingest.state import ZERO, OpenCall, OrderState, Picture, PositionState
 from shared.facts import Amount, Ending, Levels
@@ -90,10 +90,11 @@ class Desk:
         """Whether a trading request on this instrument waits for its reply."""
         return any(o.instrument in (ALL, instrument) for o in self.open.values())
 
-    def trusts(self, asked: datetime, instrument: str) -> bool:
-        """Whether a poll that left at `asked` says something about this instrument."""
-        silent = max((q for name in (ALL, instrument) if (q := self.quiet.get(name))), default=asked)
-        return asked >= silent and not self.busy(instrument)
+    def trusts(self, poll: OrdersShown | PositionsShown, instrument: str) -> bool:
+        """Whether a poll says something about this instrument: not while a call has no reply, and not when its request
+        had left before the last reply. A pushed frame that had to wait for a reply still says it."""
+        silent = max((q for name in (ALL, instrument) if (q := self.quiet.get(name))), default=poll.asked)
+        return (poll.firm or poll.asked >= silent) and not self.busy(instrument)
 
     def calm(self, asked: datetime, instrument: str) -> bool:
         """Whether the last call on this instrument is so long ago that every poll must show its effect by now."""

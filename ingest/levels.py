@@ -113,11 +113,11 @@ def see(desk: Desk, rows: tuple[OrderRow, ...], poll: OrdersShown, *, first: boo
     bearers: dict[tuple[str, str], tuple[Bearer, list[OrderRow], list[Bracket]]] = {}
     for row in rows:
         who = bearer(desk, row.parent, row.id)
-        if who is not None and desk.trusts(poll.asked, who.instrument):
+        if who is not None and desk.trusts(poll, who.instrument):
             _group(bearers, who)[1].append(row)
     for bracket in absent:
         who = bearer(desk, bracket.parent, bracket.id)
-        if who is not None and desk.trusts(poll.asked, who.instrument):
+        if who is not None and desk.trusts(poll, who.instrument):
             _group(bearers, who)[2].append(bracket)
     for who, shown, gone in bearers.values():
         _settle(desk, who, [row for row in shown if not _is_old(desk, row)], gone, poll, first)

@@ -34,7 +34,7 @@ def _see_netting(desk: Desk, poll: PositionsShown, first: bool) -> None:
         rows.setdefault(row.instrument, []).append(row)
     absent = [k for k in desk.positions if k not in rows and poll.complete and not poll.unreadable]
     for instrument in (*rows, *absent):
-        if desk.trusts(poll.asked, instrument):
+        if desk.trusts(poll, instrument):
             _net(desk, instrument, rows.get(instrument, []), poll, first)
 
 
@@ -76,14 +76,12 @@ def _see_hedging(desk: Desk, poll: PositionsShown, first: bool) -> None:
 
 def _nameless(desk: Desk, rows: dict[str, PositionRow], poll: PositionsShown) -> list[PositionRow]:
     """The rows that no position of ours bears the id of."""
-    return [
-        r for r in rows.values() if r.quantity and not desk.position(r.id) and desk.trusts(poll.asked, r.instrument)
-    ]
+    return [r for r in rows.values() if r.quantity and not desk.position(r.id) and desk.trusts(poll, r.instrument)]
 
 
 def _speaks(desk: Desk, position: PositionState, row: PositionRow | None, poll: PositionsShown) -> bool:
     """Whether the poll says something about this position, be it by the absence of its row."""
-    if not desk.trusts(poll.asked, position.instrument) or position.position_id in poll.unreadable:
+    if not desk.trusts(poll, position.instrument) or position.position_id in poll.unreadable:
         return False
     return row is not None or (poll.complete and not (position.position_id is None and poll.unreadable))
 

@@ -25,7 +25,7 @@ def see(desk: Desk, poll: OrdersShown, *, first: bool) -> None:
     brackets = tuple(row for row in poll.rows if row.level is not None)
     # What has ended comes first: where two changes are shown at once, exposure shrinks before it grows.
     for row in sorted(poll.rows, key=lambda row: row.standing not in ENDINGS):
-        if row.level is None and desk.trusts(poll.asked, row.instrument):
+        if row.level is None and desk.trusts(poll, row.instrument):
             _see_row(desk, row, brackets, poll, first)
     if poll.complete:
         _see_absent(desk, poll)
@@ -127,7 +127,7 @@ def _see_absent(desk: Desk, poll: OrdersShown) -> None:
     """An order that two polls no longer list is over. Ended ones stay listed for a minute, so this is rare."""
     listed = {row.id for row in poll.rows} | poll.unreadable
     for order in [o for o in desk.orders.values() if o.live and o.source_id not in listed]:
-        if not desk.trusts(poll.asked, order.instrument):
+        if not desk.trusts(poll, order.instrument):
             continue
         if order.doubt is None:
             desk.orders[order.id] = replace(order, doubt=poll.asked)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -68,8 +69,14 @@ def facts(
 
 
 def _opens(change: Change) -> bool:
-    grows = abs(change.after.total) > abs(change.before.total) or change.before.total * change.after.total < 0
-    return grows or (change.kind == "order.placed" and change.before.total == change.after.total)
+    """Whether a reader could open something because of it, be it one that follows what is accepted or what is filled."""
+    before, after = change.before, change.after
+    rests = change.kind == "order.placed" and before.total == after.total
+    return rests or _grows(before.total, after.total) or _grows(before.held, after.held)
+
+
+def _grows(before: Decimal, after: Decimal) -> bool:
+    return abs(after) > abs(before) or before * after < 0
 
 
 def contract_of(found: Instrument | None, source: Source) -> Contract | None:

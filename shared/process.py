@@ -29,6 +29,9 @@ GRACE = 20.0
 LAST_RESORT = 10.0
 """Seconds after that until the process ends whatever still holds it, a hanging thread for instance."""
 
+ASK_AGAIN = 1.0
+"""Seconds after which a task that was cancelled and goes on is cancelled again."""
+
 
 class UserError(Exception):
     """A failure that the user can mend; its text is one line that says what is wrong and what to do."""
@@ -75,10 +78,20 @@ class Stop:
 
     async def end_tasks(self) -> None:
         """Cancel what `supervise` started and wait until it is over."""
-        tasks = set(self._tasks)
-        for task in tasks:
+        await cancelled(*self._tasks)
+
+
+async def cancelled(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel tasks and return when they are over; what they raise is left to whoever asks them.
+
+    They are asked again until they listen. Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, loses a
+    cancellation that comes in the moment its work is done, and a loop that reads would go on for ever.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(left, timeout=ASK_AGAIN)
 
 
 def run(main: Callable[[Stop], Awaitable[None]], name: str, grace: float = GRACE) -> None:
@@ -128,8 +141,7 @@ async def _finish(service: "asyncio.Future[None]", stop: Stop, grace: float) -> 
     await asyncio.wait({service}, timeout=grace)
     if not service.done():
         stop.fail(TimeoutError(f"it was asked to stop and did not within {grace:g} s"))
-        service.cancel()
-        await asyncio.wait({service})
+        await cancelled(service)
     if not service.cancelled() and (failure := service.exception()) is not None:
         stop.fail(failure)
 

@@ -9,7 +9,6 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +18,7 @@ from deploy.demo.book import Book
 from deploy.demo.forms import Refusal
 from deploy.demo.rules import FINAL, Price, Rules
 from deploy.demo.web import Request, Response, serve
+from shared.process import cancelled
 
 FIRST_ID = 764986466
 TICK_S = 0.05
@@ -72,9 +72,7 @@ class Broker:
     async def stop(self) -> None:
         """Stop listening; connections that are open end with the loop."""
         if self._ticking is not None:
-            self._ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._ticking
+            await cancelled(self._ticking)
         if self._server is not None:
             self._server.close()
 

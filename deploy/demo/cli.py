@@ -1,5 +1,6 @@
 """The command `demo`: set everything up, play the story, compare the books; exit code 0 when every trade was copied."""
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ def demo(keep: bool, data: Path | None) -> None:
         place = Scenery(folder=folder, broker_port=free_port(), proxy_port=free_port())
         ended = await Stage(stop, place, click.echo).play(keep)
 
+    # The story is told on standard output; of the supervisor's own lines only what goes wrong belongs on the screen.
+    logging.getLogger().setLevel(logging.WARNING)
     click.echo("Starting Valkey, PostgreSQL, two MetaTrader 5 simulators, the executor, the archiver and the proxy …")
     process.run(play, "demo", grace=STOP_GRACE_S)
     if data is None and ended.good is not False:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -61,7 +62,7 @@ class Follower:
                 self._news.notify_all()
 
     async def call(self, number: int, patience: float) -> Fact:
-        """The fact of the trader's call with this number, counted from 1. Raises TimeoutError."""
+        """The fact of the trader's call with this number, from 1. Raises TimeoutError after `patience` seconds."""
         return await self._until(lambda: self.calls[number - 1] if len(self.calls) >= number else None, patience)
 
     async def outcome(self, fact: Fact, account: str, patience: float) -> Outcome:
@@ -69,7 +70,7 @@ class Follower:
         return await self._until(lambda: self.outcomes.get((fact.id, account)), patience)
 
     async def _until(self, known: Callable[[], T | None], patience: float) -> T:
-        async with asyncio.timeout(patience), self._news:
+        async with asyncio.timeout(patience if math.isfinite(patience) else None), self._news:
             while (found := known()) is None:
                 await self._news.wait()
             return found

@@ -151,5 +151,3 @@ def _known(terminal: Surface, answer: Any) -> Any:
     if answer is None:
         raise UserError(f"the terminal does not say what it holds: {terminal.last_error()[1]}")
     return answer
-
-

@@ -18,6 +18,12 @@ def deed_line(number: int, deed: Deed) -> str:
     return f"{number:>3}  {deed.text}{said}"
 
 
+def fact_line(fact: Fact) -> str:
+    """What happened at the source, of a fact that nobody told us about before."""
+    tag = str(type(fact).__struct_config__.tag)
+    return f"{fact.captured:%H:%M:%S}  {tag}  {fact.instrument}  now {plain(fact.exposure.after.total)}"
+
+
 def outcome_lines(fact: Fact, outcomes: Mapping[str, Outcome]) -> list[str]:
     """What became of a fact, one line per account."""
     width = max(map(len, outcomes), default=0)

@@ -48,6 +48,7 @@ XAUUSD = Instrument(
 
 INSTRUMENTS = (EURUSD, GBPUSD, XAUUSD)
 
+
 class Rules(Struct, frozen=True, kw_only=True):
     """How one broker behaves. The default is a hedging broker that trades in lots and has position brackets.
 

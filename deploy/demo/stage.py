@@ -5,6 +5,8 @@ each service in a process of its own, and the trader reaches the broker through 
 """
 
 import asyncio
+import itertools
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,7 +27,7 @@ from deploy.fleet import Fleet
 from deploy.local import unless_stopped
 from executor.mt5.simulator import market
 from shared import streams
-from shared.process import Stop, UserError
+from shared.process import Stop, UserError, cancelled
 from shared.settings import Security, keyring
 from shared.wire import Codec
 
@@ -63,7 +65,7 @@ class Stage:
                 good = await self._perform(broker, fleet, follower)
                 if keep:
                     self._tell_how_to_look(broker)
-                    await self._stop.wait()
+                    await self._watch(follower)
 
         await unless_stopped(self._stop, act())
         return Ended(good)
@@ -89,7 +91,7 @@ class Stage:
             follower = Follower(redis, streams.Keys(scenery.NAMESPACE), codec)
             await follower.begin()
             following = asyncio.create_task(follower.follow())
-            stack.callback(following.cancel)
+            stack.push_async_callback(cancelled, following)
             yield broker, fleet, follower
 
     async def _perform(self, broker: Broker, fleet: Fleet, follower: Follower) -> bool:
@@ -129,6 +131,15 @@ class Stage:
         for line in report.outcome_lines(fact, outcomes):
             self._say(line)
         self._waits += [wait for outcome in outcomes.values() for wait in report.waits(fact, outcome)]
+
+    async def _watch(self, follower: Follower) -> None:
+        """Tell what becomes of whatever is traded from now on, until cancelled."""
+        for number in itertools.count(len(follower.calls) + 1):
+            fact = await follower.call(number, math.inf)
+            self._say(report.fact_line(fact))
+            outcomes = {name: await follower.outcome(fact, name, math.inf) for name in scenery.MARGINS}
+            for line in report.outcome_lines(fact, outcomes):
+                self._say(line)
 
     async def _judge(self, broker: Broker, fleet: Fleet, follower: Follower, accepted: int) -> bool:
         source = holdings.of_broker(broker.books[ACCOUNTS[0]])

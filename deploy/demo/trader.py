@@ -11,13 +11,14 @@ import secrets
 import ssl
 import string
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
+
+from shared.process import cancelled
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +116,7 @@ class Trader:
 
     async def leave(self) -> None:
         """Close the page."""
-        for task in self._polling:
-            task.cancel()
-        for task in self._polling:
-            with suppress(asyncio.CancelledError):
-                await task
+        await cancelled(*self._polling)
         self._hands.close()
 
     async def quote(self, instrument: str) -> Quote:

@@ -28,6 +28,11 @@ def entry(message: Message, number: int = 0) -> Entry:
     return Entry(f"{FIRST_MS}-{number}", CODEC.entry(stream_of(message), message))
 
 
+def signed(message: Message) -> Any:
+    """The fields of an entry, for Redis to add."""
+    return dict(entry(message).fields)
+
+
 def judged(message: Message, number: int = 0) -> Any:
     found = entry(message, number)
     read = CODEC.outcome if stream_of(message) == "outcomes" else CODEC.fact

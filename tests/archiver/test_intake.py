@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from archiver.backlog import Backlog
 from archiver.intake import Intake, Pace, Stream
+from archiver.metrics import Metrics
 from archiver.patience import Away
 from archiver.rows import record
 from archiver.store import Poisoned, Store
@@ -18,7 +20,7 @@ from deploy.embedded import Valkey
 from shared import streams
 from shared.process import Stop
 from shared.streams import Entry, Keys, Reader
-from tests.archiver.entries import CODEC, fact, select
+from tests.archiver.entries import CODEC, fact, select, signed
 from tests.conftest import Database
 
 KEYS = Keys("main")
@@ -73,7 +75,7 @@ async def running(
             bury=bury,
             join=join,
         )
-        intake = Intake(stream, store, Pace(size=size, linger=linger))
+        intake = Intake(stream, store, Pace(size=size, linger=linger), Metrics(CollectorRegistry()))
         task = asyncio.create_task(intake.run(stop))
         try:
             yield store
@@ -86,7 +88,7 @@ async def running(
 async def add(redis: Redis, *seqs: int) -> None:
     async with redis.pipeline(transaction=True) as pipe:
         for seq in seqs:
-            pipe.xadd(KEYS.orders, CODEC.entry("orders", fact(seq)))
+            pipe.xadd(KEYS.orders, signed(fact(seq)))
         await pipe.execute()
 
 
@@ -178,7 +180,7 @@ async def test_what_was_stored_but_not_acknowledged_is_still_one_row(
 
 
 async def dead(redis: Redis) -> list[tuple[str, str]]:
-    found: list[Any] = await redis.xrange(KEYS.dead)
+    found: Any = await redis.xrange(KEYS.dead)
     return [(fields[b"reason"].decode(), fields[b"text"].decode()) for _, fields in found]
 
 
@@ -186,9 +188,9 @@ async def test_forged_broken_and_poisonous_entries_are_dead_letters_and_the_rest
     valkey: Valkey, archive: Database, redis: Redis
 ) -> None:
     await add(redis, 1)
-    await redis.xadd(KEYS.orders, {**CODEC.entry("orders", fact(2)), b"s": b"0" * 64})
+    await redis.xadd(KEYS.orders, {**signed(fact(2)), b"s": b"0" * 64})
     await redis.xadd(KEYS.orders, {"hello": "world"})
-    await redis.xadd(KEYS.orders, CODEC.entry("orders", fact(3, instrument="EUR\x00USD")))
+    await redis.xadd(KEYS.orders, signed(fact(3, instrument="EUR\x00USD")))
     await add(redis, 4)
     async with running(valkey, archive):
         await asyncio.wait_for(_until(lambda: seqs(archive) == [1, 4]), IN_TIME)
@@ -198,7 +200,7 @@ async def test_forged_broken_and_poisonous_entries_are_dead_letters_and_the_rest
 
 
 async def test_an_entry_signed_with_a_key_to_come_waits_for_it(valkey: Valkey, archive: Database, redis: Redis) -> None:
-    await redis.xadd(KEYS.orders, {**CODEC.entry("orders", fact(1)), b"k": b"k2"})
+    await redis.xadd(KEYS.orders, {**signed(fact(1)), b"k": b"k2"})
     await add(redis, 2)
     async with running(valkey, archive):
         await asyncio.wait_for(_until(lambda: seqs(archive) == [2]), IN_TIME)

@@ -1,15 +1,20 @@
-"""The archiver as a whole, and as a process that is killed: rows are the entries, none is missing, none is there twice."""
+"""The archiver as a whole, and as a process that is killed: a row for each entry, none missing and none twice."""
 
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+import urllib.request
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
+import msgspec
+import psycopg
 import pytest
 from redis.asyncio import Redis
 
@@ -22,7 +27,7 @@ from shared import streams
 from shared.process import Stop, UserError
 from shared.settings import SettingsError
 from shared.streams import Keys
-from tests.archiver.entries import CODEC, KEYRING, fact, outcome, select
+from tests.archiver.entries import KEYRING, fact, outcome, select, signed
 from tests.conftest import Database
 from tests.processes import ROOT
 from tests.shared.samples import OUTCOMES
@@ -41,11 +46,11 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 @asynccontextmanager
 async def serving(plan: Plan) -> AsyncIterator[Stop]:
     """A service that is ready, and whose failure fails the test."""
-    stop = Stop()
-    assert plan.ready_file is not None
+    stop, ready = Stop(), plan.ready_file
+    assert ready is not None
     task = asyncio.create_task(serve(stop, plan))
     try:
-        await until(lambda: plan.ready_file is not None and plan.ready_file.exists() or task.done())
+        await until(lambda: ready.exists() or task.done())
         yield stop
     finally:
         stop.request()
@@ -53,9 +58,9 @@ async def serving(plan: Plan) -> AsyncIterator[Stop]:
     assert stop.failure is None
 
 
-async def until(holds: object) -> None:
+async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(IN_TIME):
-        while not holds():  # type: ignore[operator]
+        while not holds():
             await asyncio.sleep(0.005)
 
 
@@ -76,9 +81,9 @@ def count(dsn: str, table: str) -> int:
 
 async def test_both_streams_are_archived(valkey: Valkey, archive: Database, redis: Redis, tmp_path: Path) -> None:
     async with serving(plan_for(valkey, archive.dsn, tmp_path)):
-        await redis.xadd(KEYS.orders, CODEC.entry("orders", fact(1)))
+        await redis.xadd(KEYS.orders, signed(fact(1)))
         for message in OUTCOMES:
-            await redis.xadd(KEYS.outcomes, CODEC.entry("outcomes", message))
+            await redis.xadd(KEYS.outcomes, signed(message))
         await until(lambda: count(archive.dsn, "facts") == 1 and count(archive.dsn, "observations") == 3)
         await until(lambda: count(archive.dsn, "outcomes") == 2)
 
@@ -88,9 +93,11 @@ async def test_a_lone_trade_is_there_within_a_tenth_of_a_second(
 ) -> None:
     async with serving(plan_for(valkey, archive.dsn, tmp_path)):
         for seq in range(1, 12):
-            await redis.xadd(KEYS.orders, CODEC.entry("orders", fact(seq)))
-            await until(lambda seq=seq: count(archive.dsn, "facts") == seq)
-    ages = [age for (age,) in select(archive.dsn, "select extract(epoch from archived - published) from facts order by 1")]
+            await redis.xadd(KEYS.orders, signed(fact(seq)))
+            await until(partial(has, archive.dsn, seq))
+    ages = [
+        age for (age,) in select(archive.dsn, "select extract(epoch from archived - published) from facts order by 1")
+    ]
     assert ages[len(ages) // 2] < 0.1, ages
 
 
@@ -108,18 +115,41 @@ async def test_a_database_that_is_not_ours_is_refused(valkey: Valkey, postgres: 
         await serve(Stop(), plan_for(valkey, postgres.dsn, tmp_path))
 
 
-async def test_it_waits_for_a_database_that_is_away_and_stops_when_asked(valkey: Valkey, tmp_path: Path) -> None:
+async def test_it_waits_for_a_database_that_is_away_and_stops_when_asked(
+    valkey: Valkey, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stop = Stop()
     task = asyncio.create_task(serve(stop, plan_for(valkey, "postgresql://x@127.0.0.1:1/x", tmp_path)))
-    await asyncio.wait({task}, timeout=0.3)
+    await until(lambda: "waits for PostgreSQL" in caplog.text)
     assert not task.done()
     stop.request()
     await asyncio.wait_for(task, IN_TIME)
 
 
+async def test_metrics_and_health_are_served_where_the_settings_say(
+    valkey: Valkey, archive: Database, redis: Redis, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    plan = plan_for(valkey, archive.dsn, tmp_path)
+    async with serving(msgspec.structs.replace(plan, settings=Archiver(metrics=address))):
+        await redis.xadd(KEYS.orders, signed(fact(1)))
+        await until(lambda: count(archive.dsn, "facts") == 1)
+        await acknowledged(redis)
+        assert await asyncio.to_thread(fetched, f"http://{address}/healthz") == "ok\n"
+        told = await asyncio.to_thread(fetched, f"http://{address}/metrics")
+    assert 'tradecopier_archive_rows_total{stream="orders"} 1.0' in told
+    assert 'tradecopier_archive_up{stream="outcomes"} 1.0' in told
+
+
+def fetched(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=IN_TIME) as reply:  # noqa: S310  the address is our own
+        return str(reply.read().decode())
+
+
 def test_a_redis_that_is_not_set_is_said(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text("")
-    with pytest.raises(SettingsError, match="redis.url is not set"):
+    with pytest.raises(SettingsError, match=r"redis.url is not set"):
         service.plan(tmp_path / "t.toml", {})
 
 
@@ -153,8 +183,8 @@ async def publish(redis: Redis, first: int, last: int) -> None:
     for start in range(first, last + 1, 20):
         async with redis.pipeline(transaction=True) as pipe:
             for seq in range(start, min(start + 20, last + 1)):
-                pipe.xadd(KEYS.orders, CODEC.entry("orders", fact(seq)))
-                pipe.xadd(KEYS.outcomes, CODEC.entry("outcomes", outcome(fact(seq))))
+                pipe.xadd(KEYS.orders, signed(fact(seq)))
+                pipe.xadd(KEYS.outcomes, signed(outcome(fact(seq))))
             await pipe.execute()
 
 
@@ -169,15 +199,15 @@ async def test_kills_of_the_archiver_and_of_postgres_lose_and_double_nothing(
         for turn in range(4):
             async with process(valkey, server.dsn, tmp_path) as archiver:
                 publishing = asyncio.create_task(publish(redis, turn * 500 + 1, turn * 500 + 500))
-                await until(lambda turn=turn: count_or_none(server.dsn) > turn * 400)
+                await until(partial(has, server.dsn, turn * 400 + 1))
                 if turn % 2 and server.pid is not None:
                     os.kill(server.pid, signal.SIGKILL)
                 archiver.kill()
                 await publishing
         async with process(valkey, server.dsn, tmp_path) as archiver:
-            await until(lambda: count_or_none(server.dsn) == 2000)
-            await until(lambda: count(server.dsn, "outcomes") == 2000)
+            await until(partial(has, server.dsn, 2000))
             await acknowledged(redis)
+            assert (count(server.dsn, "facts"), count(server.dsn, "outcomes")) == (2000, 2000)
             archiver.terminate()
             assert await asyncio.wait_for(archiver.wait(), IN_TIME) == 0
         assert await redis.xlen(KEYS.dead) == 0
@@ -187,14 +217,12 @@ async def test_kills_of_the_archiver_and_of_postgres_lose_and_double_nothing(
         await asyncio.to_thread(server.stop)
 
 
-def count_or_none(dsn: str) -> int:
-    """The number of facts; -1 while PostgreSQL is away."""
-    import psycopg
-
+def has(dsn: str, facts: int) -> bool:
+    """Whether the archive answers and has so many facts or more."""
     try:
-        return count(dsn, "facts")
+        return count(dsn, "facts") >= facts
     except psycopg.OperationalError:
-        return -1
+        return False
 
 
 async def acknowledged(redis: Redis) -> None:

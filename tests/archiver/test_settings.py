@@ -15,9 +15,7 @@ def test_nothing_has_to_be_set() -> None:
 
 def test_everything_can_be_set_also_from_the_environment() -> None:
     table = {"metrics": "127.0.0.1:0", "batch-size": "100", "linger": D("0.5"), "retention": "0.25"}
-    assert load({"archiver": table}) == Archiver(
-        metrics="127.0.0.1:0", batch_size=100, linger=0.5, retention=D("0.25")
-    )
+    assert load({"archiver": table}) == Archiver(metrics="127.0.0.1:0", batch_size=100, linger=0.5, retention=D("0.25"))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +34,6 @@ def test_a_mistake_names_its_key(table: dict[str, Any], words: str) -> None:
 
 
 def test_without_a_database_it_says_what_to_do() -> None:
-    with pytest.raises(SettingsError, match="postgres.dsn is not set"):
+    with pytest.raises(SettingsError, match=r"postgres.dsn is not set"):
         dsn({})
     assert dsn({"postgres": {"dsn": "postgresql://x"}}) == "postgresql://x"

@@ -12,7 +12,9 @@ MADE_BY_THE_SERVER = {"archived", "flattens", "reverses", "deals"}
 
 @pytest.mark.parametrize("kind", [FactRow, OutcomeRow, ObservationRow])
 def test_every_field_is_a_column_and_every_column_a_field(archive: Database, kind: type[Row]) -> None:
-    found = select(archive.dsn, "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0", kind.table)
+    found = select(
+        archive.dsn, "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0", kind.table
+    )
     assert {name for (name,) in found} - MADE_BY_THE_SERVER == set(kind.__struct_fields__)
 
 

@@ -49,7 +49,9 @@ def test_a_group_that_has_read_a_quiet_stream_to_its_end_holds_nothing() -> None
 
 
 ids = st.builds(lambda ms, n: f"{ms}-{n}", st.integers(80 * DAY, NOW), st.integers(0, 3))
-standings = st.lists(st.builds(Standing, group=st.sampled_from("abc"), delivered=ids, pending=st.none() | ids), max_size=4)
+standings = st.lists(
+    st.builds(Standing, group=st.sampled_from("abc"), delivered=ids, pending=st.none() | ids), max_size=4
+)
 
 
 @given(standings, ids)
@@ -88,8 +90,9 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def length(redis: Redis, stream: str) -> list[str]:
-    return [entry.decode() for entry, _ in await redis.xrange(stream)]
+async def kept(redis: Redis, stream: str) -> list[str]:
+    found: Any = await redis.xrange(stream)
+    return [entry.decode() for entry, _ in found]
 
 
 async def fill(redis: Redis, stream: str, *entries: str) -> None:
@@ -110,14 +113,16 @@ async def test_both_streams_and_the_done_marks_shrink_together(redis: Redis) -> 
         await streams.join_archive(redis, stream, "archiver")
         await fill(redis, stream, "1-0", "2-0", "3-0")
         await read(redis, stream, "archiver")
-    await redis.hset(KEYS.account("done", "one"), mapping={"f1#1": "filled 1 1-0", "f2#1": "denied 2 2-0", "f3#1": "owed"})
+    await redis.hset(
+        KEYS.account("done", "one"), mapping={"f1#1": "filled 1 1-0", "f2#1": "denied 2 2-0", "f3#1": "owed"}
+    )
     await read(redis, KEYS.orders, "one", ack=1)
 
     cuts = await trimmer.trim()
 
     assert cuts["orders"] == Cut("2-0", "one")
-    assert await length(redis, KEYS.orders) == ["2-0", "3-0"]
-    assert await length(redis, KEYS.outcomes) == []
+    assert await kept(redis, KEYS.orders) == ["2-0", "3-0"]
+    assert await kept(redis, KEYS.outcomes) == []
     assert set(await redis.hkeys(KEYS.account("done", "one"))) == {b"f2#1", b"f3#1"}
 
 
@@ -126,7 +131,7 @@ async def test_without_the_archives_group_nothing_leaves(redis: Redis) -> None:
     await fill(redis, KEYS.orders, "1-0")
     await read(redis, KEYS.orders, "one")
     assert await Trimmer(redis, KEYS, "archiver", retention_ms=0).trim() == {}
-    assert await length(redis, KEYS.orders) == ["1-0"]
+    assert await kept(redis, KEYS.orders) == ["1-0"]
 
 
 async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> None:
@@ -134,4 +139,4 @@ async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> N
     await redis.xadd(KEYS.orders, {"m": "x"})
     await read(redis, KEYS.orders, "archiver")
     await Trimmer(redis, KEYS, "archiver", retention_ms=DAY).trim()
-    assert len(await length(redis, KEYS.orders)) == 1
+    assert len(await kept(redis, KEYS.orders)) == 1

@@ -49,8 +49,8 @@ def test_everything_the_example_only_shows_can_be_used_too(tmp_path: Path) -> No
     shown = re.sub(r"(?m)^# (?=[a-z-]+ = |\[)", "", EXAMPLE.read_text())
     real = shown.index('kind = "metatrader5"')
     simulated = shown[: shown.rindex("#\n", 0, real)] + shown[shown.index("[executor.accounts.main.symbols]") :]
-    machine = load(tmp_path, simulated)
-    assert machine.executor.accounts["main"].sizing.of("XAUUSD").factor != machine.executor.accounts["main"].sizing.factor
+    sizing = load(tmp_path, simulated).executor.accounts["main"].sizing
+    assert sizing.of("XAUUSD").factor != sizing.factor
     other = shown[: shown.index('kind = "simulated"')] + shown[real:]
     assert isinstance(load(tmp_path, other).executor.accounts["main"].terminal, MetaTrader5)
 
@@ -83,8 +83,8 @@ def test_the_defaults_that_the_example_shows_are_the_real_ones() -> None:
         ("", "ingest.sources: there is no source"),
         ("[nonsense]", r"there is no section \[nonsense\]"),
         ('[redis]\nurl = ""\nport = 1', "redis.*port"),
-        (SOUND.replace('sources = ["demo"]', 'sources = ["other"]', 1), r"one.sources: there is no \[ingest.sources.other\]"),
-        (SOUND.split("[executor")[0], "executor.accounts: there is no account"),
+        (SOUND.replace('["demo"]', '["other"]', 1), r"one.sources: there is no \[ingest.sources.other\]"),
+        (SOUND.split("[executor", maxsplit=1)[0], "executor.accounts: there is no account"),
         (SOUND + "speed = 3", "executor.accounts.*speed"),
         (SOUND + "[archiver]\nlinger = 60", "archiver.linger"),
         (SOUND.replace("localhost:1", "localhost:one"), "ingest.sources.demo.*host"),

@@ -65,7 +65,7 @@ async def test_it_is_started_again_whenever_it_ends(tmp_path: Path, caplog: pyte
     assert first is not None
     os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(10):
-        while thing.pid in (None, first) or not thing.job.ready_file.exists():  # noqa: ASYNC110
+        while thing.pid in (None, first) or not thing.job.ready_file.exists():
             await asyncio.sleep(0.01)
     watching.cancel()
     await thing.stop()

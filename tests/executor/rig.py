@@ -31,6 +31,7 @@ CODEC = Codec(NAMESPACE, Keyring(current="k1", keys={"k1": b"1" * 32}))
 OWNER = "ingest-rig"
 PATIENCE_S = 30.0
 GRACE_S = 1.0
+NO_LEVELS = Levels()
 
 
 class Simulator:
@@ -46,7 +47,16 @@ class Simulator:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "address").unlink(missing_ok=True)
         command = [sys.executable, "-m", "executor.mt5.simulator.server", "--state", str(self._folder)]
-        command += ["--login", "1", "--server", "Demo", "--margin-mode", self._margin, "--listen", self.address or "127.0.0.1:0"]
+        command += [
+            "--login",
+            "1",
+            "--server",
+            "Demo",
+            "--margin-mode",
+            self._margin,
+            "--listen",
+            self.address or "127.0.0.1:0",
+        ]
         self._process = process.spawn(command)
         async with asyncio.timeout(PATIENCE_S):
             while not (self._folder / "address").exists():
@@ -104,10 +114,12 @@ class Source:
     async def open(self) -> None:
         await self._redis.set(KEYS.source("lease", "demo"), OWNER)
 
-    async def buy(self, position: str, quantity: str = "0.1", levels: Levels = Levels(), **more: Any) -> Fact:
+    async def buy(self, position: str, quantity: str = "0.1", levels: Levels = NO_LEVELS, **more: Any) -> Fact:
         """A market order for more of `position` (negative: a sell), accepted and not filled yet."""
         number = Decimal(quantity)
-        order = Order(id=f"{position}-{self.seq}", type="market", side="buy" if number > 0 else "sell", quantity=abs(number))
+        order = Order(
+            id=f"{position}-{self.seq}", type="market", side="buy" if number > 0 else "sell", quantity=abs(number)
+        )
         return await self._publish(facts.OrderPlaced, position, number, order=order, levels=levels, **more)
 
     async def close(self, position: str, quantity: str | None = None) -> Fact:
@@ -187,10 +199,10 @@ async def running(
     await terminal.start()
     work, blocking = streams.connect(url), streams.connect(url)
     watching = Watching()
+    asked = settings or account()
     lane = Lane(
-        ACCOUNT, settings or account(), simulator.credentials(), terminal, work, blocking, KEYS, CODEC, lease_s, watching,
-        reach=reach,
-    )  # fmt: skip
+        ACCOUNT, asked, simulator.credentials(), terminal, work, blocking, KEYS, CODEC, lease_s, watching, reach=reach
+    )
     task = asyncio.create_task(lane.run())
     try:
         if wait:

@@ -57,9 +57,9 @@ async def test_a_position_is_opened_protected_reduced_and_closed(
 ) -> None:
     async with running(valkey.url, simulator):
         await source.buy("o1", "0.1")
-        await source.levels("o1", stop_loss=Decimal("0.5"), take_profit=Decimal("2"))
+        await source.levels("o1", stop_loss=Decimal("0.5"), take_profit=Decimal(2))
         await source.close("o1", "0.04")
-        (opened, protected, reduced) = await ended(redis, 3)
+        opened = (await ended(redis, 3))[0]
         assert await simulator.volumes() == [("EURUSD", 0, 0.06)]
         await source.close("o1")
         found = await ended(redis, 4)
@@ -72,12 +72,12 @@ async def test_a_position_is_opened_protected_reduced_and_closed(
     assert opened.captured <= opened.read
     assert step.sent is not None
     assert step.answered is not None
-    assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {}  # type: ignore[misc]
+    assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {}
 
 
 async def test_levels_ride_with_the_opening(valkey: Valkey, redis: Redis, source: Source, simulator: Simulator) -> None:
     async with running(valkey.url, simulator), simulator.eyes() as eyes:
-        await source.buy("o1", levels=Levels(stop_loss=Decimal("0.5"), take_profit=Decimal("2")))
+        await source.buy("o1", levels=Levels(stop_loss=Decimal("0.5"), take_profit=Decimal(2)))
         await ended(redis, 1)
         positions: Any = await eyes.positions()
 
@@ -176,7 +176,7 @@ async def test_an_exit_that_is_refused_for_a_passing_cause_is_owed_and_done_late
     assert closed.result == "closed"
     assert [m.state for m in await told(redis) if isinstance(m, outcomes.Pending)] == ["owed"]
     assert await simulator.volumes() == []
-    assert await redis.hgetall(KEYS.account("debts", ACCOUNT)) == {}  # type: ignore[misc]
+    assert await redis.hgetall(KEYS.account("debts", ACCOUNT)) == {}
 
 
 async def test_a_later_exit_moves_the_target_of_what_is_owed(
@@ -200,7 +200,7 @@ async def test_close_only_denies_openings_and_lets_exits_through(
     async with running(valkey.url, simulator):
         await source.buy("o1")
         await ended(redis, 1)
-        await redis.hset(KEYS.account("state", ACCOUNT), "mode", "close-only")  # type: ignore[misc]
+        await redis.hset(KEYS.account("state", ACCOUNT), "mode", "close-only")
         await source.buy("o2")
         await source.close("o1")
         found = await ended(redis, 3)
@@ -238,7 +238,8 @@ async def test_a_fact_that_is_copied_under_a_new_id_trades_nothing(
 ) -> None:
     async with running(valkey.url, simulator):
         await source.buy("o1")
-        ((_, fields),) = await redis.xrange(KEYS.orders)  # type: ignore[misc]
+        entries: Any = await redis.xrange(KEYS.orders)
+        ((_, fields),) = entries
         await redis.xadd(KEYS.orders, fields)
         await source.buy("o2")
         await ended(redis, 2)
@@ -288,7 +289,7 @@ async def test_a_fact_of_another_source_is_passed_by(
     async with running(valkey.url, simulator, account(sources=("other",))):
         await source.buy("o1")
         async with asyncio.timeout(10):
-            while (await redis.hget(KEYS.account("place", ACCOUNT), "seq:rig")) != b"1":  # type: ignore[misc]
+            while (await redis.hget(KEYS.account("place", ACCOUNT), "seq:rig")) != b"1":
                 await asyncio.sleep(0.01)
 
     assert await told(redis) == []
@@ -299,7 +300,10 @@ async def test_a_fact_of_another_source_is_passed_by(
 async def test_a_second_lane_stands_by_and_takes_over(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
-    async with running(valkey.url, simulator, lease_s=1.0) as first, running(valkey.url, simulator, lease_s=1.0, wait=False):
+    async with (
+        running(valkey.url, simulator, lease_s=1.0) as first,
+        running(valkey.url, simulator, lease_s=1.0, wait=False),
+    ):
         await source.buy("o1")
         await ended(redis, 1)
         await first.stop()

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.book import Debt, Link
-from executor.ledger import Change, End, Fenced, Ledger, LeaseLost, Passed, Work, dead_letter
+from executor.ledger import Change, End, Fenced, LeaseLost, Ledger, Passed, Work, dead_letter
 from executor.states import AccountState
 from shared import outcomes, streams, wire
 from shared.lease import Lease
@@ -69,7 +69,7 @@ def ending(entry: Entry, **changes: Any) -> Change:
 async def state_of(redis: Redis) -> dict[str, Any]:
     """Everything that a commit may change."""
     parts = ("place", "done", "links", "debts")
-    hashes: Any = {part: await redis.hgetall(KEYS.account(part, ACCOUNT)) for part in parts}  # type: ignore[misc]
+    hashes: Any = {part: await redis.hgetall(KEYS.account(part, ACCOUNT)) for part in parts}
     pending = await redis.xpending(KEYS.orders, ACCOUNT)
     return {**hashes, "pending": pending["pending"], "told": await redis.xlen(KEYS.outcomes)}
 
@@ -89,7 +89,9 @@ async def test_a_commit_writes_outcome_link_debt_place_and_acknowledgement_at_on
     assert (after["pending"], after["told"]) == (0, 1)
 
 
-async def test_the_same_commit_again_writes_nothing_and_acknowledges(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+async def test_the_same_commit_again_writes_nothing_and_acknowledges(
+    redis: Redis, ledger: Ledger, entry: Entry
+) -> None:
     await ledger.commit(ending(entry), NOW)
     before = await state_of(redis)
 
@@ -145,7 +147,9 @@ async def test_the_fence_is_closed_once_the_attempt_has_ended(ledger: Ledger, en
     assert isinstance(await ledger.fence(Work(fact="f", attempt=2), ALL), Passed)
 
 
-async def test_who_lost_the_lease_passes_no_fence_and_commits_nothing(redis: Redis, ledger: Ledger, entry: Entry) -> None:
+async def test_who_lost_the_lease_passes_no_fence_and_commits_nothing(
+    redis: Redis, ledger: Ledger, entry: Entry
+) -> None:
     await redis.set(KEYS.account("lease", ACCOUNT), "another")
     before = await state_of(redis)
 
@@ -190,7 +194,7 @@ async def test_an_entry_whose_delivery_was_lost_is_not_committed(redis: Redis, l
 
 async def test_another_server_makes_what_was_captured_before_suspect(redis: Redis, ledger: Ledger) -> None:
     assert (await ledger.begin()).suspect_before.year == 1970
-    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)  # type: ignore[misc]
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)
     fresh, lease = lane(redis)
     await redis.delete(KEYS.account("lease", ACCOUNT))
     await lease.acquire()
@@ -201,7 +205,7 @@ async def test_another_server_makes_what_was_captured_before_suspect(redis: Redi
 
 
 async def test_another_server_that_has_all_that_we_wrote_makes_nothing_suspect(redis: Redis, ledger: Ledger) -> None:
-    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)  # type: ignore[misc]
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)
 
     assert (await ledger.begin()).suspect_before.year == 1970
 

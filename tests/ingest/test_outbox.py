@@ -116,7 +116,9 @@ async def test_facts_that_the_stream_lost_wait_again_also_from_older_segments(
 async def test_facts_that_are_nowhere_any_more_are_not_passed_over_in_silence(tmp_path: Path) -> None:
     with opened(tmp_path) as outbox:
         add(outbox, 4)
-        outbox.published("demo", 3)
+        outbox.published("demo", 4)
+    with opened(tmp_path):
+        pass
     next(iter(sorted(tmp_path.glob("*.journal")))).unlink()
     with opened(tmp_path) as outbox:
         assert not await outbox.rewind("demo", 1)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from ingest.exchange import plain
 from ingest.picture import Stamp, accounts, interpret, new_picture, restarted
 from ingest.source import Source
 from shared.facts import Levels, OrderEnded, OrderFilled, OrderPlaced, PositionChanged, PositionClosed
@@ -32,7 +33,7 @@ def opened(source: Source = BROKER, **levels: object) -> Story:
 
 def totals(story: Story, name: str) -> list[str]:
     """What the facts say a position will be, one after the other."""
-    return [str(f.exposure.after.total) for f in story.facts if f.exposure.position == name]
+    return [str(plain(f.exposure.after.total)) for f in story.facts if f.exposure.position == name]
 
 
 def changes(story: Story) -> int:

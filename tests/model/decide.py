@@ -39,12 +39,12 @@ class View(NamedTuple):
         return self.config.rules.grace and self.config.rules.search and not self.work.fresh and item not in self.ripe
 
 
-def follow(config: Config, fact_index: int, link: Link, own: int) -> Plan:
-    """Compare a fact's total with the one that the link followed last."""
+def follow(config: Config, fact_index: int, link: Link, base: int) -> Plan:
+    """Compare a fact's total with the one that the link followed last; a reduction is a share of `base`."""
     fact = config.story[fact_index]
     now, before = total(fact, config.act_on), total_before(fact, config.act_on)
     if not config.rules.totals:
-        return _follow_delta(now - before, own)
+        return _follow_delta(now - before, base)
     followed = before if link.followed is None else link.followed
     if fact.revision < link.revision or now == followed:
         return Plan("none")
@@ -52,7 +52,7 @@ def follow(config: Config, fact_index: int, link: Link, own: int) -> Plan:
         return Plan("turn", now)
     if abs(now) > abs(followed):
         return Plan("open", now - followed)
-    return Plan("reduce", own * now // followed)
+    return Plan("reduce", base * now // followed)
 
 
 def _follow_delta(change: int, own: int) -> Plan:
@@ -74,9 +74,9 @@ def _decide_fact(view: View) -> Decision:
     link, debt = memory.links[n], memory.debts[n]
     if any(j < i and view.config.story[j].link == n for _, j in memory.parks):
         return _wait(view)
-    plan = follow(view.config, i, link, debt.target if debt else link.own)
+    plan = follow(view.config, i, link, debt.target if debt else link.target)
     if plan.kind == "none" or (plan.kind == "reduce" and link.own == 0):
-        return _end(view, "ignored", link.own)
+        return _end(view, "ignored", link.own, target=link.target)
     if debt is not None:
         return _behind_debt(view, plan, debt)
     if plan.kind == "reduce":
@@ -91,10 +91,11 @@ def _wait(view: View) -> Change | None:
     return None if view.work.kind == "park" else Change(park=view.work.entry, passed=view.work.entry)
 
 
-def _end(view: View, result: str, own: int, ticket: int | None = None) -> Change:
+def _end(view: View, result: str, own: int, ticket: int | None = None, target: int | None = None) -> Change:
     fact = view.config.story[view.fact]
     old = view.memory.links[fact.link]
-    new = Link(own, old.ticket if ticket is None else ticket, total(fact, view.config.act_on), fact.revision)
+    target, ticket = own if target is None else target, old.ticket if ticket is None else ticket
+    new = Link(own, target, ticket, total(fact, view.config.act_on), fact.revision)
     entry = view.work.entry
     return Change(ends=((view.fact, result),), links=((fact.link, new),), ack=entry, passed=entry)
 
@@ -112,7 +113,8 @@ def _behind_debt(view: View, plan: Plan, debt: Debt) -> Change | None:
 
 
 def _owe(view: View, debt: Debt, superseded: tuple[tuple[int, str], ...] = ()) -> Change:
-    change = _end(view, OWED, view.memory.links[view.config.story[view.fact].link].own)
+    own = view.memory.links[view.config.story[view.fact].link].own
+    change = _end(view, OWED, own, target=debt.target)
     return change._replace(ends=(*superseded, *change.ends), debts=((view.config.story[view.fact].link, debt),))
 
 
@@ -124,11 +126,19 @@ def _reduce(view: View, target: int) -> Decision:
     if target == 0:
         there = view.terminal.volume[link.ticket]
         return Call("close", i, link.ticket, there, whole=True) if there else _end(view, "closed", 0)
-    if view.config.rules.search and not view.work.fresh and view.terminal.closed[i]:
-        return _end(view, "closed", link.own - view.terminal.closed[i])
+    now = _left_of(view, link, link.own, i)
+    if abs(now) <= abs(target):
+        return _end(view, "closed", now, target=target)
     if view.maybe_sent(i):
         return _owe(view, Debt(link.own, target, i, i))
-    return Call("close", i, link.ticket, link.own - target)
+    return Call("close", i, link.ticket, now - target)
+
+
+def _left_of(view: View, link: Link, own: int, mark: int) -> int:
+    """What there is of the link now: as the terminal shows it, not as it should be by what we remember."""
+    if view.config.rules.amount_from_terminal:
+        return view.terminal.volume[link.ticket]
+    return own - (view.terminal.closed[mark] if view.config.rules.search and not view.work.fresh else 0)
 
 
 def _instrument_waits(view: View) -> bool:
@@ -173,19 +183,18 @@ def _decide_debt(view: View) -> Decision:
     n = view.work.link
     debt, link = view.memory.debts[n], view.memory.links[n]
     assert debt is not None
-    mark = debt.born if view.config.rules.debt_keeps_its_mark or debt.newest is None else debt.newest
     there = view.terminal.volume[link.ticket]
     if debt.target == 0:
-        return Call("close", mark, link.ticket, there, whole=True) if there else _paid(view, debt, 0)
-    now = debt.own - (view.terminal.closed[mark] if view.config.rules.search else 0)
+        return Call("close", debt.born, link.ticket, there, whole=True) if there else _paid(view, debt, 0)
+    now = _left_of(view, link, debt.own, debt.born)
     if abs(now) <= abs(debt.target):
         return _paid(view, debt, now)
-    return None if view.maybe_sent(debt_item(n)) else Call("close", mark, link.ticket, now - debt.target)
+    return None if view.maybe_sent(debt_item(n)) else Call("close", debt.born, link.ticket, now - debt.target)
 
 
 def _paid(view: View, debt: Debt, own: int) -> Change:
     ends = ((debt.newest, "closed"),) if debt.newest is not None else ()
-    link = view.memory.links[view.work.link]._replace(own=own)
+    link = view.memory.links[view.work.link]._replace(own=own, target=debt.target)
     return Change(ends=ends, links=((view.work.link, link),), debts=((view.work.link, None),))
 
 
@@ -198,13 +207,13 @@ def settle(config: Config, lane: Lane, terminal: Terminal) -> Change | None:
     if lane.work.kind == "debt":
         return None
     link = lane.memory.links[config.story[view.fact].link]
-    plan = follow(config, view.fact, link, link.own)
+    plan = follow(config, view.fact, link, link.target)
     if lane.call.kind == "open":
         return _settle_opening(view, plan, lane.call, lane.answer, 0 if plan.kind == "turn" else link.own)
     if plan.kind == "turn":
         return None if lane.answer == "done" else _turn_owes(view, link)
     if lane.answer == "done":
-        return _end(view, "closed", plan.amount)
+        return _end(view, "closed", link.own - lane.call.volume, target=plan.amount)
     return _owe(view, Debt(link.own, plan.amount, view.fact, view.fact))
 
 

@@ -42,7 +42,7 @@ def _acquire(at: At) -> Iterator[Step[World]]:
     account = at.world.accounts[at.account]
     if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
         return
-    group = scripts.acquire(at.config, at.world, at.account)
+    group = scripts.acquire(at.config, at.world, at.account, at.lane.known)
     lane = Lane(phase="idle", lease=True, memory=group.ledger, todo=_unparked(group))
     survives = at.lane.lease and account.lease_survives
     yield at.step("takes the lease and claims what is pending", lane, group=group, lease_survives=survives)
@@ -89,7 +89,13 @@ def _claim(at: At) -> Iterator[Step[World]]:
 
 
 def _forget(at: At, why: str) -> Step[World]:
-    return at.step(f"{why} and begins anew", STANDBY._replace(lease=at.lane.lease))
+    return at.step(f"{why} and begins anew", _emptied(at))
+
+
+def _emptied(at: At) -> Lane:
+    """The lane with nothing in its memory; a mutation lets it keep the version."""
+    known = -1 if at.config.rules.suspect_even_if_the_version_agrees else at.memory.version
+    return STANDBY._replace(lease=at.lane.lease, known=known)
 
 
 def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
@@ -183,8 +189,7 @@ def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Ste
             again = lane if lane.phase in ("got", "answered") else STANDBY._replace(lease=lane.lease)
             yield at.step(f"{name}, but the reply is lost", again, fault=True, group=group)
         return
-    refused = STANDBY._replace(lease=lane.lease)
-    yield at.step(f"is refused by the commit ({answer}) and begins anew", refused, group=group)
+    yield at.step(f"is refused by the commit ({answer}) and begins anew", _emptied(at), group=group)
 
 
 def _named(at: At, change: Change) -> str:

@@ -29,13 +29,18 @@ def publish(world: World) -> tuple[str, Redis]:
     return "ok", world.redis._replace(stream=(*world.redis.stream, (world.server, last)))
 
 
-def acquire(config: Config, world: World, account: int) -> Group:
-    """What a lane finds once it has the lease: with a server it does not know, all that was captured is suspect."""
+def acquire(config: Config, world: World, account: int, known: int) -> Group:
+    """What a lane finds once it has the lease: with a server it does not know, all that was captured is suspect.
+
+    `known` is the version that the lane had before; to spare it when the server still has that one is a mistake.
+    """
     group = world.redis.groups[account]
     ledger = group.ledger
     if ledger.server == world.server or not config.rules.notice_new_server:
         return group
-    noticed = ledger._replace(server=world.server, suspect=world.captured, version=ledger.version + 1)
+    spared = known == ledger.version and not config.rules.suspect_even_if_the_version_agrees
+    suspect = ledger.suspect if spared else world.captured
+    noticed = ledger._replace(server=world.server, suspect=suspect, version=ledger.version + 1)
     return group._replace(ledger=noticed)
 
 

@@ -31,8 +31,9 @@ class Rules(NamedTuple):
     return_to_gap: bool = True
     totals: bool = True
     notice_new_server: bool = True
+    suspect_even_if_the_version_agrees: bool = True
     grace: bool = True
-    debt_keeps_its_mark: bool = True
+    amount_from_terminal: bool = True
     not_after: bool = True
     exits_pass_parks: bool = True
     openings_wait: bool = True
@@ -58,16 +59,18 @@ class Config(NamedTuple):
 
 
 class Link(NamedTuple):
-    """One source position's part of the account. `followed` is None until the first fact of it was decided."""
+    """One source position's part of the account: `own` is what there is of it, `target` what there should be, and the
+    base of what later facts make of it. `followed` is None until the first fact of it was decided."""
 
     own: int = 0
+    target: int = 0
     ticket: int = -1
     followed: int | None = None
     revision: int = 0
 
 
 class Debt(NamedTuple):
-    """An exit to be done: from `own` at its birth down to `target`. `born` (a fact) gives the mark and never changes.
+    """An exit to be done: down to `target`, from `own` at its birth. `born` (a fact) gives the mark.
 
     `newest` is the fact whose outcome waits for it; None when that is a parked reversal.
     """
@@ -156,6 +159,7 @@ class Lane(NamedTuple):
     work: Work | None = None
     call: Call | None = None
     answer: str = ""
+    known: int = -1
 
 
 class Account(NamedTuple):

@@ -13,6 +13,7 @@ from tests.model.world import Protocol, Reconciled, proven
 
 EVERY_FAULT = frozenset({"pause", "crash", "refuse", "unknown", "late", "reply", "failover"})
 NO_FAILOVER = EVERY_FAULT - {"failover"}
+REFUSAL_AND_FAILOVER = frozenset({"refuse", "crash", "failover"})
 BY_THE_TERMINAL = frozenset({"unknown", "late", "refuse"})
 
 PROVEN = [
@@ -22,11 +23,12 @@ PROVEN = [
     ("open, part-close, close", 23346, Config(stories.OPEN_PART_CLOSE, 2, NO_FAILOVER, preloaded=3)),
     (
         "open, part-close, close, failover",
-        51486,
+        51669,
         Config(stories.OPEN_PART_CLOSE, 2, frozenset({"failover", "crash", "unknown", "refuse"}), preloaded=3),
     ),
-    ("three facts as they come, any one fault", 6595, Config(stories.OPEN_PART_CLOSE, 1, EVERY_FAULT)),
+    ("three facts as they come, any one fault", 6602, Config(stories.OPEN_PART_CLOSE, 1, EVERY_FAULT)),
     ("two part-closes", 18644, Config(stories.OPEN_PART_PART, 2, NO_FAILOVER, preloaded=3)),
+    ("two part-closes, failover", 44075, Config(stories.OPEN_PART_PART, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
     ("reversal, any two faults", 34228, Config(stories.REVERSAL, 2, EVERY_FAULT, preloaded=2)),
     ("reversal and close", 27365, Config(stories.REVERSAL_CLOSE, 2, NO_FAILOVER, preloaded=3)),
     ("two links of one instrument", 21476, Config(stories.TWO_LINKS, 2, NO_FAILOVER, preloaded=3)),
@@ -62,10 +64,10 @@ NEVER_RESOLVED = [
 
 BEYOND = [
     ("one opening", 7004, Config(stories.OPEN, 2, EVERY_FAULT, late_beyond_grace=True)),
-    ("part-close", 8890, Config(stories.OPEN_PART, 2, NO_FAILOVER, preloaded=2, late_beyond_grace=True)),
+    ("part-close", 10209, Config(stories.OPEN_PART, 2, NO_FAILOVER, preloaded=2, late_beyond_grace=True)),
     (
         "open, part-close, close",
-        12279,
+        14908,
         Config(stories.OPEN_PART_CLOSE, 2, frozenset({"late", "crash"}), preloaded=3, late_beyond_grace=True),
     ),
 ]

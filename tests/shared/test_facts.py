@@ -18,9 +18,7 @@ BAD: dict[str, dict[str, Any]] = {
     "a stop-limit order with one price": {
         "order": {"id": "1", "type": "stoplimit", "side": "buy", "quantity": "1", "limit_price": "1"}
     },
-    "more filled than ordered": {
-        "order": {"id": "1", "type": "market", "side": "buy", "quantity": "1", "filled": "2"}
-    },
+    "more filled than ordered": {"order": {"id": "1", "type": "market", "side": "buy", "quantity": "1", "filled": "2"}},
     "an unknown side": {"order": {"id": "1", "type": "market", "side": "hold", "quantity": "1"}},
     "a level that is no number": {"levels": {"stop_loss": "NaN"}},
     "a level of zero": {"levels": {"take_profit": "0"}},

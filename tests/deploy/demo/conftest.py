@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from decimal import Decimal as D
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -61,10 +60,14 @@ class Counter:
     broker: Broker
     authority: Path
 
-    def seat(self, **changes: Any) -> Seat:
-        context = ssl.create_default_context(cafile=str(self.authority))
-        known = {"host": "localhost", "port": self.broker.port, "account": "10001", "token": self.broker.token}
-        return Seat(**(known | {"context": context} | changes))
+    def seat(self, context: ssl.SSLContext | None = None, port: int | None = None) -> Seat:
+        return Seat(
+            host="localhost",
+            port=port or self.broker.port,
+            account="10001",
+            token=self.broker.token,
+            context=context or ssl.create_default_context(cafile=str(self.authority)),
+        )
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ ASKED = forms.Brackets(stop_loss=D("1.0"), take_profit=D("1.2"), trailing_pips=D
 
 
 def entry() -> Order:
-    return Order(
-        id="1", instrument="EURUSD", qty=D(1), side="buy", type="market", status="working", last_modified=0
-    )
+    return Order(id="1", instrument="EURUSD", qty=D(1), side="buy", type="market", status="working", last_modified=0)
 
 
 def made(rules: Rules) -> tuple[dict[str, Order], Brackets]:
@@ -33,7 +31,7 @@ def test_their_ids_say_what_they_belong_to_where_the_broker_does_it_so(dotted: b
     assert [kind_of(order) for order in orders.values()] == ["TP", "SL", "TS"]
 
 
-def test_they_wait_for_their_order_then_guard_its_position(  ) -> None:
+def test_they_wait_for_their_order_then_guard_its_position() -> None:
     _, brackets = made(Rules())
     order, position = entry(), Position("9", "EURUSD", D(3), "buy", D("1.1"))
     brackets.for_order(order, ASKED, 5)

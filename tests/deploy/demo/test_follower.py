@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
 
@@ -14,6 +13,7 @@ from deploy.embedded import Valkey
 from shared import streams
 from shared.facts import Amount, Evidence, Exposure, PositionClosed
 from shared.outcomes import Notice, Outcome, Result
+from shared.process import cancelled
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 
@@ -53,9 +53,7 @@ async def follower(redis: Redis, valkey: Valkey) -> AsyncIterator[Follower]:
     await follower.begin()
     task = asyncio.create_task(follower.follow())
     yield follower
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await cancelled(task)
     await own.aclose()
 
 

@@ -59,7 +59,7 @@ async def test_a_terminal_tells_positions_deals_and_resting_orders(terminal: str
     assert surface.order_send(deal | resting | {"type_filling": int(OrderFilling.RETURN)}).order
     surface.shutdown()
     found = holdings.of_terminal(terminal, 1001, "Simulator-Demo")
-    assert found.holdings == (Holding("EURUSD", D("-0.1"), D("1.1"), D("1")),)
+    assert found.holdings == (Holding("EURUSD", D("-0.1"), D("1.1"), D(1)),)
     assert found.trades == (Trade("EURUSD", D("-0.1")),)
     assert found.deals == (sent.deal,)
     assert found.resting == 1

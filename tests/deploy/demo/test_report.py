@@ -63,6 +63,10 @@ def test_a_refused_deed_has_the_brokers_words() -> None:
     assert report.deed_line(1, Deed("buy 1")) == "  1  buy 1"
 
 
+def test_a_fact_that_came_by_hand_says_what_and_how_much_there_is_now() -> None:
+    assert report.fact_line(FACT) == "12:00:00  position.closed  EURUSD  now 0"
+
+
 def test_latency_is_told_with_its_range() -> None:
     assert "median 2.0 ms, fastest 1.0 ms, slowest 9.0 ms" in report.latency_line([9.0, 1.0, 2.0])
     assert report.latency_line([]) == "no request was sent to MetaTrader 5"

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from deploy.demo.trader import Line, Refused, Seat, Trader, request_id, shortest
+from deploy.demo.trader import Line, Refused, Trader, request_id, shortest
 from tests.deploy.demo.conftest import Counter
 
 
@@ -70,8 +70,7 @@ async def test_a_broker_that_the_trader_does_not_trust_gets_no_order(counter: Co
 
 
 async def test_a_call_on_a_broken_line_is_not_repeated(counter: Counter) -> None:
-    seat = counter.seat()
-    line = Line(Seat(**{n: getattr(seat, n) for n in seat.__struct_fields__ if n != "port"}, port=1))
+    line = Line(counter.seat(port=1))
     with pytest.raises(ConnectionRefusedError):
         await asyncio.to_thread(line.call, "GET", "/config", {}, None)
 

@@ -38,7 +38,7 @@ def remote(broker: SimulatorProcess) -> Iterator[Remote]:
 
 
 def credentials(broker: SimulatorProcess, **other: Any) -> api.Credentials:
-    known = {"path": broker.address, "login": 77, "password": "secret", "server": "Simulator-Demo"}
+    known: dict[str, Any] = {"path": broker.address, "login": 77, "password": "secret", "server": "Simulator-Demo"}
     return api.Credentials(**(known | other))
 
 

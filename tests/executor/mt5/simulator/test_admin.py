@@ -47,7 +47,7 @@ def test_a_released_price_goes_back_to_the_feed(office: Office) -> None:
 def test_a_new_symbol_starts_as_a_copy(office: Office) -> None:
     office.tell("symbol", name="EURUSD.pro", like="EURUSD", stops_level=7)
     new = office.engine.store.symbols["EURUSD.pro"]
-    assert (new.stops_level, new.contract) == (7, 100_000)
+    assert (new.stops_level, new.contract) == (7, D(100_000))
 
 
 def test_faults_are_set_and_cleared(office: Office) -> None:

@@ -22,7 +22,7 @@ def test_noise_beyond_the_tenth_digit_is_ignored() -> None:
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_none_is_noticed(odd: float) -> None:
     asked = read({"volume": 0.1, "sl": odd, "magic": 5})
-    assert (asked.finite, asked.magic, asked.volume) == (False, 5, 0)
+    assert (asked.finite, asked.magic, asked.volume) == (False, 5, D(0))
 
 
 def test_what_is_missing_is_zero_or_empty() -> None:

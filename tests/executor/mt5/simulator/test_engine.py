@@ -75,7 +75,12 @@ class Story:
 
     def pending(self, kind: int, volume: Decimal, at: Decimal) -> None:
         filling = int(OrderFilling.RETURN if kind in (2, 3) else OrderFilling.FOK)
-        wanted = {"action": int(TradeAction.PENDING), "symbol": "EURUSD", "type": kind, "type_filling": filling}
+        wanted: dict[str, Any] = {
+            "action": int(TradeAction.PENDING),
+            "symbol": "EURUSD",
+            "type": kind,
+            "type_filling": filling,
+        }
         self.send(Ask(**wanted, volume=volume, price=at))
 
     def remove(self, choice: int) -> None:
@@ -109,9 +114,8 @@ def balance_is_the_sum_of_all_deals(of: Engine) -> None:
 
 
 def volumes_are_multiples_of_the_step(of: Engine) -> None:
-    for each in (*of.store.positions.values(), *of.store.deals.values()):
-        assert each.volume > 0
-        assert each.volume % D("0.01") == 0
+    volumes = [each.volume for each in of.store.positions.values()] + [each.volume for each in of.store.deals.values()]
+    assert all(volume > 0 and volume % D("0.01") == 0 for volume in volumes)
     for order in of.store.orders.values():
         assert 0 < order.left <= order.volume
 
@@ -130,7 +134,7 @@ def orders_are_working_or_past_and_never_both(of: Engine) -> None:
 
 
 @given(st.booleans(), st.lists(steps, max_size=25))
-@settings(max_examples=120)
+@settings(max_examples=300)
 def test_the_books_agree_after_every_step(hedging: bool, story: list[tuple[Any, ...]]) -> None:
     account = Story(hedging=hedging)
     for step in story:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from executor.mt5.simulator.ask import Ask
 from executor.mt5.simulator.judge import is_member, judged, known
@@ -27,13 +28,9 @@ def test_numbers_that_name_nothing_are_refused_first(ask: Ask, code: Retcode | N
 
 def test_a_symbol_that_is_not_selected_cannot_be_traded() -> None:
     account = engine()
-    symbol = account.store.symbols["EURUSD"]
-    account.store.put("symbols", "EURUSD", type(symbol)(**{**_fields(symbol), "selected": False}))
+    hidden = replace(account.store.symbols["EURUSD"], selected=False)
+    account.store.put("symbols", "EURUSD", hidden)
     assert known(floor(account), deal()) == Retcode.INVALID
-
-
-def _fields(record: object) -> dict[str, object]:
-    return {name: getattr(record, name) for name in record.__struct_fields__}  # type: ignore[attr-defined]
 
 
 def levels(position: int, sl: str = "0", symbol: str = "EURUSD") -> Ask:
@@ -43,7 +40,10 @@ def levels(position: int, sl: str = "0", symbol: str = "EURUSD") -> Ask:
 def test_levels_need_their_position_and_a_difference() -> None:
     account = engine()
     ticket = send(account, deal()).order
-    judge = lambda ask: judged(floor(account), ask)  # noqa: E731
+
+    def judge(ask: Ask) -> Retcode | None:
+        return judged(floor(account), ask)
+
     assert judge(levels(3)) == Retcode.POSITION_CLOSED
     assert judge(levels(0)) == Retcode.POSITION_CLOSED
     assert judge(levels(ticket, symbol="GBPUSD")) == Retcode.INVALID

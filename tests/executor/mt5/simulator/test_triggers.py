@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -15,7 +17,7 @@ from tests.executor.mt5.simulated import NOON
 DAY = 86_400_000
 
 
-def limit(of: Engine, at: str, **fields: int) -> int:
+def limit(of: Engine, at: str, **fields: Any) -> int:
     kind = int(OrderType.BUY_LIMIT)
     ask = Ask(action=int(TradeAction.PENDING), symbol="EURUSD", type=kind, volume=D("0.1"), price=D(at), **fields)
     verdict = send(of, msgspec.structs.replace(ask, type_filling=2))

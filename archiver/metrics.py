@@ -1,0 +1,55 @@
+"""What the archiver tells Prometheus: what is stored and how old it is by then, what is not, and what holds it up."""
+
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry
+
+from archiver.tables import Row
+from archiver.trim import Cut
+from shared.metrics import counter, gauge, histogram
+
+
+class Metrics:
+    """The metrics of one archiver, in the registry that is given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        stream = ("stream",)
+        self._rows = counter(registry, "archive_rows", "Rows stored, those that were there already included.", stream)
+        self._dead = counter(registry, "archive_dead_letters", "Entries given up, by reason.", ("stream", "reason"))
+        self._held = gauge(registry, "archive_held_entries", "Entries of the last batch that wait for a key.", stream)
+        self._age = histogram(registry, "archive_age_seconds", "From the stream to PostgreSQL, per row.", stream)
+        self._save = histogram(registry, "archive_save_seconds", "Time that PostgreSQL took for a batch.", stream)
+        self._up = gauge(
+            registry, "archive_up", "Whether the stream is being archived; 0 while a server is away.", stream
+        )
+        self._holders = gauge(
+            registry, "archive_trim_held", "1 for a group that keeps entries too long.", ("stream", "group")
+        )
+
+    def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
+        """A batch is in the archive after so many seconds of PostgreSQL's time."""
+        now = datetime.now(UTC)
+        self._rows.labels(stream).inc(len(rows))
+        self._save.labels(stream).observe(seconds)
+        for row in rows:
+            self._age.labels(stream).observe(max(0.0, (now - row.published).total_seconds()))
+
+    def buried(self, stream: str, reason: str) -> None:
+        """An entry is a dead letter."""
+        self._dead.labels(stream, reason).inc()
+
+    def held(self, stream: str, count: int) -> None:
+        """So many entries of a batch stay pending, because they cannot be read yet."""
+        self._held.labels(stream).set(count)
+
+    def up(self, stream: str, well: bool) -> None:
+        """Both servers serve the stream, or one of them does not."""
+        self._up.labels(stream).set(well)
+
+    def trimmed(self, cuts: dict[str, Cut]) -> None:
+        """The streams were cut; a group that keeps entries beyond the retention is named."""
+        self._holders.clear()
+        for stream, cut in cuts.items():
+            if cut.holder is not None:
+                self._holders.labels(stream, cut.holder).set(1)

@@ -1,0 +1,76 @@
+"""Pure: what debts change about a book, and how a debt comes to be that no refusal made.
+
+An opening can show up after newer facts of its position were followed: then it is brought to the newest total, as a
+debt, so that it is done or stays owed.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from executor.book import Book, Debt, Link, Open, Owing, Step, link_key
+from executor.instruments import side_of
+from executor.settle import Settled
+from executor.translate import Plan, target_steps
+from shared.facts import Fact
+
+
+def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
+    """The book as it will be when every debt is paid: the totals of later facts are shares of that."""
+    owed = {key: at_target(book.links[key], debt.target) for key, debt in debts.items() if key in book.links}
+    return replace(book, links={**book.links, **owed}) if owed else book
+
+
+def at_target(link: Link, target: Decimal) -> Link:
+    """The link as it will be when it has been brought down to `target`, the oldest parts gone first."""
+    excess = abs(link.own) - abs(target)
+    parts = []
+    for part in link.parts:
+        taken = min(part.volume, max(excess, Decimal(0)))
+        excess -= taken
+        if part.volume > taken:
+            parts.append(replace(part, volume=part.volume - taken))
+    return replace(link, parts=tuple(parts))
+
+
+def joined(debt: Debt, target: Decimal, fact: Fact, entry: str) -> Debt:
+    """The debt with the target that a later fact of the link moves it to, and that fact waiting for it."""
+    owing = Owing(fact=fact.id, entry=entry, captured=fact.captured)
+    return replace(debt, target=target, also=(*debt.also, owing))
+
+
+def renamed(steps: Iterable[Step], attempts: int) -> list[Step]:
+    """Steps of a debt's later tries: a new name each, since what the marks of the earlier ones did is known."""
+    return [replace(s, name=f"{s.name}/{attempts}") if attempts else s for s in steps]
+
+
+def probe(fact: Fact, symbol: str) -> Plan | None:
+    """A step under whose marks a superseded opening would be found, if it was sent before a crash; never sent."""
+    after, before = fact.exposure.after.total, fact.exposure.before.total
+    if abs(after) <= abs(before):
+        return None
+    key = link_key(fact.source, fact.account, fact.exposure.position)
+    link = Link(key=key, instrument=fact.instrument, symbol=symbol, revision=fact.exposure.revision, followed=after)
+    step = Open(name="open", link=key, symbol=symbol, side=side_of(after), volume=Decimal(0))
+    return Plan(link=link, steps=(step,))
+
+
+def brought_up(fact: Fact, plan: Plan, settled: Settled, book: Book, now: datetime) -> Settled:
+    """What was settled, laid into the link as newer facts have made it; the rest that is too much becomes a debt."""
+    current = book.links.get(plan.link.key)
+    if current is None or settled.link is None or current.revision <= plan.link.revision:
+        return settled
+    fresh = tuple(p for p in settled.link.parts if p not in plan.link.parts)
+    link = replace(current, parts=(*current.parts, *fresh))
+    target = current.own + (link.own - current.own) * _share(current.followed, plan.link.followed)
+    if not target_steps(link, target, book):
+        return replace(settled, link=link)
+    debt = Debt(link=link.key, fact=fact.id, entry="", target=target, since=now, captured=fact.captured)
+    return Settled(link=link, debt=debt, result=None, reason="late", text="it showed up after newer facts")
+
+
+def _share(newest: Decimal, wanted: Decimal) -> Decimal:
+    share = newest / wanted if wanted else Decimal(0)
+    return min(Decimal(1), max(Decimal(0), share))

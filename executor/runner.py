@@ -1,0 +1,259 @@
+"""Carries out an attempt step by step: search, guard, fence, call, classify.
+
+The order is what makes it safe. What may have been sent is searched before anything is decided about it, so a refusal
+can never be written over an effect; the fence stands right before the call; and what nobody knows stays unknown
+until the terminal shows it or has shown its absence for a whole grace.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import monotonic
+
+from executor import effects, marks, report
+from executor.attempt import Attempt
+from executor.book import Close, Marked, Move, Open, Opening, Protect, Reduce, Rest, Step, Withdraw, kind
+from executor.bookkeeping import Bookkeeper, TerminalAway
+from executor.classify import NotSent, Passing, Retry, Unresolved, classify
+from executor.guards import guard
+from executor.ledger import Fenced, Ledger, Passed
+from executor.mt5.api import Expired, OrderFilling
+from executor.mt5.terminal import Terminal
+from executor.reasons import Denied, Obstacle, Reason
+from executor.requests import as_asked, fillings, request
+from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
+from executor.settings import Account
+from executor.states import AccountState, allows
+from executor.translate import bare, protect_after
+
+TRIES = 4
+"""How often a step that was refused for a cause of the moment is asked again before that is its result."""
+
+BACKOFF_S = 0.05
+
+
+class Runner:
+    """Carries out the steps of attempts on one account. Raises TerminalAway, LeaseLost and redis errors."""
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        terminal: Terminal,
+        keeper: Bookkeeper,
+        clock: Callable[[], datetime],
+        reach: Callable[[str], None],
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._terminal = terminal
+        self._keeper = keeper
+        self._clock = clock
+        self._reach = reach
+        self._openings: deque[datetime] = deque(maxlen=1000)
+
+    async def run(self, attempt: Attempt, blocked: Callable[[Opening], bool]) -> bool:
+        """Carry out what is left, as far as it goes. True when every step has its result.
+
+        `blocked` says of an opening whether it has to wait for another one of its instrument.
+        """
+        for step in list(attempt.steps):
+            if step.name in attempt.results:
+                continue
+            result = await self._step(attempt, step, blocked)
+            if result is None:
+                return False
+            self._record(attempt, step, result)
+        return all(s.name in attempt.results for s in attempt.steps)
+
+    def _record(self, attempt: Attempt, step: Step, result: Result) -> None:
+        attempt.results[step.name] = StepResult(step, result)
+        attempt.unknown.discard(step.name)
+        if isinstance(result, Done):
+            self._keeper.changed(effects.applied(self._keeper.book, step, result))
+
+    async def _step(self, attempt: Attempt, step: Step, blocked: Callable[[Opening], bool]) -> Result | None:
+        if attempt.maybe_sent(step):
+            known = await self._search(attempt, step)
+            if known is not None or step.name in attempt.unknown:
+                return known
+        if attempt.probe:
+            return Skipped()
+        if isinstance(step, Opening):
+            if blocked(step):
+                return None
+            refused = self._refused(attempt, step)
+            if refused is not None:
+                return refused
+        return await self._ask(attempt, step)
+
+    def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
+        if any(isinstance(r.result, Owed | Rejected) for r in attempt.done()):
+            return Denied(Reason.EXIT_OWED)
+        assert attempt.fact is not None, "a debt only reduces"
+        return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), list(self._openings))
+
+    # -- what may have happened already
+
+    async def _search(self, attempt: Attempt, step: Step) -> Result | None:
+        """What became of a step that may have been sent; None with the step unknown, or absent and to be asked."""
+        attempt.unknown.add(step.name)
+        match step:
+            case Open() | Rest() | Reduce():
+                return await self._search_mark(attempt, step)
+            case Close() | Protect() | Move() | Withdraw():
+                await self._keeper.reread()
+                if as_asked(step, self._keeper.book):
+                    return Already()
+                attempt.unknown.discard(step.name)
+                return None
+
+    async def _search_mark(self, attempt: Attempt, step: Marked) -> Result | None:
+        ours = marks.candidates(self._keeper.book.identity, attempt.work.fact, step.name)
+        found = marks.find(ours, step, await self._keeper.traces())
+        if found is not None:
+            return _found(step, found)
+        if not await self._keeper.connected():
+            attempt.grace.began = None
+        elif attempt.grace.over(monotonic(), self._terminal.generation):
+            await self._keeper.reread()
+            attempt.unknown.discard(step.name)
+            attempt.absent.add(step.name)
+            return None
+        return Owed(Obstacle.NO_ANSWER) if isinstance(step, Reduce) and attempt.fact is not None else None
+
+    # -- asking
+
+    async def _ask(self, attempt: Attempt, step: Step) -> Result | None:
+        """Ask until there is an answer; None with the step unknown when nobody knows what became of it."""
+        asked, filling = step, None
+        for tries in range(1, TRIES + 1):
+            passed = await self._ledger.fence(attempt.work, self._modes(step))
+            if isinstance(passed, Fenced):
+                return _fenced(step, passed)
+            verdict = await self._call(attempt, asked, filling, passed)
+            if isinstance(verdict, Retry):
+                if tries == TRIES:
+                    return _exhausted(step, verdict)
+                asked, filling = await self._prepare(asked, filling, verdict, tries)
+                continue
+            known = await self._judge(attempt, step, asked, verdict)
+            if known is not None or step.name in attempt.unknown:
+                return known
+        return _passing(step, Passing(Obstacle.NO_ANSWER))
+
+    async def _judge(
+        self,
+        attempt: Attempt,
+        step: Step,
+        asked: Step,
+        verdict: Done | Already | Rejected | Passing | Unresolved | NotSent,
+    ) -> Result | None:
+        match verdict:
+            case Passing():
+                return _passing(step, verdict)
+            case Unresolved():
+                return await self._search(attempt, step)
+            case NotSent():
+                if not await self._keeper.connected():
+                    raise TerminalAway(verdict.text)
+                return self._refused(attempt, step) if isinstance(step, Opening) else None
+            case Done() if isinstance(step, Open) and asked is not step:
+                attempt.steps.append(protect_after(step, verdict))
+                return verdict
+            case Done() | Already() | Rejected():
+                return verdict
+
+    async def _call(
+        self, attempt: Attempt, step: Step, filling: OrderFilling | None, passed: Passed
+    ) -> Done | Already | Rejected | Passing | Retry | Unresolved | NotSent:
+        book = self._keeper.book
+        mark = marks.choose(marks.candidates(book.identity, attempt.work.fact, step.name), self._keeper.taken()) or 0
+        wanted = request(step, book, mark, self._account, tag=attempt.work.fact[-12:], filling=filling)
+        self._reach("fenced")
+        reply = await self._terminal.send(wanted, self._not_after(attempt, step, passed))
+        self._reach("called")
+        attempt.calls[step.name] = report.call(reply, mark)
+        if isinstance(step, Opening) and not isinstance(reply, Expired):
+            self._openings.append(self._clock())
+        verdict = classify(reply, step)
+        return _marked(verdict, mark) if isinstance(verdict, Done) else verdict
+
+    def _not_after(self, attempt: Attempt, step: Step, passed: Passed) -> int:
+        latest = self._clock() + timedelta(seconds=min(self._account.window, passed.lease_left))
+        if isinstance(step, Opening) and attempt.fact is not None:
+            latest = min(latest, attempt.fact.captured + timedelta(seconds=float(self._account.limits.max_age)))
+        return int(latest.timestamp() * 1e9)
+
+    def _modes(self, step: Step) -> list[AccountState]:
+        live = any(link.parts or link.pendings for link in self._keeper.book.links.values())
+        return [mode for mode in AccountState if allows(mode, kind(step), live)]
+
+    async def _prepare(
+        self, step: Step, filling: OrderFilling | None, retry: Retry, tries: int
+    ) -> tuple[Step, OrderFilling | None]:
+        match retry.how:
+            case "price":
+                await self._keeper.price(step.symbol)
+            case "backoff":
+                await asyncio.sleep(BACKOFF_S * 2**tries)
+            case "filling":
+                filling = self._other_filling(step, filling)
+            case "levels" if isinstance(step, Open):
+                step = bare(step)
+            case _:
+                pass
+        return step, filling
+
+    def _other_filling(self, step: Step, used: OrderFilling | None) -> OrderFilling | None:
+        allowed = fillings(step, self._keeper.book.specifications[step.symbol])
+        return next((f for f in allowed[1:] if f != used), used)
+
+
+def _fenced(step: Step, fenced: Fenced) -> Result:
+    if fenced.why == "done":
+        return Skipped()
+    if fenced.mode == AccountState.SHADOW:
+        return Skipped(shadow=True)
+    if isinstance(step, Opening):
+        return Denied(Reason.STATE, {"state": fenced.mode})
+    return Owed(Obstacle.HALTED)
+
+
+def _found(step: Marked, found: marks.Found) -> Result | None:
+    if found.state == "ended" and not found.volume:
+        return Rejected(0, Obstacle.REFUSED, "its order ended without a fill")
+    if found.state == "working" and not isinstance(step, Rest):
+        return None
+    placed = found.state == "working"
+    return Done(
+        ticket=found.ticket,
+        identifier=found.identifier or found.ticket,
+        deal=found.deal or 0,
+        volume=step.volume if placed else found.volume,
+        price=found.price,
+        mark=found.mark,
+    )
+
+
+def _marked(done: Done, mark: int) -> Done:
+    return Done(
+        ticket=done.ticket,
+        identifier=done.identifier,
+        deal=done.deal,
+        volume=done.volume,
+        price=done.price,
+        retcode=done.retcode,
+        mark=mark,
+    )
+
+
+def _exhausted(step: Step, retry: Retry) -> Result:
+    return retry.otherwise if isinstance(retry.otherwise, Rejected) else _passing(step, retry.otherwise)
+
+
+def _passing(step: Step, passing: Passing) -> Result:
+    if isinstance(step, Opening):
+        return Rejected(passing.retcode, passing.reason, passing.text)
+    return Owed(passing.reason, passing.retcode, passing.text)

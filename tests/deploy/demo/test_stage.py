@@ -1,0 +1,43 @@
+"""One run of the demo; with all its processes it is in `tests/e2e/test_demo.py`."""
+
+import time
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from deploy.demo import scenery
+from deploy.demo.follower import Follower
+from deploy.demo.rules import INSTRUMENTS
+from deploy.demo.stage import nothing_copied, quoted
+from executor.mt5.simulator import market
+from executor.mt5.simulator.market import Feed
+from shared.facts import Amount, Exposure, PositionClosed
+from shared.process import UserError
+
+FACT = PositionClosed(
+    id="f", source="demo", account="1", instrument="EURUSD", model="hedging", producer="p", seq=1,
+    captured=datetime(2026, 1, 5, tzinfo=UTC),
+    exposure=Exposure(position="o1", revision=1, before=Amount(), after=Amount()),
+)  # fmt: skip
+
+
+class Followed:
+    """What was published, for a test."""
+
+    calls = (FACT, FACT)
+
+
+def test_broker_and_terminals_quote_the_same_price_at_the_same_moment() -> None:
+    now = time.time()
+    for instrument in INSTRUMENTS:
+        quote = Feed(scenery.SEED).quote(market.catalogue()[instrument.name], int(now * 1000))
+        price = quoted(instrument.name, now)
+        assert (price.bid, price.ask) == (quote.bid, quote.ask)
+
+
+def test_a_refused_order_that_was_published_all_the_same_is_an_alarm() -> None:
+    follower = cast(Follower, Followed())
+    assert nothing_copied(follower, 2) == "nothing was copied"
+    with pytest.raises(UserError, match="a refused order was published: f"):
+        nothing_copied(follower, 1)

@@ -1,0 +1,156 @@
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from ingest.album import Album
+from ingest.exchange import Exchange
+from ingest.intake import Intake
+from ingest.metrics import Metrics
+from ingest.outbox import Outbox
+from ingest.source import Source
+from shared.facts import Fact, OrderPlaced
+from tests.ingest.samples import BROKER, START, market_buy, request
+
+
+class Desk:
+    """An intake with its outbox; `now` is the clock."""
+
+    def __init__(self, path: Path, sources: tuple[Source, ...]) -> None:
+        self.now = START
+        self.registry = CollectorRegistry()
+        numbers = iter(range(1, 100))
+        self.outbox = Outbox(path, [s.name for s in sources], fresh=lambda name: f"{name}-{next(numbers)}")
+        metrics = Metrics(self.registry)
+        self.intake = Intake(sources, self.outbox, Album(self.outbox.pictures), metrics, clock=self.clock)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def facts(self, source: str = "demo") -> list[Fact]:
+        return list(self.outbox.producers[source].waiting)
+
+    def notes(self, note: str, source: str = "demo") -> float:
+        return self.registry.get_sample_value("tradecopier_ingest_notes_total", {"source": source, "note": note}) or 0
+
+    def answer(self, exchange: Exchange, said: Any, seconds: float = 0.1) -> None:
+        self.now = exchange.asked + timedelta(seconds=seconds)
+        self.intake.answered(replace(exchange, status=200, answer=json.dumps(said).encode(), answered=self.now))
+
+    def poll(self, kind: str, rows: list[dict[str, Any]], seconds: float, account: str = "10001") -> None:
+        asked = request("GET", f"/accounts/{account}/{kind}", flow=f"{kind}{seconds}", seconds=seconds)
+        self.intake.asked(asked)
+        self.answer(asked, {"s": "ok", "d": rows})
+
+
+@contextmanager
+def desk(path: Path, *sources: Source, owned: bool = True) -> Iterator[Desk]:
+    found = Desk(path, sources or (BROKER,))
+    if owned:
+        for name in found.outbox.producers:
+            found.outbox.own(name, "token")
+    try:
+        yield found
+    finally:
+        found.outbox.close()
+
+
+def test_a_call_is_on_disk_before_it_is_forwarded_and_its_fact_before_the_reply_passes(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.intake.asked(market_buy())
+        journal = next(iter(tmp_path.glob("*.journal")))
+        assert b'"record":"asked"' in journal.read_bytes()
+        ours.answer(market_buy(), {"s": "ok", "d": {"orderId": "77"}})
+        assert b'"kind":"order.placed"' in journal.read_bytes()
+        (placed,) = ours.facts()
+        assert isinstance(placed, OrderPlaced)
+        assert (placed.order.id, placed.seq, placed.producer, placed.captured) == ("77", 1, "demo-1", ours.now)
+        assert not ours.outbox.asked
+
+
+def test_a_refused_call_is_settled_and_gives_no_fact(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.intake.asked(market_buy())
+        ours.answer(market_buy(), {"s": "error", "errmsg": "Not enough money"})
+        assert (ours.facts(), ours.outbox.asked, ours.notes("refused")) == ([], {}, 1)
+
+
+def test_the_uncertainty_of_the_clock_goes_with_the_fact(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.intake.uncertainty = 0.25
+        ours.answer(market_buy(), {"s": "ok", "d": {"orderId": "77"}})
+        assert ours.facts()[0].uncertainty == 0.25
+
+
+def test_a_source_that_another_ingest_owns_is_not_even_looked_at(tmp_path: Path) -> None:
+    with desk(tmp_path, owned=False) as ours:
+        assert ours.intake.opened() == set()
+        ours.intake.asked(market_buy())
+        ours.answer(market_buy(), {"s": "ok", "d": {"orderId": "77"}})
+        assert (ours.facts(), ours.outbox.asked, ours.outbox.pictures) == ([], {}, {})
+
+
+def test_another_port_of_the_same_host_is_not_the_source(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        elsewhere = replace(market_buy(), port=8443)
+        ours.intake.asked(elsewhere)
+        ours.answer(elsewhere, {"s": "ok", "d": {"orderId": "77"}})
+        assert (ours.facts(), ours.outbox.asked) == ([], {})
+
+
+def test_two_accounts_on_one_host_are_told_apart(tmp_path: Path) -> None:
+    with desk(tmp_path, BROKER, replace(BROKER, name="second", account="20002")) as ours:
+        asked = replace(market_buy(), path="/accounts/20002/orders")
+        ours.intake.asked(asked)
+        ours.answer(asked, {"s": "ok", "d": {"orderId": "77"}})
+        assert ours.facts("demo") == []
+        assert [fact.account for fact in ours.facts("second")] == ["20002"]
+
+
+def test_a_call_that_was_cut_off_by_a_restart_is_settled_by_the_polls(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.poll("orders", [], 0)
+        ours.poll("positions", [], 0.1)
+        ours.intake.asked(market_buy("f9", 1))
+    with desk(tmp_path) as ours:
+        assert list(ours.outbox.asked) == ["f9"]
+        ours.now = START + timedelta(seconds=2)
+        ours.intake.resume()
+        assert (ours.facts(), ours.outbox.asked) == ([], {})
+        row = {"id": "77", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "type": "market", "status": "filled"}
+        held = {"id": "5", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "avgPrice": 1.085}
+        for seconds in (3, 4, 5, 6):
+            ours.poll("orders", [row | {"filledQty": 0.1, "avgPrice": 1.085}], seconds)
+            ours.poll("positions", [held], seconds + 0.5)
+        # How the polls tell it is the picture's affair; what counts is that it is there, once.
+        after = [fact.exposure.after for fact in ours.facts()]
+        assert (str(after[-1].held), after[-1].coming) == ("0.1", 0)
+        assert len({fact.exposure.position for fact in ours.facts()}) == 1
+
+
+def test_a_poll_that_changes_nothing_is_kept_on_disk_only_from_time_to_time(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.poll("orders", [], 0)
+        journal = next(iter(tmp_path.glob("*.journal")))
+        first = journal.read_bytes()
+        assert b"demo/10001" in first, "the very first poll is what all later ones are compared with"
+        ours.poll("orders", [], 1)
+        assert journal.read_bytes() == first
+        ours.intake.keep()
+        assert len(journal.read_bytes()) > len(first)
+        ours.intake.keep()
+        assert journal.read_bytes().count(b"demo/10001#instruments") == 1
+        polled = ours.registry.get_sample_value("tradecopier_ingest_last_poll_timestamp_seconds", {"source": "demo"})
+        assert polled == ours.now.timestamp()
+
+
+def test_what_is_no_fact_is_counted(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.intake.answered(replace(request("POST", "/accounts/10001/novelty"), status=200, answer=b"{}", answered=START))
+        ours.intake.answered(replace(request("GET", "/config"), status=200, answer=b"{}", answered=START))
+        assert (ours.notes("unknown"), ours.notes("ignored")) == (1, 1)

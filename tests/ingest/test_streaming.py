@@ -1,0 +1,112 @@
+import gzip
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+
+import brotli  # type: ignore[import-untyped]
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import streaming
+from ingest.streaming import Passing, Unreadable, decoder
+
+
+def bare(content: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return squeeze.compress(content) + squeeze.flush()
+
+
+ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "none": ("", bytes),
+    "identity": ("identity", bytes),
+    "gzip": ("gzip", gzip.compress),
+    "deflate": ("deflate", zlib.compress),
+    "bare deflate": ("deflate", bare),
+    "br": ("br", brotli.compress),
+    "zstd": ("zstd", zstandard.ZstdCompressor().compress),
+}
+
+
+class Guard:
+    """Runs what it is given as the tap does: a surprise is kept and goes no further."""
+
+    def __init__(self) -> None:
+        self.surprises: list[Exception] = []
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self.surprises.append(error)
+
+
+def chunks(content: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted(c % (len(content) + 1) for c in cuts), len(content)]
+    return [content[a:b] for a, b in pairwise(places) if a != b]
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@given(content=st.binary(max_size=300), cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_whatever_the_encoding_and_the_chunks_the_reply_passes_unchanged_and_is_read_whole(
+    name: str, content: bytes, cuts: list[int]
+) -> None:
+    encoding, encode = ENCODINGS[name]
+    passing = Passing(encoding, Guard(), None)
+    sent = chunks(encode(content), cuts)
+    assert [passing(chunk) for chunk in sent] == sent
+    assert passing.body is None
+    passing(b"")
+    assert passing.body == content
+
+
+@given(lines=st.lists(st.binary(min_size=1, max_size=20).filter(bytes.strip), max_size=6), cuts=st.lists(st.integers(0, 200)))
+def test_lines_are_handed_over_as_they_are_complete(lines: list[bytes], cuts: list[int]) -> None:
+    lines = [line.replace(b"\n", b"x") for line in lines]
+    heard: list[bytes] = []
+    passing = Passing("gzip", Guard(), heard.append)
+    for chunk in chunks(gzip.compress(b"\n".join(lines) + b"\n"), cuts):
+        passing(chunk)
+    assert heard == lines
+
+
+def test_a_line_is_read_before_the_endless_reply_ends() -> None:
+    squeeze, heard = zlib.compressobj(wbits=31), list[bytes]()
+    passing = Passing("gzip", Guard(), heard.append)
+    passing(squeeze.compress(b'{"a":1}\n') + squeeze.flush(zlib.Z_SYNC_FLUSH))
+    assert heard == [b'{"a":1}']
+
+
+def test_a_broken_reply_passes_and_is_never_taken_for_a_whole_one() -> None:
+    guard = Guard()
+    passing = Passing("gzip", guard, None)
+    sent = [b"this is no gzip", b"nor this", b""]
+    assert [passing(chunk) for chunk in sent] == sent
+    assert len(guard.surprises) == 1
+    assert passing.body is None
+
+
+def test_a_surprise_while_a_line_is_read_stops_the_reading_and_not_the_passing() -> None:
+    def refuse(_line: bytes) -> None:
+        raise RuntimeError
+
+    guard = Guard()
+    passing = Passing("", guard, refuse)
+    assert [passing(chunk) for chunk in (b"a\n", b"b\n")] == [b"a\n", b"b\n"]
+    assert len(guard.surprises) == 1
+
+
+def test_what_is_too_long_to_read_passes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "READ_LIMIT", 10)
+    guard = Guard()
+    passing = Passing("", guard, None)
+    assert passing(b"x" * 11) == b"x" * 11
+    assert passing(b"") == b""
+    assert passing.body is None
+    assert len(guard.surprises) == 1
+
+
+def test_an_encoding_that_nobody_knows_is_not_guessed() -> None:
+    with pytest.raises(Unreadable):
+        decoder("rot13")
