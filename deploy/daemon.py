@@ -153,7 +153,7 @@ class Daemon(ABC):
             self._lock = None
 
     def _locking(self) -> Iterator[float]:
-        # Let go first: when the server was killed, processes of its own may still be at work on the data, with our lock.
+        # Let go first: of a killed server, processes of its own may still be at work on the data, with our lock.
         self._unlock()
         deadline = time.monotonic() + LOCK_PATIENCE
         while self._lock is None:

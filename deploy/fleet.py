@@ -65,6 +65,11 @@ class Fleet:
         except BaseExceptionGroup as group:
             raise _plainest(group) from None
 
+    @property
+    def logs(self) -> list[Path]:
+        """The log files of our own processes."""
+        return [worker.log for worker in self._workers.values()]
+
     async def stop(self) -> None:
         """Stop everything in an order in which nothing waits for what is gone."""
         await self._stop.end_tasks()  # or what we stop would be started again

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 from deploy import settings
 from deploy.fleet import Fleet
 from deploy.settings import Machine
+from deploy.tail import Tail
 from shared import process
 from shared.process import Stop
 
@@ -41,7 +43,11 @@ async def serve(machine: Machine, stop: Stop) -> None:
         if await unless_stopped(stop, fleet.start()):
             for line in welcome(machine):
                 click.echo(line)
+            # Only from here on: what keeps a service from starting has been told in one line.
+            tail = Tail(fleet.logs)
+            stop.supervise(tail.show(partial(click.echo, err=True)), "logs")
             await stop.wait()
+            tail.close()
     finally:
         await fleet.stop()
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from executor import report
-from executor.book import Opening, Step
 from executor.ledger import Work
 from executor.results import StepResult
+from executor.steps import Opening, Step
 from shared.facts import Fact
 from shared.outcomes import StepReport
 
@@ -28,12 +28,13 @@ class Grace:
 
 @dataclass
 class Attempt:
-    """What is known of one attempt so far.
+    """What is known of one attempt so far. `meaning` is what its marks are made from.
 
     `suspect`: it may have been tried before we knew of it. `probe`: it is only searched, never sent.
     """
 
     work: Work
+    meaning: str
     fact: Fact | None
     link: str
     steps: list[Step]

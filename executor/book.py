@@ -1,19 +1,17 @@
-"""One account as a decision needs it: what MT5 holds, what we hold of it for which source position, and the steps.
+"""One account as a decision needs it: what MT5 holds, and what we hold of it for which source position.
 
-A `Link` ties one position of a source to our part of the account. A `Step` is one thing to be asked of MT5:
-*opening* (more exposure), *reducing* (less) or *setting* (levels and resting orders). Volumes are lots as Decimal and
-unsigned unless said; prices are the account's. All of it is plain values, so a decision can be replayed from them.
+A `Link` ties one position of a source to our part of the account. Volumes are lots as Decimal and unsigned unless said;
+prices are the account's. All of it is plain values, so a decision can be replayed from them.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, assert_never
+from typing import Literal
 
 from msgspec import Struct
 
 from shared.facts import Levels, OrderType, Side
-from shared.outcomes import StepKind
 
 Margin = Literal["hedging", "netting"]
 Execution = Literal["request", "instant", "market", "exchange"]
@@ -174,7 +172,8 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An exit still to be done: bring `link` down to `target` (signed lots; 0 closes it).
 
     `fact` made the debt, and its marks stay those of the steps; `also` are later facts of the link that moved the
-    target, all end with it. `since` is when it was owed first; `attempts` counts those whose end is known.
+    target, all end with it. `meaning` is what the marks of its steps are made from. `since` is when it was owed first;
+    `attempts` counts those whose end is known.
     """
 
     link: str
@@ -185,6 +184,7 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     captured: datetime
     attempt: int = 1
     attempts: int = 0
+    meaning: str = ""
     reason: str = ""
     also: tuple[Owing, ...] = ()
 
@@ -209,119 +209,6 @@ class Book(Struct, frozen=True, kw_only=True):
     links: Mapping[str, Link]
     symbols: frozenset[str] = frozenset()
     fifo_close: bool = False
-
-
-class Open(Struct, frozen=True, kw_only=True):
-    """Buy or sell at market. Marked. `reference` is the source's price that the drift guard compares with."""
-
-    name: str
-    link: str
-    symbol: str
-    side: Side
-    volume: Decimal
-    stop_loss: Decimal | None = None
-    take_profit: Decimal | None = None
-    reference: Decimal | None = None
-
-
-class Rest(Struct, frozen=True, kw_only=True):
-    """Place a pending order that mirrors the source's `order`. Marked."""
-
-    name: str
-    link: str
-    order: str
-    symbol: str
-    type: OrderType
-    side: Side
-    volume: Decimal
-    price: Decimal
-    stop_limit: Decimal | None = None
-    stop_loss: Decimal | None = None
-    take_profit: Decimal | None = None
-    expires: datetime | None = None
-
-
-class Close(Struct, frozen=True, kw_only=True):
-    """Close one position of ours whole, on a hedging account. Absolute: done when the position is gone."""
-
-    name: str
-    link: str
-    ticket: int
-    symbol: str
-    side: Side
-    volume: Decimal
-
-
-class Reduce(Struct, frozen=True, kw_only=True):
-    """Take `volume` off a position (`side` is the position's). Marked.
-
-    `floor` is the position's volume that must remain: what is there less `floor` is the most that may be taken, so
-    a repeat can never take too much. On a netting account it keeps foreign volume and stops at zero.
-    """
-
-    name: str
-    link: str
-    ticket: int
-    symbol: str
-    side: Side
-    volume: Decimal
-    floor: Decimal
-
-
-class Protect(Struct, frozen=True, kw_only=True):
-    """Set both levels of a position. Absolute; None removes a level."""
-
-    name: str
-    link: str
-    ticket: int
-    symbol: str
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
-
-
-class Move(Struct, frozen=True, kw_only=True):
-    """State prices, levels and expiry of a pending order of ours anew. Absolute."""
-
-    name: str
-    link: str
-    order: str
-    ticket: int
-    symbol: str
-    price: Decimal
-    stop_limit: Decimal | None = None
-    stop_loss: Decimal | None = None
-    take_profit: Decimal | None = None
-    expires: datetime | None = None
-
-
-class Withdraw(Struct, frozen=True, kw_only=True):
-    """Remove a pending order of ours. Absolute: done when it is no longer there."""
-
-    name: str
-    link: str
-    order: str
-    ticket: int
-    symbol: str
-
-
-Opening = Open | Rest
-Reducing = Close | Reduce
-Setting = Protect | Move | Withdraw
-Marked = Open | Rest | Reduce
-Step = Open | Rest | Close | Reduce | Protect | Move | Withdraw
-
-
-def kind(step: Step) -> StepKind:
-    """Whether a step opens exposure, reduces it, or sets levels and resting orders."""
-    match step:
-        case Open() | Rest():
-            return "open"
-        case Close() | Reduce():
-            return "reduce"
-        case Protect() | Move() | Withdraw():
-            return "set"
-        case _:
-            assert_never(step)
 
 
 def link_key(source: str, account: str, position: str) -> str:

@@ -11,11 +11,11 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from executor.book import Close, Move, Open, Opening, Protect, Reduce, Reducing, Rest, Step, Withdraw
 from executor.mt5 import api
 from executor.mt5.api import Answered, Expired, LastError, Lost, NoResult, OrderSendResult, Reply, Retcode, retcode_text
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Rejected
+from executor.steps import Close, Move, Open, Opening, Protect, Reduce, Reducing, Rest, Step, Withdraw
 
 
 class Passing(Struct, frozen=True, tag=True):

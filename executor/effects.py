@@ -6,20 +6,9 @@ from typing import assert_never
 
 import msgspec
 
-from executor.book import (
-    Book,
-    Close,
-    Holding,
-    Move,
-    Open,
-    Protect,
-    Reduce,
-    Rest,
-    Resting,
-    Step,
-    Withdraw,
-)
+from executor.book import Book, Holding, Resting
 from executor.results import Done
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 
 
 def applied(book: Book, step: Step, done: Done) -> Book:

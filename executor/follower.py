@@ -11,16 +11,18 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from executor.attempt import Attempt, Grace
-from executor.book import Debt, Link, Opening, link_key
+from executor.book import Debt, Link, link_key
 from executor.bookkeeping import Bookkeeper
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
+from executor.marks import meaning
 from executor.owing import brought_up, joined, probe, when_paid
 from executor.reasons import Ignored, say
 from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import Settled, settle
+from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import outcomes, wire
@@ -79,6 +81,7 @@ class Follower:
         `suspect` says that it may have been sent before; `read` is when the entry was read, if that was earlier.
         """
         began, work = read or self._clock(), Work(fact=fact.id)
+        suspect = suspect or self._runner.has_called(work)
         if suspect and (await self._ledger.outcome(work) is not None or self._is_owed(fact)):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
@@ -86,6 +89,7 @@ class Follower:
         plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
         attempt = Attempt(
             work=work,
+            meaning=meaning(fact),
             fact=fact,
             link=link_key(fact.source, fact.account, fact.exposure.position),
             steps=list(plan.steps) if isinstance(plan, Plan) else [],
@@ -118,10 +122,8 @@ class Follower:
 
     async def write(self, change: Change) -> None:
         """Commit `change`, and remember what it says when it was written."""
-        written = await self._ledger.commit(change, self._clock())
+        await self._ledger.commit(change, self._clock())
         self._reach("committed")
-        if not written:
-            return
         self._keeper.remember(change.links)
         for key, debt in change.debts.items():
             if debt is None:
@@ -240,7 +242,12 @@ class Follower:
 
     def _owed(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
         return replace(
-            debt, entry=attempt.entry or "", since=self._clock(), captured=fact.captured, attempt=attempt.work.attempt
+            debt,
+            entry=attempt.entry or "",
+            since=self._clock(),
+            captured=fact.captured,
+            attempt=attempt.work.attempt,
+            meaning=attempt.meaning,
         )
 
     async def _join(self, parked: Parked) -> None:

@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from executor.book import Book, Figures, Holding, Open, Opening, Rest, Resting, Step
+from executor.book import Book, Figures, Holding, Resting
 from executor.instruments import entry_price, plain, risked
 from executor.reasons import Denied, Reason
 from executor.settings import Action, Hours, Limits
+from executor.steps import Open, Opening, Rest, Step
 from shared.facts import Fact
 
 ZERO = Decimal(0)

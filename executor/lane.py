@@ -144,8 +144,7 @@ class Lane:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease.duration / 4)
-            if not await self._lease.renew():
-                raise LeaseLost("the lease expired")
+            await self._ledger.renew()
 
     async def _refresh(self) -> None:
         while True:

@@ -5,6 +5,7 @@ account's state. `commit` is the one place where an outcome is written and a fac
 commit without an end parks an entry: it is passed, and stays in the pending list, which is what recovery reads.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -95,24 +96,38 @@ class Ledger:
         self._account = account
         self._lease = lease
         self._version = ""
+        self._begun = ""
+        self._writing = asyncio.Lock()
         self._name = {part: keys.account(part, account) for part in PARTS}
         streams = [keys.orders, keys.outcomes, keys.dead]
         self._commit_keys = [*self._names("lease", "place", "done", "links", "debts"), *streams]
         self._begin = redis.register_script(scripts.BEGIN)
         self._fence = redis.register_script(scripts.FENCE)
         self._commit = redis.register_script(scripts.COMMIT)
+        self._renew = redis.register_script(scripts.RENEW)
         self._note = redis.register_script(scripts.NOTE)
 
     async def begin(self) -> Memory:
         """Read everything that is kept of the account, after its lease was taken."""
-        keys = self._names("lease", "state", "place")
-        reply = cast(list[bytes], await self._begin(keys=keys, args=[self._lease.token, self._version]))
+        token = self._lease.token
+        args = [token, self._version if token == self._begun else ""]
+        reply = cast(list[bytes], await self._begin(keys=self._names("lease", "state", "place"), args=args))
         word, suspect, version = (x.decode() for x in reply)
         if word != "ok":
             raise LeaseLost(word)
         memory = await self._memory(datetime.fromtimestamp(int(suspect) / 1e6, UTC))
-        self._version = version
+        self._version, self._begun = version, token
         return memory
+
+    async def renew(self) -> None:
+        """Renew the lease, if the server still knows what we wrote. A lane that is not the account's gets LeaseLost."""
+        async with self._writing:
+            before = self._lease.before_renewal()
+            args = [self._lease.token, int(self._lease.duration * 1000), self._version]
+            word = cast(bytes, await self._renew(keys=self._names("lease", "place"), args=args)).decode()
+            if word != "ok":
+                raise LeaseLost(word)
+            self._lease.renewed(before)
 
     async def fence(self, work: Work, modes: Sequence[AccountState]) -> Passed | Fenced:
         """Whether the call may be made now. A lane that is not the account's any more gets LeaseLost."""
@@ -129,18 +144,20 @@ class Ledger:
             case _:
                 raise LeaseLost(word)
 
-    async def commit(self, change: Change, now: datetime) -> bool:
-        """Write `change` whole; False when an attempt of it had ended before (then only its entries are acknowledged).
+    async def commit(self, change: Change, now: datetime) -> None:
+        """Write `change` whole. After a redis error it is not known whether it was written: begin anew.
 
-        After a redis error it is not known whether it was written: the same commit again is safe.
+        LeaseLost also when an attempt of it had ended before: then only its entries were acknowledged, and what we
+        remember of the account is not what led to that end.
         """
         dead = [x for pair in change.dead.items() for x in pair]
-        args: list[str | bytes] = [self._lease.token, self._packed(change, now), *dead]
-        word, version = (x.decode() for x in cast(list[bytes], await self._commit(keys=self._commit_keys, args=args)))
-        if word in ("lease", "moved"):
-            raise LeaseLost(word)
-        self._version = version
-        return word == "ok"
+        async with self._writing:
+            args: list[str | bytes] = [self._lease.token, self._packed(change, now), *dead]
+            reply = cast(list[bytes], await self._commit(keys=self._commit_keys, args=args))
+            word, version = (x.decode() for x in reply)
+            if word != "ok":
+                raise LeaseLost(word)
+            self._version = version
 
     async def outcome(self, work: Work) -> str | None:
         """The result that this attempt has ended with, if it has."""

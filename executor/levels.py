@@ -10,11 +10,12 @@ from decimal import Decimal
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from executor.book import Book, Holding, Link, Open, Part, Protect, Specification
+from executor.book import Book, Holding, Link, Part, Specification
 from executor.instruments import entry_price, other, side_of, to_tick
 from executor.netting import alone, holding_of, net_holding
 from executor.results import Done
 from executor.settings import Account
+from executor.steps import Open, Protect
 from shared.facts import Fact, Level, Levels, Side
 
 

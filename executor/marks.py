@@ -1,7 +1,7 @@
 """Our identity inside MT5: the number in `magic` by which a step is found again after nobody knows what became of it.
 
-A mark is below 2^53: eight bits say TradeCopier, the rest is a hash of who (login@server), which fact and which step,
-with one of four salts. Every attempt of a step draws from the same four, so a search that tries all four finds it
+A mark is below 2^53: eight bits say TradeCopier, the rest is a hash of who (login@server), what the fact states and which
+step, with one of four salts. Every attempt of a step draws from the same four, so a search that tries all four finds it
 whoever sent it. MT5 copies the mark to order, deal and (for an opening) position, and nobody rewrites it.
 """
 
@@ -12,9 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from executor.book import Marked, Open, Reduce, Rest
 from executor.mt5.api import OrderState, OrderType, TradeDeal, TradeOrder, TradePosition
-from shared.facts import Side
+from executor.steps import Marked, Open, Reduce, Rest
+from shared.facts import Fact, OrderFact, Side
 
 TAG = 0x95
 """The eight bits on top."""
@@ -47,9 +47,21 @@ class Found(Struct, frozen=True, kw_only=True):
     mark: int = 0
 
 
-def candidates(identity: str, fact: str, step: str) -> tuple[int, ...]:
-    """The four marks that a step of a fact may bear on the account `identity` (login@server), in order of choice."""
-    return tuple(_mark(f"{identity}\n{fact}\n{step}\n{salt}") for salt in range(SALTS))
+def meaning(fact: Fact) -> str:
+    """What a fact states, as the text from which its marks are made: told again under another id, it means the same.
+
+    A position's revision and its total after tell facts of one position apart; resting orders leave both as they
+    are, so they bring their own id.
+    """
+    after = fact.exposure.after.total.normalize()
+    order = fact.order.id if isinstance(fact, OrderFact) and fact.order.type != "market" else ""
+    exposure = f"{fact.exposure.position}\n{fact.exposure.revision}\n{after:f}"
+    return f"{fact.source}\n{fact.account}\n{exposure}\n{order}"
+
+
+def candidates(identity: str, meaning: str, step: str) -> tuple[int, ...]:
+    """The four marks that a step may bear on the account `identity` (login@server), in order of choice."""
+    return tuple(_mark(f"{identity}\n{meaning}\n{step}\n{salt}") for salt in range(SALTS))
 
 
 def choose(marks: Sequence[int], taken: Container[int]) -> int | None:

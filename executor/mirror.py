@@ -9,11 +9,12 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Book, Link, Move, Pending, Rest, Specification, Withdraw
+from executor.book import Book, Link, Pending, Specification
 from executor.instruments import Sizer, orderable, side_of, signed, to_tick
 from executor.levels import Pair, pair
 from executor.reasons import Denied, Ignored, Reason
 from executor.settings import Account
+from executor.steps import Move, Rest, Withdraw
 from shared.facts import Order, OrderEnded, OrderFact, OrderModified, OrderPlaced
 
 ZERO = Decimal(0)

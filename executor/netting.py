@@ -9,8 +9,9 @@ down to zero first and on to the other side by an opening of its own, `cross`.
 from collections.abc import Iterator
 from decimal import Decimal
 
-from executor.book import Book, Close, Holding, Link, Open, Part, Reduce, Specification
+from executor.book import Book, Holding, Link, Part, Specification
 from executor.instruments import chunks, other, side_of, signed, whole_steps
+from executor.steps import Close, Open, Reduce
 from shared.facts import Side
 
 ZERO = Decimal(0)

@@ -10,9 +10,10 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from executor.book import Book, Debt, Link, Open, Owing, Step, link_key
+from executor.book import Book, Debt, Link, Owing, link_key
 from executor.instruments import side_of
 from executor.settle import Settled
+from executor.steps import Open, Step
 from executor.translate import Plan, target_steps
 from shared.facts import Fact
 

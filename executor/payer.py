@@ -93,6 +93,7 @@ class Payer:
         steps = owed_steps(link, debt, self._keeper.book)
         return Attempt(
             work=Work(fact=debt.fact, attempt=debt.attempt),
+            meaning=debt.meaning,
             fact=None,
             link=key,
             steps=renamed(steps, debt.attempts),
@@ -108,7 +109,6 @@ class Payer:
 
     async def _write(self, key: str, debt: Debt, settled: Settled, attempt: Attempt | None = None) -> None:
         """Commit the end of a debt, or how far it came."""
-        self._inherited.discard(key)
         if settled.result is None:
             progress = msgspec.structs.replace(debt, attempts=debt.attempts + 1, reason=settled.reason)
             change = Change(links={key: settled.link}, debts={key: progress})
@@ -118,5 +118,6 @@ class Payer:
             ends = [End(result=result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
             told = [self._teller.paid(o, read, result, settled.reason, settled.text, steps) for o in debt.owing]
             change = Change(ends=ends, messages=told, links={key: settled.link}, debts={key: None})
+            self._inherited.discard(key)
         await self._follower.write(change)
         self._payments.pop(key, None)

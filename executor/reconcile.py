@@ -6,19 +6,20 @@ nobody here sent, and the rest as drift for the operator. Finding nothing is not
 book and the picture must be complete readings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Book, Link, Open, Part, Pending, link_key
+from executor.book import Book, Link, Part, Pending, link_key
 from executor.follow import total
 from executor.instruments import side_of, signed
 from executor.marks import is_ours
 from executor.mirror import exhausted
 from executor.netting import holding_of, net_holding
 from executor.settings import Account
+from executor.steps import Open
 from executor.translate import Plan, translate
 from shared.facts import Amount, Fact
 
@@ -71,7 +72,7 @@ Finding = Adopt | Gone | Resolve | Stray | Drift
 
 
 def reconcile(
-    book: Book, picture: Iterable[Fact], account: Account, fills: Mapping[int, Decimal], sent: Set[int]
+    book: Book, picture: Iterable[Fact], account: Account, fills: Mapping[int, Decimal], sent: Collection[int]
 ) -> tuple[Finding, ...]:
     """Everything that disagrees, remedies first.
 
@@ -107,7 +108,8 @@ def _adopts(link: Link, book: Book, fills: Mapping[int, Decimal]) -> Iterator[Ad
     for order, pending in sorted(link.pendings.items()):
         filled = max(_filled(link, pending, book), fills.get(pending.ticket, ZERO))
         if filled > pending.filled:
-            yield Adopt(link.key, order, filled, _identifier(pending, book))
+            shared = net_holding(link.symbol, book) if book.margin == "netting" else None
+            yield Adopt(link.key, order, filled, shared.identifier if shared else pending.ticket)
 
 
 def _filled(link: Link, pending: Pending, book: Book) -> Decimal:
@@ -120,11 +122,6 @@ def _filled(link: Link, pending: Pending, book: Book) -> Decimal:
     if book.margin == "netting" or position is None:
         return ZERO
     return pending.filled + max(ZERO, position.volume - own)
-
-
-def _identifier(pending: Pending, book: Book) -> int:
-    shared = next((h for h in book.holdings.values() if h.symbol), None) if book.margin == "netting" else None
-    return shared.identifier if shared is not None else pending.ticket
 
 
 def _gone(book: Book) -> Iterator[Gone]:
@@ -150,9 +147,9 @@ def _gone_of_net(symbol: str, book: Book) -> Iterator[Gone]:
         return
     side = side_of(claimed)
     lacking = signed(side, claimed) - max(ZERO, signed(side, held))
-    for link, part in ((link, part) for link in links for part in link.parts if part.side == side):
+    for key, part in ((link.key, part) for link in links for part in link.parts if part.side == side):
         if lacking > 0:
-            yield Gone(link.key, part.identifier, min(lacking, part.volume))
+            yield Gone(key, part.identifier, min(lacking, part.volume))
             lacking -= part.volume
 
 
@@ -166,8 +163,8 @@ def _resolves(book: Book, living: Mapping[str, Fact], account: Account) -> Itera
             yield Resolve(key, fact)
 
 
-def _strays(book: Book, sent: Set[int]) -> Iterator[Stray]:
-    known = {m for link in book.links.values() for m in _marks(link)} | sent
+def _strays(book: Book, sent: Collection[int]) -> Iterator[Stray]:
+    known = {m for link in book.links.values() for m in _marks(link)} | set(sent)
     for holding in book.holdings.values():
         if is_ours(holding.magic) and holding.magic not in known:
             yield Stray(holding.ticket, holding.symbol, holding.magic)
@@ -181,7 +178,7 @@ def _marks(link: Link) -> Iterator[int]:
     return (x.mark for x in marked)
 
 
-def _vanished_orders(book: Book, filled: Set[tuple[str, str]]) -> Iterator[Drift]:
+def _vanished_orders(book: Book, filled: Collection[tuple[str, str]]) -> Iterator[Drift]:
     for key, link in book.links.items():
         for order, pending in sorted(link.pendings.items()):
             there = pending.ticket in book.restings or exhausted(pending) or (key, order) in filled

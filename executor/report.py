@@ -5,10 +5,10 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from executor.book import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw, kind
 from executor.mt5.api import Answered, NoResult, Reply
 from executor.reasons import Denied, say
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw, kind
 from shared.outcomes import StepReport
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

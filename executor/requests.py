@@ -11,20 +11,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from executor.book import (
-    Book,
-    Close,
-    Holding,
-    Move,
-    Open,
-    Protect,
-    Reduce,
-    Rest,
-    Resting,
-    Specification,
-    Step,
-    Withdraw,
-)
+from executor.book import Book, Holding, Resting, Specification
 from executor.instruments import entry_price, other
 from executor.mt5.api import (
     MAX_TEXT,
@@ -39,6 +26,7 @@ from executor.mt5.api import (
 )
 from executor.netting import net_holding
 from executor.settings import Account
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from shared.facts import Side
 
 ZERO = Decimal(0)

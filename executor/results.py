@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from executor.book import Step
 from executor.reasons import Denied, Obstacle
+from executor.steps import Step
 
 
 class Done(Struct, frozen=True, kw_only=True, tag=True):

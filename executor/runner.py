@@ -13,11 +13,10 @@ from time import monotonic
 
 from executor import effects, marks, report
 from executor.attempt import Attempt
-from executor.book import Close, Marked, Move, Open, Opening, Protect, Reduce, Rest, Step, Withdraw, kind
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.classify import NotSent, Passing, Retry, Unresolved, classify
 from executor.guards import guard
-from executor.ledger import Fenced, Ledger, Passed
+from executor.ledger import Fenced, Ledger, Passed, Work
 from executor.mt5.api import Expired, OrderFilling
 from executor.mt5.terminal import Terminal
 from executor.reasons import Denied, Obstacle, Reason
@@ -25,12 +24,15 @@ from executor.requests import as_asked, fillings, request
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
 from executor.settings import Account
 from executor.states import AccountState, allows
+from executor.steps import Close, Marked, Move, Open, Opening, Protect, Reduce, Rest, Step, Withdraw, kind
 from executor.translate import bare, protect_after
 
 TRIES = 4
 """How often a step that was refused for a cause of the moment is asked again before that is its result."""
 
 BACKOFF_S = 0.05
+REMEMBERED_CALLS = 10_000
+"""More facts than a failover can lose; see `has_called`."""
 
 
 class Runner:
@@ -52,6 +54,7 @@ class Runner:
         self._clock = clock
         self._reach = reach
         self._openings: deque[datetime] = deque(maxlen=1000)
+        self._called: deque[str] = deque(maxlen=REMEMBERED_CALLS)
 
     async def run(self, attempt: Attempt, blocked: Callable[[Opening], bool]) -> bool:
         """Carry out what is left, as far as it goes. True when every step has its result.
@@ -66,6 +69,10 @@ class Runner:
                 return False
             self._record(attempt, step, result)
         return all(s.name in attempt.results for s in attempt.steps)
+
+    def has_called(self, work: Work) -> bool:
+        """Whether this process has called the vendor for an attempt, even if the server has forgotten its delivery."""
+        return work.key in self._called
 
     def _record(self, attempt: Attempt, step: Step, result: Result) -> None:
         attempt.results[step.name] = StepResult(step, result)
@@ -86,6 +93,8 @@ class Runner:
             refused = self._refused(attempt, step)
             if refused is not None:
                 return refused
+        elif as_asked(step, self._keeper.book) and await self._is_as_asked(step):
+            return Already()
         return await self._ask(attempt, step)
 
     def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
@@ -100,17 +109,23 @@ class Runner:
         """What became of a step that may have been sent; None with the step unknown, or absent and to be asked."""
         attempt.unknown.add(step.name)
         match step:
+            case Reduce() if self._keeper.book.margin == "hedging" and await self._is_as_asked(step):
+                return Already()
             case Open() | Rest() | Reduce():
                 return await self._search_mark(attempt, step)
             case Close() | Protect() | Move() | Withdraw():
-                await self._keeper.reread()
-                if as_asked(step, self._keeper.book):
+                if await self._is_as_asked(step):
                     return Already()
                 attempt.unknown.discard(step.name)
                 return None
 
+    async def _is_as_asked(self, step: Step) -> bool:
+        """Whether the account is as the step wants it, by a reading of this moment and no memory of ours."""
+        await self._keeper.reread()
+        return as_asked(step, self._keeper.book)
+
     async def _search_mark(self, attempt: Attempt, step: Marked) -> Result | None:
-        ours = marks.candidates(self._keeper.book.identity, attempt.work.fact, step.name)
+        ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)
         found = marks.find(ours, step, await self._keeper.traces())
         if found is not None:
             return _found(step, found)
@@ -169,8 +184,9 @@ class Runner:
         self, attempt: Attempt, step: Step, filling: OrderFilling | None, passed: Passed
     ) -> Done | Already | Rejected | Passing | Retry | Unresolved | NotSent:
         book = self._keeper.book
-        mark = marks.choose(marks.candidates(book.identity, attempt.work.fact, step.name), self._keeper.taken()) or 0
+        mark = marks.choose(marks.candidates(book.identity, attempt.meaning, step.name), self._keeper.taken()) or 0
         wanted = request(step, book, mark, self._account, tag=attempt.work.fact[-12:], filling=filling)
+        self._called.append(attempt.work.key)
         self._reach("fenced")
         reply = await self._terminal.send(wanted, self._not_after(attempt, step, passed))
         self._reach("called")

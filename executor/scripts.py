@@ -5,9 +5,9 @@ not the server's (another lane wrote, or a failover lost what we wrote) is notic
 """
 
 BEGIN = """
--- KEYS: lease, state, place.  ARGV: token, version that we know (or '')
--- A server that is not the one we last wrote to may have lost writes: what was captured before now is suspect,
--- unless all that we wrote is here.
+-- KEYS: lease, state, place.  ARGV: token, version that this token last knew (or '')
+-- A server that is not the one we last wrote to may have lost writes: what was captured before now is suspect. Only
+-- a lane that held the lease all the time and finds all that it wrote may go by its own memory of what it called.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', '', ''} end
 local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 local known = redis.call('HGET', KEYS[2], 'server')
@@ -86,6 +86,15 @@ if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
 move()
 acknowledge()
 return {'ok', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
+"""
+
+RENEW = """
+-- KEYS: lease, place.  ARGV: token, milliseconds, version
+-- An idle lane learns here that the server has forgotten what it wrote.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lease' end
+if (redis.call('HGET', KEYS[2], 'version') or '0') ~= ARGV[3] then return 'moved' end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 'ok'
 """
 
 NOTE = """

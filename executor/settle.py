@@ -12,12 +12,13 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Close, Debt, Link, Margin, Move, Open, Part, Protect, Reduce, Rest, Step, Withdraw
+from executor.book import Debt, Link, Margin, Part
 from executor.instruments import other, plain
 from executor.mirror import over, placed
 from executor.netting import CROSS
 from executor.reasons import Denied, Ignored, Obstacle, say
 from executor.results import Already, Done, Owed, Rejected, Skipped, StepResult
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from executor.translate import Plan, worth_keeping
 from shared.facts import Fact, OrderFact, Side
 from shared.outcomes import Result

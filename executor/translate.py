@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Book, Close, Debt, Link, Open, Protect, Reduce, Step, Withdraw, link_key
+from executor.book import Book, Debt, Link, link_key
 from executor.follow import Following, follow, opening_volume, total, wanted
 from executor.instruments import entry_price, side_of, signed, symbol_of
 from executor.levels import Pair, bare, pair, protect_after, protecting, shift_of, unprotected
@@ -19,6 +19,7 @@ from executor.mirror import Placing, ahead, behind, is_resting, over, placing, w
 from executor.netting import alone, left, reducing
 from executor.reasons import Denied, Ignored, Reason, say
 from executor.settings import Account
+from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
 from shared.facts import Fact, Levels, OrderEnded, OrderFact, OrderModified, OrderPlaced, Side
 
 __all__ = [

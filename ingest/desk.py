@@ -20,6 +20,8 @@ GRACE = timedelta(seconds=3)
 """How long one kind of poll may lag behind another before their disagreement counts."""
 PATIENCE = timedelta(seconds=30)
 """How long a reply, or the execution of what was accepted, may take before it is taken for missing."""
+SUSPICION = timedelta(seconds=60)
+"""How long a quantity that the polls showed by itself may wait for the order that explains it."""
 MEMORY = 1000
 """How many ended orders, ended positions and applied calls are remembered."""
 
@@ -101,6 +103,11 @@ class Desk:
         last = [q for name in (ALL, instrument) if (q := self.quiet.get(name))]
         return not last or asked >= max(last) + GRACE
 
+    def orders_are_polled(self, at: datetime) -> bool:
+        """Whether orders are listed regularly, so that their fills need not be guessed from positions."""
+        last = self.polled.get("orders")
+        return last is not None and at - last < 3 * GRACE
+
     def placements(self, instrument: str, sign: int) -> list[PlaceOrder]:
         """Placements that were asked and have no reply: they may explain what the polls show."""
         calls = [o.call for o in (*self.open.values(), *self.unsettled)]
@@ -157,7 +164,7 @@ class Desk:
         """`order` has filled up to `filled` in all. `moved`: when an orders poll that shows it had left."""
         share = (filled - order.filled) * (1 if order.side == "buy" else -1)
         position = self.positions[order.position]
-        absorbed = clip(share, position.surplus) if order.id in position.suspects else ZERO
+        absorbed = clip(share, position.surplus) if self.suspects(position, order.id, why.at) else ZERO
         position = replace(
             position, held=position.held + share - absorbed, surplus=position.surplus - absorbed, over=False,
             opening=position.opening - (share if order.type == "market" and order.live else ZERO),
@@ -176,14 +183,29 @@ class Desk:
         order = replace(order, ended=order.ended or (why.at if not order.live else None))
         self.tell_order("order.filled", order, position, why)
 
+    def suspects(self, position: PositionState, order_id: str, at: datetime) -> bool:
+        """Whether the polls may have shown the effect of that order's fill before they listed the fill."""
+        recent = position.suspected is not None and at - position.suspected < SUSPICION
+        return recent and order_id in position.suspects
+
     def end(self, order: OrderState, reason: Ending, why: Why, *, sure: bool, text: str = "") -> None:
         """`order` will fill no more; what had been coming of it no longer is."""
         position = self.positions[order.position]
-        position = bounded(replace(position, opening=position.opening - order.coming))
+        position = self.bounded(replace(position, opening=position.opening - order.coming), ended=order.id)
         if self.model == "hedging" and not position.held and not position.opening:
             position = replace(position, over=True, closing=ZERO)
         order = replace(order, live=False, sure=sure, ended=why.at, doubt=None)
         self.tell_order("order.ended", order, position, why, levels=Levels(), reason=reason, text=text)
+
+    def bounded(self, position: PositionState, *, ended: str = "") -> PositionState:
+        """A close that is still coming closes no more than was there, or coming, when it was accepted; only a native
+        reversal goes through zero. `ended`: an order that no longer counts."""
+        if position.turning or not position.closing:
+            return position
+        before = [o for o in self.orders.values() if o.position == position.key and o.id != ended]
+        since = position.closing_since
+        coming = sum((o.coming for o in before if since is None or o.since <= since), ZERO)
+        return replace(position, closing=clip(position.closing, -(position.held + coming)))
 
     def settle(self, position: PositionState, at: datetime) -> PositionState:
         """A hedging position with nothing left is over from `at` on; a flat netting position has no levels."""
@@ -191,7 +213,7 @@ class Desk:
             position = replace(position, turning=False)
         if position.held or position.opening or position.closing:
             return position
-        position = replace(position, excused=ZERO, surplus=ZERO, suspects=())
+        position = replace(position, excused=ZERO, surplus=ZERO, suspects=(), suspected=None)
         if self.model == "netting":
             return replace(position, levels=Levels(), unsure=())
         rests = any(o.live and o.position == position.key for o in self.orders.values())
@@ -221,13 +243,6 @@ def clip(share: Decimal, bound: Decimal) -> Decimal:
     if share * bound <= 0:
         return ZERO
     return min(share, bound) if share > 0 else max(share, bound)
-
-
-def bounded(position: PositionState) -> PositionState:
-    """Only a native reversal takes a position through zero; a close that is still coming never does."""
-    if position.turning:
-        return position
-    return replace(position, closing=clip(position.closing, -(position.held + position.opening)))
 
 
 def instrument_of(desk: Desk, call: Call) -> str:

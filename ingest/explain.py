@@ -91,5 +91,7 @@ def _described(fact: Fact) -> str:
 def _levels(fact: Fact) -> str:
     named = {"SL": fact.levels.stop_loss, "TP": fact.levels.take_profit, "trailing": fact.levels.trailing}
     return "".join(
-        f", {name} {'none' if value is None else value}" for name, value in named.items() if value is not UNSET
+        f", {f'no {name}' if value is None else f'{name} {value}'}"
+        for name, value in named.items()
+        if value is not UNSET
     )

@@ -44,7 +44,7 @@ def named(desk: Desk, position_id: str) -> PositionState | None:
         return desk.positions.get(row.instrument) if row else None
     nameless = [p for p in desk.positions.values() if p.position_id is None and not p.over and (p.held or p.opening)]
     if row is not None:
-        nameless = [p for p in nameless if _can_be(p, row, desk.panel) or is_part(p, row)]
+        nameless = [p for p in nameless if _can_be(p, row, desk.panel) or (p.held and is_part(p, row))]
     elif desk.unsettled:
         return None
     return nameless[0] if len(nameless) == 1 or (nameless and row) else None
@@ -114,8 +114,10 @@ def explainers(desk: Desk, instrument: str, share: Decimal) -> list[OrderState |
     return [*causes, *desk.placements(instrument, 1 if share > 0 else -1)]
 
 
-def names_of(causes: list[OrderState | PlaceOrder]) -> tuple[str, ...]:
-    return tuple(c.id if isinstance(c, OrderState) else c.flow for c in causes)
+def names_of(causes: list[OrderState | PlaceOrder], share: Decimal) -> tuple[str, ...]:
+    """The orders, and the flows of the placements, of exactly that size."""
+    orders = tuple(c.id for c in causes if isinstance(c, OrderState) and c.quantity - c.filled == abs(share))
+    return orders + tuple(c.flow for c in causes if isinstance(c, PlaceOrder) and c.quantity == abs(share))
 
 
 def _may_fill(order: OrderState, instrument: str, share: Decimal) -> bool:
@@ -130,7 +132,8 @@ def _newcomer(desk: Desk, row: PositionRow, poll: PositionsShown) -> PositionSta
     return PositionState(
         key=f"p{desk.name('position', row.id)}", instrument=row.instrument, since=poll.asked, position_id=row.id,
         shown=True, held=row.quantity,
-        suspects=names_of(explainers(desk, row.instrument, row.quantity)),
+        suspects=names_of(explainers(desk, row.instrument, row.quantity), row.quantity),
+        suspected=poll.asked,
     )  # fmt: skip
 
 

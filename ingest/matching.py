@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ingest import levels
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
-from ingest.desk import GRACE, PATIENCE, Desk, bounded, clip
+from ingest.desk import GRACE, PATIENCE, Desk, clip
 from ingest.identity import baseline, explainers, identify, is_part, names_of, out_of_doubt, without_cause
 from ingest.state import ZERO, PositionState
 from shared.facts import Levels
@@ -107,8 +107,12 @@ def compare(
 
 
 def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, why: Why) -> None:
-    """Move what is explained from coming to held: market orders first in, first out, then closes."""
-    for order in [o for o in desk.orders.values() if o.position == position.key and o.coming]:
+    """Move what is explained from coming to held: market orders first in, first out, then closes.
+
+    On a netting account other changes look like fills; where orders are polled, they tell which it was.
+    """
+    told = desk.model == "netting" and desk.orders_are_polled(poll.asked)
+    for order in [o for o in desk.orders.values() if o.position == position.key and o.coming and not told]:
         part = clip(quantity - desk.positions[position.key].held, order.coming)
         if part:
             desk.fill(order, order.filled + abs(part), why)
@@ -134,12 +138,12 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
     if not _excused(position, rest) and not _settled(desk, position, rest, poll):
         return
     if not _counts(desk, position, rest, poll):
-        desk.keep(replace(position, doubt=position.doubt or poll.asked))
+        desk.keep(_in_doubt(desk, position, rest, poll))
         return
     after = replace(position, held=position.held + rest, doubt=None, excused=ZERO)
-    causes = explainers(desk, position.instrument, rest) if desk.model == "netting" else []
-    after = replace(after, surplus=rest if causes else ZERO, suspects=names_of(causes))
-    desk.tell_position(desk.settle(bounded(after), poll.asked), why)
+    suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
+    after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)
+    desk.tell_position(desk.settle(desk.bounded(after), poll.asked), why)
 
 
 def _settled(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> bool:
@@ -149,14 +153,31 @@ def _settled(desk: Desk, position: PositionState, rest: Decimal, poll: Positions
     return not moved and (not grows or poll.firm or desk.calm(poll.asked, position.instrument))
 
 
+def _in_doubt(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> PositionState:
+    """Doubted since now, or since before; while orders could be the cause, another quantity is another doubt."""
+    shown = position.held + rest
+    if position.doubt is None or (position.doubted != shown and _causes(desk, position, rest)):
+        return replace(position, doubt=poll.asked, doubted=shown)
+    return position
+
+
 def _excused(position: PositionState, rest: Decimal) -> bool:
     return position.excused > 0 and position.held * rest < 0 and abs(rest) <= position.excused
+
+
+def _causes(desk: Desk, position: PositionState, rest: Decimal) -> bool:
+    """Whether orders have to be looked at first: on a netting account one may have filled, by itself or with others."""
+    if desk.model == "hedging":
+        return False
+    return bool(position.opening) or bool(explainers(desk, position.instrument, rest))
 
 
 def _counts(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> bool:
     if _excused(position, rest):
         return True
-    causes = explainers(desk, position.instrument, rest) if desk.model == "netting" else []
+    causes = _causes(desk, position, rest)
+    if causes and position.doubted != position.held + rest:
+        return False
     if position.doubt is None or position.doubt == poll.asked:
         return poll.firm and not causes
     return not causes or out_of_doubt(desk, poll, position.doubt)

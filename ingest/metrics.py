@@ -1,7 +1,7 @@
 """What ingest tells Prometheus: what was captured, what waits, how long publishing takes, and what is wrong."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -39,9 +39,9 @@ class Metrics:
             registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source
         )
 
-    def published(self, fact: Fact) -> None:
-        """A fact is in the stream."""
-        self._publish.labels(fact.source).observe(max(0.0, (datetime.now(UTC) - fact.captured).total_seconds()))
+    def published(self, fact: Fact, now: datetime) -> None:
+        """A fact is in the stream since `now`."""
+        self._publish.labels(fact.source).observe(max(0.0, (now - fact.captured).total_seconds()))
 
     def captured(self, fact: Fact) -> None:
         """A fact was made."""

@@ -16,9 +16,6 @@ from ingest.rest_rows import bracket_id
 from ingest.state import ZERO, OrderState
 from shared.facts import Ending, Levels
 
-_ADOPTED_WITHIN = 20 * GRACE
-"""How long a position that the polls showed first may wait for the order that explains it."""
-
 
 def see(desk: Desk, poll: OrdersShown, *, first: bool) -> None:
     """Bring orders and their brackets in line with a poll. The very `first` one is the baseline."""
@@ -85,7 +82,7 @@ def _adopt(desk: Desk, order: OrderState, filled: Decimal, poll: OrdersShown) ->
     if desk.model != "hedging" or own.shown or order.filled:
         return
     for found in list(desk.positions.values()):
-        recent = order.id in found.suspects and poll.asked - found.since < _ADOPTED_WITHIN
+        recent = desk.suspects(found, order.id, poll.asked)
         if recent and not found.over and found.held == share:
             desk.keep(replace(own, over=True, opening=ZERO))
             desk.keep(replace(found, surplus=share, opening=order.coming))
@@ -209,7 +206,7 @@ def _links(desk: Desk, poll: OrdersShown) -> None:
         named = row.position_id or (row.parent if row.parent_type == "position" else "")
         base = bracket_id(row.id)
         order_id = row.id if row.level is None else base[0] if base else ""
-        if named and order_id and desk.model == "hedging" and desk.order(order_id) is not None:
+        if named not in ("", order_id) and desk.model == "hedging" and desk.order(order_id) is not None:
             identity.relink(desk, _exactly(desk, named), order_id)
 
 

@@ -29,6 +29,7 @@ class Ownership:
         self._lease = lease
         self._outbox = outbox
         self._changed = changed
+        self._holder: str | None = "nobody has been asked yet"
         if self.owned:
             lease.token = self.token
 
@@ -46,8 +47,10 @@ class Ownership:
         """Renew or take the lease; whether the source is ours. Raises redis errors, then nothing has changed."""
         holder = await self._lease.acquire()
         token = self._lease.token if holder is None else ""
-        if token != self.token:
+        if holder != self._holder:
             self._say(holder)
+            self._holder = holder
+        if token != self.token:
             was_owned = self.owned
             self._outbox.own(self.source, token)
             if was_owned != self.owned:

@@ -7,9 +7,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import certifi
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.options import Options
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.tools.dump import DumpMaster
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 
 NOT_OURS = ("errorcheck", "onboarding")
 """Addons that would end our process, and serve pages of their own."""
+
+
+LAST_CALL_S = 1.0
+"""How long connections may take to close when the proxy stops."""
 
 
 class Proxy:
@@ -53,7 +59,20 @@ class Proxy:
     async def run(self) -> None:
         """Serve until `stop` is called."""
         assert self._master is not None, "prepare comes first"
-        await self._master.run()
+        try:
+            await self._master.run()
+        finally:
+            await self._close(self._master.addons.get("proxyserver"))
+
+    async def _close(self, server: Proxyserver) -> None:
+        """Stop listening and end what is connected: mitmproxy leaves that to the end of its process."""
+        await server.servers.update([])
+        for handler in list(server.connections.values()):
+            _cut(handler, "the proxy stops")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_CALL_S):
+                while server.connections:  # noqa: ASYNC110  mitmproxy has no event for it
+                    await asyncio.sleep(0.005)
 
     async def started(self) -> Host:
         """Return once connections are accepted, with the address that was bound. Raises UserError when none are."""
@@ -75,7 +94,7 @@ class Proxy:
         self._master.options.update(allow_hosts=patterns(opened))
         for handler in list(self._master.addons.get("proxyserver").connections.values()):
             if _passes_unopened(handler, opened):
-                handler.transports[handler.client].handler.cancel("this host is opened from now on")
+                _cut(handler, "this host is opened from now on")
 
     def stop(self) -> None:
         """Stop serving; `run` returns soon after."""
@@ -107,8 +126,15 @@ class Proxy:
 
 
 def _passes_unopened(handler: ConnectionHandler, opened: set[Host]) -> bool:
-    address, client = handler.layer.context.server.address, handler.client
-    return address is not None and address[:2] in opened and not client.tls_established and client in handler.transports
+    address = handler.layer.context.server.address
+    return address is not None and address[:2] in opened and not handler.client.tls_established
+
+
+def _cut(handler: ConnectionHandler, why: str) -> None:
+    """End a connection as mitmproxy does when one is idle for too long."""
+    transport = handler.transports.get(handler.client)
+    if transport is not None and transport.handler is not None:
+        transport.handler.cancel(why)
 
 
 def require_free(listen: Host) -> None:

@@ -8,6 +8,7 @@ wait and nothing is lost.
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol, assert_never
 
@@ -85,7 +86,7 @@ class Courier:
         match result:
             case Published() | Duplicate():
                 self._outbox.published(self.source, fact.seq)
-                self._metrics.published(fact)
+                self._metrics.published(fact, datetime.now(UTC))
             case Gap(last):
                 await self._rewind(last)
             case Conflict(last):

@@ -111,7 +111,7 @@ class Service:
         await self._first_look()
         self._intake.resume()
         self._proxy.prepare(self._intake.opened())
-        self._stop.supervise(self._proxy.run(), "proxy")
+        self._serving = self._stop.supervise(self._proxy.run(), "proxy")
         self._stop.supervise(self._outbox.syncer.run(), "sync")
         self._stop.supervise(self._tend(), "tend")
         self._stop.supervise(self._watch_redis(), "watch redis")
@@ -123,6 +123,7 @@ class Service:
     async def finish(self) -> None:
         """Take nothing in any more, let out what waits, let another ingest have the sources."""
         self._proxy.stop()
+        await asyncio.wait({self._serving}, timeout=LAST_CALL_S)
         try:
             async with asyncio.timeout(LAST_CALL_S):
                 for producer in self._outbox.producers.values():

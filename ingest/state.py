@@ -74,7 +74,7 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A position: on a hedging account one trade, on a netting account one instrument.
 
     `opening` and `closing` are signed and together what is coming: market orders, and closes that were accepted.
-    `unsure` names levels that a call may have removed. `excused` is what filled brackets may have closed already,
+    `doubted` is what was held according to the poll of the first doubt. `unsure` names levels that a call may have removed. `excused` is what filled brackets may have closed already,
     `surplus` what the polls showed before the fill of one of `suspects` explained it. `turning`: a native
     reversal is under way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held
     before our first order.
@@ -94,12 +94,14 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     shown: bool = False
     unbased: bool = False
     doubt: datetime | None = None
+    doubted: Decimal = ZERO
     level_doubt: datetime | None = None
     moved: datetime | None = None
     closing_since: datetime | None = None
     excused: Decimal = ZERO
     surplus: Decimal = ZERO
     suspects: tuple[str, ...] = ()
+    suspected: datetime | None = None
     turning: bool = False
 
     @property

@@ -69,7 +69,7 @@ def facts(
 
 
 def _opens(change: Change) -> bool:
-    """Whether a reader could open something because of it, be it one that follows what is accepted or what is filled."""
+    """Whether a reader could open something because of it, whether it follows what is accepted or what is filled."""
     before, after = change.before, change.after
     rests = change.kind == "order.placed" and before.total == after.total
     return rests or _grows(before.total, after.total) or _grows(before.held, after.held)

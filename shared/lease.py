@@ -70,6 +70,14 @@ class Lease:
         self._until = before + self.duration if renewed else 0.0
         return bool(renewed)
 
+    def before_renewal(self) -> float:
+        """The moment to hand to `renewed`, for a script of the holder's own that renews the lease as it checks."""
+        return self._clock()
+
+    def renewed(self, before: float) -> None:
+        """The lease was renewed by a script that was sent at `before`."""
+        self._until = before + self.duration
+
     async def release(self) -> None:
         """Give the lease up, if it is still ours."""
         self._until = 0.0

@@ -1,6 +1,7 @@
 """The command `demo`: set everything up, play the story, compare the books; exit code 0 when every trade was copied."""
 
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,15 +25,18 @@ def demo(keep: bool, data: Path | None) -> None:
     from deploy.directory import free_port
     from deploy.local import STOP_GRACE_S
     from shared import process
+    from shared.settings import PREFIX
 
     folder = _folder(data)
     ended = Ended(None)
 
     async def play(stop: process.Stop) -> None:
         nonlocal ended
-        place = Scenery(folder=folder, broker_port=free_port(), proxy_port=free_port())
+        place = Scenery(folder=folder, proxy_port=free_port())
         ended = await Stage(stop, place, click.echo).play(keep)
 
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]  # the demo has settings of its own
     # The story is told on standard output; of the supervisor's own lines only what goes wrong belongs on the screen.
     logging.getLogger().setLevel(logging.WARNING)
     click.echo("Starting Valkey, PostgreSQL, two MetaTrader 5 simulators, the executor, the archiver and the proxy …")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deploy.demo.broker import ACCOUNTS, HOST
+from deploy.demo.broker import ACCOUNTS, HOST, Broker
 from deploy.directory import free_port
 
 SOURCE = "demo"
@@ -24,7 +24,6 @@ class Scenery(Struct, frozen=True, kw_only=True):
     """Where everything is during one run. `folder` holds the settings and, in `data`, all that the services keep."""
 
     folder: Path
-    broker_port: int
     proxy_port: int
 
     @property
@@ -43,8 +42,8 @@ class Scenery(Struct, frozen=True, kw_only=True):
         return self.data / "proxy" / "mitmproxy-ca-cert.pem"
 
 
-def write(scenery: Scenery, broker_ca: Path) -> None:
-    """Write the settings file."""
+def write(scenery: Scenery, broker_port: int, broker_ca: Path) -> None:
+    """Write the settings file for a broker that listens already."""
     accounts = "".join(_account(name, margin) for name, margin in MARGINS.items())
     scenery.config.write_text(
         f"""# Written by `tradecopier demo`.
@@ -58,7 +57,7 @@ upstream-ca-file = "{broker_ca}"
 
 [ingest.sources.{SOURCE}]
 protocol = "broker-rest"
-host = "{HOST}:{scenery.broker_port}"
+host = "{HOST}:{broker_port}"
 account = "{ACCOUNTS[0]}"
 quantity-unit = "lots"
 positions = "auto"
@@ -70,6 +69,19 @@ metrics = "127.0.0.1:{free_port()}"
 metrics = "127.0.0.1:{free_port()}"
 """,
         encoding="utf-8",
+    )
+
+
+def how_to_look(scenery: Scenery, broker: Broker) -> str:
+    """How to trade by hand while everything keeps running."""
+    return (
+        "\nEverything keeps running until Ctrl-C. To trade by hand through the proxy:\n"
+        f"  curl --proxy http://127.0.0.1:{scenery.proxy_port} --cacert {scenery.proxy_ca} \\\n"
+        f"    -H 'Authorization: Bearer {broker.token}' -H 'Origin: https://www.tradingview.com' \\\n"
+        "    -d 'instrument=EURUSD&qty=0.1&side=buy&type=market' \\\n"
+        f"    'https://{HOST}:{broker.port}/accounts/{ACCOUNTS[0]}/orders?locale=en&requestId=abcdefghij'\n"
+        f"A browser: give it the proxy 127.0.0.1:{scenery.proxy_port} and let it trust {scenery.proxy_ca}.\n"
+        f"Settings: {scenery.config}   Logs: {scenery.data / 'log'}"
     )
 
 

@@ -20,7 +20,7 @@ from deploy.demo import authority, holdings, report, scenery, verdict
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
 from deploy.demo.follower import Follower
 from deploy.demo.rules import Price
-from deploy.demo.scenery import Scenery
+from deploy.demo.scenery import Scenery, how_to_look
 from deploy.demo.story import story
 from deploy.demo.trader import Seat, Trader
 from deploy.fleet import Fleet
@@ -64,7 +64,7 @@ class Stage:
             async with self._set() as (broker, fleet, follower):
                 good = await self._perform(broker, fleet, follower)
                 if keep:
-                    self._tell_how_to_look(broker)
+                    self._say(how_to_look(self._place, broker))
                     await self._watch(follower)
 
         await unless_stopped(self._stop, act())
@@ -75,10 +75,10 @@ class Stage:
         """The broker and all of TradeCopier, running."""
         async with AsyncExitStack() as stack:
             ca, context = authority.issue(self._place.folder, HOST, datetime.now(UTC))
-            scenery.write(self._place, ca)
             broker = Broker(quoted, time.time)
             stack.push_async_callback(broker.stop)
-            await broker.start(context, self._place.broker_port)
+            await broker.start(context)
+            scenery.write(self._place, broker.port, ca)
             machine = settings.load(self._place.config, self._place.data, {})
             fleet = Fleet(machine, self._stop, ("--log-form", "readable"))
             stack.push_async_callback(fleet.stop)
@@ -173,18 +173,6 @@ class Stage:
             self._say(line)
         self._say("\nEvery trade was copied." if good else "\nNOT everything was copied as it should have been.")
         return good
-
-    def _tell_how_to_look(self, broker: Broker) -> None:
-        place = self._place
-        self._say(
-            "\nEverything keeps running until Ctrl-C. To trade by hand through the proxy:\n"
-            f"  curl --proxy http://127.0.0.1:{place.proxy_port} --cacert {place.proxy_ca} \\\n"
-            f"    -H 'Authorization: Bearer {broker.token}' -H 'Origin: https://www.tradingview.com' \\\n"
-            "    -d 'instrument=EURUSD&qty=0.1&side=buy&type=market' \\\n"
-            f"    'https://{HOST}:{place.broker_port}/accounts/{ACCOUNTS[0]}/orders?locale=en&requestId=abcdefghij'\n"
-            f"A browser: give it the proxy 127.0.0.1:{place.proxy_port} and let it trust {place.proxy_ca}.\n"
-            f"Settings: {place.config}   Logs: {place.data / 'log'}"
-        )
 
     def _seat(self, broker: Broker) -> Seat:
         return Seat(

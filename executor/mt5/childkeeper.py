@@ -131,7 +131,7 @@ class ChildKeeper:
         self._process, self._link = None, None
 
     def _greet(self, link: ChildLink, hello: Hello) -> bool:
-        if self._link is None or self._link.done() or not True:
+        if self._link is None or self._link.done() or not hmac.compare_digest(hello.token, self._token):
             return False
         self._link.set_result(link)
         return True

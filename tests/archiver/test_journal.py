@@ -164,6 +164,18 @@ async def test_a_stop_that_mt5_hit_by_itself_is_money_of_its_trade(any_postgres:
     assert select(dsn, "select profit from trades") == [(D(-42),)]
 
 
+async def test_on_a_shared_netting_position_a_marked_deal_belongs_to_the_trade_with_its_mark(
+    any_postgres: Database,
+) -> None:
+    first, second = Story("o1"), Story("o2")
+    first.ends(first.goes_to("0.1"), opened("0.1", "1.1", 1, mark=77))
+    second.ends(second.goes_to("0.2"), opened("0.2", "1.1", 1, mark=78))
+    first.deal(50, mark=77, profit=D(5))
+    second.deal(51, mark=78, profit=D(7))
+    dsn = await archive_of(any_postgres, [*first.messages, *second.messages])
+    assert select(dsn, "select lots, profit from trades order by 1") == [(D("0.1"), D(5)), (D("0.2"), D(7))]
+
+
 async def test_a_second_statement_of_a_fact_doubles_no_trade(any_postgres: Database) -> None:
     story = hedging()
     restated = [

@@ -53,6 +53,7 @@ async def test_what_comes_again_changes_nothing(archive: Database, size: int) ->
     again = [msgspec.structs.replace(row, entry=f"9-{n}") for n, row in enumerate(many)]
     async with Store(archive.dsn) as store:
         assert await store.save(many + many[:3]) == []
+        assert select(archive.dsn, "select count(distinct xmin::text) from facts") == [(1,)], "in one transaction"
         assert await store.save(again) == []
     assert select(archive.dsn, "select count(*), max(length(entry)) > 5 from facts") == [(size, True)]
 

@@ -12,6 +12,8 @@ from deploy import settings
 from deploy.directory import free_port, lock_file
 from deploy.embedded import Valkey
 from deploy.fleet import Fleet, folder_mode
+from executor.mt5.simulator.client import connect
+from executor.mt5.simulator.surface import Surface
 from shared import streams
 from shared.process import Stop, UserError
 from tests.conftest import Database
@@ -51,6 +53,10 @@ async def test_everything_is_started_restarted_and_stopped(tmp_path: Path, stop:
     fleet = Fleet(settings.load(written(tmp_path), None, {}), stop)
     try:
         await fleet.start()
+        terminal = Surface(connect)
+        terminal.initialize(fleet.addresses["one"])
+        assert terminal.symbol_info_tick("EURUSD").ask == 1.25
+        terminal.shutdown()
         executor = next(pid for pid, words in belonging_to(tmp_path).items() if "executor run" in words)
         os.kill(executor, signal.SIGKILL)
         async with asyncio.timeout(30):

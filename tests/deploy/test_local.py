@@ -1,6 +1,7 @@
 """`tradecopier up`, as a user runs it."""
 
 import asyncio
+import os
 import re
 import signal
 from pathlib import Path
@@ -79,3 +80,12 @@ async def test_work_ends_when_it_is_done_or_when_a_stop_is_requested() -> None:
         await unless_stopped(stop, failing())
     asyncio.get_running_loop().call_soon(stop.request)
     assert not await unless_stopped(stop, for_ever())
+
+
+def test_up_shows_what_its_services_say(tmp_path: Path) -> None:
+    with running("--config", str(written(tmp_path)), "up") as up:
+        up.until("TradeCopier runs.")
+        executor = next(pid for pid, words in belonging_to(tmp_path).items() if "executor run" in words)
+        os.kill(executor, signal.SIGKILL)
+        assert "executor ended by itself and is started again" in up.until("started again")
+        assert '"service": "executor"' in up.until('"following"')

@@ -1,6 +1,5 @@
 """The README's first command, with all its processes: what it shows, and what it leaves behind."""
 
-import os
 import re
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from deploy.demo import holdings
 from deploy.demo.scenery import NAMESPACE
 from deploy.embedded import Postgres, Valkey
 from shared import streams
-from tests.e2e.processes import PATIENCE_S, belonging_to, command, environment, run, running, wait_until_gone
+from tests.e2e.processes import PATIENCE_S, belonging_to, run, running, wait_until_gone
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="there are no embedded servers here"),
@@ -24,8 +23,11 @@ FACTS = 12
 """Eight calls and the four fills that the polls show."""
 
 
-def test_every_trade_is_copied_to_both_accounts_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_every_trade_is_copied_to_both_accounts_and_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "demo"
+    monkeypatch.setenv("TRADECOPIER_INGEST__LISTEN", "nonsense")
     done = run("demo", "--data", str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("Every trade was copied.")
@@ -105,16 +107,13 @@ def test_a_trade_made_by_hand_as_it_says_is_copied_too(tmp_path: Path) -> None:
 
 
 def test_two_demos_run_at_the_same_time(tmp_path: Path) -> None:
-    demos = [
-        subprocess.Popen(
-            command("demo", "--data", str(tmp_path / name)),
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
-    for demo in demos:
-        said, _ = demo.communicate(timeout=2 * PATIENCE_S)
-        assert demo.returncode == 0, said
+    with (
+        running("demo", "--data", str(tmp_path / "one")) as one,
+        running("demo", "--data", str(tmp_path / "two")) as two,
+    ):
+        for demo in (one, two):
+            said, _ = demo.process.communicate(timeout=2 * PATIENCE_S)
+            assert demo.process.returncode == 0, said
 
 
 def test_a_folder_that_is_not_empty_is_one_line(tmp_path: Path) -> None:
@@ -122,4 +121,4 @@ def test_a_folder_that_is_not_empty_is_one_line(tmp_path: Path) -> None:
     done = run("demo", "--data", str(tmp_path))
     assert done.returncode == 2
     assert re.fullmatch(r"tradecopier: .* is not empty; .*\n", done.stderr)
-    assert os.listdir(tmp_path) == ["something"]
+    assert [file.name for file in tmp_path.iterdir()] == ["something"]

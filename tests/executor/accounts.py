@@ -8,32 +8,17 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
-from executor.book import (
-    Book,
-    Close,
-    Figures,
-    Holding,
-    Link,
-    Margin,
-    Move,
-    Open,
-    Price,
-    Protect,
-    Reduce,
-    Rest,
-    Resting,
-    Specification,
-    Step,
-    Withdraw,
-)
+from executor.book import Book, Figures, Holding, Link, Margin, Price, Resting, Specification
 from executor.instruments import signed
 from executor.requests import as_asked, request, taking
 from executor.results import Already, Done, Result, StepResult
 from executor.settings import Account, Simulated
 from executor.settle import Settled, adopt_fill, settle
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from executor.translate import Ignore, Plan, translate
 from shared.facts import Fact, Side
 
@@ -60,7 +45,7 @@ PRICES = {
 }
 
 
-def settings(**fields: object) -> Account:
+def settings(**fields: Any) -> Account:
     """An account's settings with what a test wants different."""
     return replace(Account(terminal=Simulated()), **fields)
 
@@ -71,9 +56,7 @@ def book(margin: Margin = "hedging", *, links: Iterable[Link] = (), rules: Speci
         account="a",
         identity="1@Server",
         margin=margin,
-        figures=Figures(
-            currency="USD", balance=Decimal(10000), equity=Decimal(10000), margin_free=Decimal(10000)
-        ),
+        figures=Figures(currency="USD", balance=Decimal(10000), equity=Decimal(10000), margin_free=Decimal(10000)),
         specifications={"EURUSD": rules, "XAUUSD": XAUUSD},
         prices=PRICES,
         holdings={},
@@ -83,7 +66,7 @@ def book(margin: Margin = "hedging", *, links: Iterable[Link] = (), rules: Speci
     )
 
 
-def holding(ticket: int, side: Side = "buy", volume: str = "1", **fields: object) -> Holding:
+def holding(ticket: int, side: Side = "buy", volume: str = "1", **fields: Any) -> Holding:
     """A position of EURUSD."""
     plain = Holding(
         ticket=ticket, identifier=ticket, symbol="EURUSD", side=side, volume=Decimal(volume), price=Decimal("1.1")
@@ -94,7 +77,9 @@ def holding(ticket: int, side: Side = "buy", volume: str = "1", **fields: object
 class PerfectAccount:
     """Follows facts by the code under test and keeps what comes of it in `book`."""
 
-    def __init__(self, margin: Margin = "hedging", account: Account | None = None, rules: Specification = EURUSD) -> None:
+    def __init__(
+        self, margin: Margin = "hedging", account: Account | None = None, rules: Specification = EURUSD
+    ) -> None:
         self.book = book(margin, rules=rules)
         self.account = account or settings()
         self.asked: list[Step] = []

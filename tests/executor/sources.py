@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from shared.facts import (
     OrderFilled,
     OrderModified,
     OrderPlaced,
+    OrderType,
     PositionChanged,
     PositionClosed,
 )
@@ -87,9 +89,7 @@ class Source:
     ) -> list[Fact]:
         """A limit order (signed quantity) is placed."""
         self.orders[order] = self._order(order, "limit", Decimal(quantity), Decimal(price))
-        return [
-            OrderPlaced(**self._header(), order=self.orders[order], exposure=self._same(position), levels=levels)
-        ]
+        return [OrderPlaced(**self._header(), order=self.orders[order], exposure=self._same(position), levels=levels)]
 
     def move(
         self, position: str, order: str, price: str, quantity: str | None = None, levels: Levels = NO_LEVELS
@@ -118,9 +118,8 @@ class Source:
         """The position's signed quantity, accepted and filled."""
         return self.amounts.get(position, Amount()).total
 
-    def _order(self, name: str, kind: str, size: Decimal, price: Decimal | None = None) -> Order:
-        side = "buy" if size > 0 else "sell"
-        return Order(id=name, type=kind, side=side, quantity=abs(size), limit_price=price)  # type: ignore[arg-type]
+    def _order(self, name: str, kind: OrderType, size: Decimal, price: Decimal | None = None) -> Order:
+        return Order(id=name, type=kind, side="buy" if size > 0 else "sell", quantity=abs(size), limit_price=price)
 
     def _same(self, position: str) -> Exposure:
         amount = self.amounts.get(position, Amount())
@@ -134,7 +133,7 @@ class Source:
         self._revisions[position] = self._revisions.get(position, 0) + 1
         return Exposure(position=position, revision=self._revisions[position], before=before, after=after)
 
-    def _header(self) -> dict[str, object]:
+    def _header(self) -> dict[str, Any]:
         self._seq += 1
         return {
             "id": f"s/1/{self._seq}",

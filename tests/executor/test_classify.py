@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.book import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw, kind
 from executor.classify import NOT_SENT, REFUSED, TABLE, Meaning, NotSent, Passing, Retry, Unresolved, classify
 from executor.mt5 import api
 from executor.mt5.api import Answered, Expired, LastError, Lost, NoResult, OrderSendResult, Retcode, SentRequest
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Rejected
+from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw, kind
 
 D = Decimal
 SENT = SentRequest(1, 0, 0, "EURUSD", 1.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, "", 0, 0)
@@ -63,9 +63,7 @@ def test_an_ambiguous_code_is_unresolved(code: int, step: Step) -> None:
 
 def test_done_names_order_deal_volume_and_price() -> None:
     done = classify(answer(Retcode.DONE, volume=0.3, price=1.10001), OPEN)
-    assert done == Done(
-        ticket=55, identifier=55, deal=66, volume=D("0.3"), price=D("1.10001"), retcode=Retcode.DONE
-    )
+    assert done == Done(ticket=55, identifier=55, deal=66, volume=D("0.3"), price=D("1.10001"), retcode=Retcode.DONE)
 
 
 def test_a_done_opening_without_a_ticket_is_searched() -> None:
@@ -178,5 +176,7 @@ def test_only_a_named_code_makes_anything_certain(code: int, error: int, step: S
 
 def test_only_the_classes_for_done_give_done() -> None:
     done = {code for code in TABLE for step in STEPS if isinstance(classify(answer(code), step), Done)}
-    assert done == {code for code, row in TABLE.items() if row.meaning in {Meaning.DONE, Meaning.PARTLY, Meaning.PLACED}}
+    assert done == {
+        code for code, row in TABLE.items() if row.meaning in {Meaning.DONE, Meaning.PARTLY, Meaning.PLACED}
+    }
     assert all(kind(step) == "reduce" for step in EXITS)

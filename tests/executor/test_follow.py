@@ -72,7 +72,12 @@ def perfect(margin: Margin, rules: Specification, factor: Decimal, act_on: str =
 @given(deeds=actions, factor=factors, rules=st.sampled_from(RULES), act_on=st.sampled_from(["accept", "fill"]))
 @settings(max_examples=120)
 def test_after_each_fact_the_account_is_where_the_model_says(
-    model: Model, margin: Margin, deeds: list[tuple[str, int, Decimal]], factor: Decimal, rules: Specification, act_on: str
+    model: Model,
+    margin: Margin,
+    deeds: list[tuple[str, int, Decimal]],
+    factor: Decimal,
+    rules: Specification,
+    act_on: str,
 ) -> None:
     account = perfect(margin, rules, factor, act_on)
     for fact in story(model, deeds):

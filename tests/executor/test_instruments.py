@@ -20,7 +20,7 @@ from executor.instruments import (
     whole_steps,
 )
 from executor.reasons import Denied, Reason
-from executor.settings import Sizing, SymbolSizing, Symbols
+from executor.settings import Sizing, Symbols, SymbolSizing
 from shared.facts import Contract
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, XAUUSD
@@ -131,7 +131,7 @@ def test_volumes_are_whole_steps_and_noise_is_no_step_less(lots: str, volume: st
         ("100.01", "skip", True, Reason.SIZE_ABOVE_MAXIMUM),
     ],
 )
-def test_the_symbols_bounds(lots: str, tiny: str, first: bool, found: object) -> None:  # noqa: FBT001
+def test_the_symbols_bounds(lots: str, tiny: str, first: bool, found: object) -> None:
     made = orderable(D(lots), EURUSD, Sizing(tiny=tiny), first=first)  # type: ignore[arg-type]
     assert (made.reason if isinstance(made, Denied) else made) == found
 
@@ -152,6 +152,8 @@ def test_an_exit_above_the_maximum_is_made_of_several_orders() -> None:
     assert chunks(D(3), None) == (D(3),)
 
 
-@pytest.mark.parametrize(("number", "text"), [("1.10", "1.1"), ("100", "100"), ("1E+2", "100"), ("0.00000001", "0.00000001")])
+@pytest.mark.parametrize(
+    ("number", "text"), [("1.10", "1.1"), ("100", "100"), ("1E+2", "100"), ("0.00000001", "0.00000001")]
+)
 def test_numbers_are_written_plainly(number: str, text: str) -> None:
     assert plain(D(number)) == text

@@ -79,7 +79,7 @@ async def test_a_commit_writes_outcome_link_debt_place_and_acknowledgement_at_on
 ) -> None:
     change = ending(entry, links={LINK.key: LINK}, debts={LINK.key: DEBT})
 
-    assert await ledger.commit(change, NOW)
+    await ledger.commit(change, NOW)
 
     memory = await ledger.begin()
     assert (memory.links, memory.debts) == ({LINK.key: LINK}, {LINK.key: DEBT})
@@ -95,7 +95,8 @@ async def test_the_same_commit_again_writes_nothing_and_acknowledges(
     await ledger.commit(ending(entry), NOW)
     before = await state_of(redis)
 
-    assert not await ledger.commit(ending(entry, links={LINK.key: LINK}), NOW)
+    with pytest.raises(LeaseLost):
+        await ledger.commit(ending(entry, links={LINK.key: LINK}), NOW)
 
     after = await state_of(redis)
     assert {**after, "place": 0} == {**before, "place": 0}
@@ -204,10 +205,39 @@ async def test_another_server_makes_what_was_captured_before_suspect(redis: Redi
     assert abs((memory.suspect_before - datetime.now(UTC)).total_seconds()) < 60
 
 
-async def test_another_server_that_has_all_that_we_wrote_makes_nothing_suspect(redis: Redis, ledger: Ledger) -> None:
+async def test_another_server_that_has_all_that_the_holder_wrote_makes_nothing_suspect(
+    redis: Redis, ledger: Ledger
+) -> None:
     await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)
 
     assert (await ledger.begin()).suspect_before.year == 1970
+
+
+async def test_another_server_with_the_same_version_is_suspect_to_who_did_not_hold_the_lease(
+    redis: Redis, ledger: Ledger
+) -> None:
+    """A delivery is not counted by the version, and only its own memory tells a lane what it called."""
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+    lease = Lease(redis, KEYS.account("lease", ACCOUNT), duration=30, owner="lane")
+    await lease.acquire()
+    ledger._lease = lease
+
+    assert (await ledger.begin()).suspect_before.year > 1970
+
+
+async def test_renewing_the_lease_tells_that_the_server_forgot_what_we_wrote(
+    redis: Redis, ledger: Ledger, entry: Entry
+) -> None:
+    await ledger.renew()
+    before = await redis.hgetall(KEYS.account("place", ACCOUNT))
+    await ledger.commit(ending(entry), NOW)
+    await ledger.renew()
+    assert isinstance(before, dict)
+    await redis.hset(KEYS.account("place", ACCOUNT), mapping=before)
+
+    with pytest.raises(LeaseLost):
+        await ledger.renew()
 
 
 async def test_a_dead_letter_keeps_bytes_that_are_no_text(redis: Redis, ledger: Ledger, entry: Entry) -> None:

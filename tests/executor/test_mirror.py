@@ -1,17 +1,18 @@
 """Resting orders: mirrored, moved, withdrawn, and every way in which the source's and ours can part company."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Margin, Move, Open, Rest, Withdraw
-from executor.reasons import Ignored, Reason
-from executor.results import Already, Denied, Owed
-from executor.reasons import Obstacle
+from executor.book import Margin
+from executor.reasons import Denied, Ignored, Obstacle, Reason
+from executor.results import Already, Owed
 from executor.settings import Sizing
+from executor.steps import Move, Open, Rest, Withdraw
 from executor.translate import Ignore, Plan, owed_steps
 from shared.facts import Fact, Levels, Model
 from tests.executor import accounts
@@ -27,7 +28,7 @@ def names(plan: Plan | Ignore) -> list[str]:
     return [step.name for step in plan.steps]
 
 
-def resting(account: PerfectAccount, source: Source, position: str = "o1", **how: object) -> str:
+def resting(account: PerfectAccount, source: Source, position: str = "o1", **how: Any) -> str:
     """A buy limit of 1 lot, mirrored; gives the link's key."""
     for fact in source.rest(position, "L", "1", **how):
         account.follow(fact)
@@ -231,56 +232,76 @@ deeds = st.lists(
 )
 
 
+class Trader:
+    """Acts on the oldest resting order; `ours` lets our mirror of it fill."""
+
+    def __init__(self, model: Model, margin: Margin) -> None:
+        self.account = PerfectAccount(margin, accounts.settings(sizing=Sizing(factor=D(5))))
+        self.source = Source(model)
+        self._live: dict[str, str] = {}
+        self._placed = 0
+
+    def act(self, deed: str, quantity: Decimal, *, buys: bool) -> None:
+        """Do one thing; without a resting order, place one."""
+        order = next(iter(self._live), None)
+        size = quantity if buys else -quantity
+        if order is None or deed == "rest":
+            self._place(size)
+        elif deed == "ours":
+            self._fill_ours(order)
+        elif deed == "market":
+            if self.source.model == "netting":
+                self._follow(self.source.market("EURUSD", size))
+        else:
+            self._change(deed, order, quantity)
+
+    def end_all(self) -> None:
+        """Cancel whatever still rests."""
+        for order in list(self._live):
+            self._follow(self.source.end(self._live.pop(order), order))
+
+    def _place(self, size: Decimal) -> None:
+        self._placed += 1
+        name = f"L{self._placed}"
+        self._live[name] = "EURUSD" if self.source.model == "netting" else name
+        self._follow(self.source.rest(self._live[name], name, size))
+
+    def _fill_ours(self, order: str) -> None:
+        link = self.account.book.links.get(key(self._live[order]))
+        pending = link.pendings.get(order) if link else None
+        if pending is not None and pending.ticket in self.account.book.restings:
+            self.account.fill(key(self._live[order]), order)
+
+    def _change(self, deed: str, order: str, quantity: Decimal) -> None:
+        position, known = self._live[order], self.source.orders[order]
+        match deed:
+            case "move":
+                self._follow(self.source.move(position, order, "1.095"))
+            case "grow":
+                self._follow(self.source.move(position, order, "1.095", str(known.quantity + quantity)))
+            case "part" if quantity < known.quantity - known.filled:
+                self._follow(self.source.fill(position, order, quantity))
+            case "fill" | "end":
+                del self._live[order]
+                how = self.source.fill if deed == "fill" else self.source.end
+                self._follow(how(position, order))
+
+    def _follow(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self.account.follow(fact)
+
+
 @pytest.mark.parametrize(("model", "margin"), COMBINATIONS)
 @given(story=deeds)
 @settings(max_examples=200)
 def test_when_every_order_is_over_the_account_has_what_the_source_filled(
     model: Model, margin: Margin, story: list[tuple[str, Decimal, bool]]
 ) -> None:
-    account = PerfectAccount(margin, accounts.settings(sizing=Sizing(factor=D(5))))
-    source, live = Source(model), {}
-
-    def follow(facts: list[Fact]) -> None:
-        for fact in facts:
-            account.follow(fact)
-            if model == "hedging":
-                continue
-            assert account.net() == account.own(key("EURUSD"))
-
-    def step(deed: str, quantity: Decimal, flag: bool) -> None:
-        order = next(iter(live), None)
-        if deed == "rest" or order is None:
-            name = f"L{len(source._revisions)}-{len(live)}-{source._seq}"
-            live[name] = "EURUSD" if model == "netting" else name
-            follow(source.rest(live[name], name, quantity if flag else -quantity))
-            return
-        position = live[order]
-        known = source.orders[order]
-        match deed:
-            case "move":
-                follow(source.move(position, order, "1.095"))
-            case "grow":
-                follow(source.move(position, order, "1.095", str(known.quantity + quantity)))
-            case "part" if quantity < known.quantity - known.filled:
-                follow(source.fill(position, order, quantity))
-            case "fill":
-                del live[order]
-                follow(source.fill(position, order))
-            case "end":
-                del live[order]
-                follow(source.end(position, order))
-            case "ours":
-                link = account.book.links.get(key(position))
-                pending = link.pendings.get(order) if link else None
-                if pending is not None and pending.ticket in account.book.restings:
-                    account.fill(key(position), order)
-            case "market" if model == "netting":
-                follow(source.market(position, quantity if flag else -quantity))
-
-    for deed, quantity, flag in story:
-        step(deed, quantity, flag)
-    for _ in list(live):
-        step("end", D(1), True)
+    trader = Trader(model, margin)
+    for deed, quantity, buys in story:
+        trader.act(deed, quantity, buys=buys)
+    trader.end_all()
+    account, source = trader.account, trader.source
     assert not account.book.restings
     for position in source.amounts:
         assert account.own(key(position)) == source.total(position) * 5

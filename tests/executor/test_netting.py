@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from executor.book import Book, Close, Link, Margin, Open, Part, Reduce
+from executor.book import Book, Link, Margin, Part
 from executor.netting import alone, foreign, left, reducing
+from executor.steps import Close, Open, Reduce
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, holding
 

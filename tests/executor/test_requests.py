@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Book, Move, Reduce, Rest, Step
+from executor.book import Book
 from executor.mt5.api import MAX_TEXT, OrderFilling, OrderTime, OrderType, TradeAction, utf16_units
 from executor.requests import as_asked, comment, fillings, request, taking
+from executor.steps import Step
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, holding
 from tests.executor.test_classify import CLOSE, MOVE, OPEN, PROTECT, REDUCE, REST, STOPPED, WITHDRAW
@@ -131,8 +132,6 @@ def test_another_filling_mode_can_be_asked_for() -> None:
     assert asked(OPEN, filling=F.IOC)["type_filling"] == F.IOC
 
 
-
-
 @pytest.mark.parametrize(
     ("step", "book", "so"),
     [
@@ -149,7 +148,7 @@ def test_another_filling_mode_can_be_asked_for() -> None:
         (MOVE, BOOK, False),
     ],
 )
-def test_whether_the_account_is_as_asked_already(step: Step, book: Book, so: bool) -> None:  # noqa: FBT001
+def test_whether_the_account_is_as_asked_already(step: Step, book: Book, so: bool) -> None:
     assert as_asked(step, book) is so
 
 
@@ -169,7 +168,9 @@ prices = st.decimals(D("0.00001"), D(100000), places=5)
 volumes = st.integers(1, 10000).map(lambda n: D(n) / 100)
 
 
-@given(volume=volumes, price=prices, stop=st.none() | prices, mark=st.integers(0, 2**53 - 1), step=st.sampled_from("ormp"))
+@given(
+    volume=volumes, price=prices, stop=st.none() | prices, mark=st.integers(0, 2**53 - 1), step=st.sampled_from("ormp")
+)
 def test_no_request_has_an_int_for_a_float_or_a_nan(
     volume: Decimal, price: Decimal, stop: Decimal | None, mark: int, step: str
 ) -> None:

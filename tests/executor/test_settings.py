@@ -74,7 +74,7 @@ def test_a_symbols_sizing_is_laid_over_the_accounts() -> None:
         ("on-fill", "hedging", "hedging", False),
     ],
 )
-def test_which_resting_orders_are_mirrored(pending_orders: str, source: str, margin: str, mirrors: bool) -> None:  # noqa: FBT001
+def test_which_resting_orders_are_mirrored(pending_orders: str, source: str, margin: str, mirrors: bool) -> None:
     assert read(**{"pending-orders": pending_orders}).mirrors(source, margin) is mirrors  # type: ignore[arg-type]
 
 
@@ -88,4 +88,4 @@ def test_every_guard_is_on_by_default() -> None:
 
 
 def test_sizing_by_default_is_the_sources_size_in_lots() -> None:
-    assert (Sizing().mode, Sizing().factor) == ("multiplier", 1)
+    assert (Sizing().mode, Sizing().factor) == ("multiplier", D(1))

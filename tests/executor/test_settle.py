@@ -7,16 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Close, Link, Margin, Open, Part, Pending, Protect, Reduce
+from executor.book import Debt, Link, Margin, Part, Pending
 from executor.reasons import Denied, Ignored, Obstacle, Reason
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
 from executor.settings import Sizing
 from executor.settle import adopt_fill, settle, settle_debt
+from executor.steps import Close, Open, Protect, Reduce
 from executor.translate import Ignore, Plan, bare, owed_steps, protect_after, translate
 from shared.facts import Fact, Levels, Model
 from tests.executor import accounts
 from tests.executor.accounts import PerfectAccount
-from tests.executor.sources import Source, key
+from tests.executor.sources import NO_LEVELS, Source, key
 from tests.executor.test_follow import COMBINATIONS, actions, story
 
 D = Decimal
@@ -24,7 +25,9 @@ REFUSED = Rejected(10019, Obstacle.NO_MONEY, "There is not enough money to compl
 CLOSED = Owed(Obstacle.MARKET_CLOSED, 10018, "Market is closed")
 
 
-def opened(quantity: str = "1", margin: Margin = "hedging", levels: Levels = Levels()) -> tuple[PerfectAccount, Source]:
+def opened(
+    quantity: str = "1", margin: Margin = "hedging", levels: Levels = NO_LEVELS
+) -> tuple[PerfectAccount, Source]:
     """An account that follows one open position of 1 lot."""
     account, source = PerfectAccount(margin), Source()
     for fact in source.market("o1", quantity, levels):
@@ -141,18 +144,14 @@ def test_a_debt_that_was_paid_in_part_keeps_its_target() -> None:
 
 
 def test_steps_of_a_debts_later_tries_take_off_the_part_that_their_name_says() -> None:
-    parts = (Part(ticket=1, identifier=1, volume=D(1), side="buy"), Part(ticket=2, identifier=2, volume=D(1), side="buy"))
+    parts = (
+        Part(ticket=1, identifier=1, volume=D(1), side="buy"),
+        Part(ticket=2, identifier=2, volume=D(1), side="buy"),
+    )
     link = Link(key="k", instrument="EURUSD", symbol="EURUSD", parts=parts, followed=D(1))
     step = Close(name="close:2/3", link="k", ticket=2, symbol="EURUSD", side="buy", volume=D(1))
-    debt = replace_debt(link)
+    debt = Debt(link="k", fact="f", entry="", target=D(1), since=accounts.NOW, captured=accounts.NOW)
     assert settle_debt(link, debt, [StepResult(step, Done(ticket=5))]).link == replace(link, parts=parts[:1])
-
-
-def replace_debt(link: Link):  # type: ignore[no-untyped-def]
-    account, source = opened()
-    settled = account.settled(first(source.close("o1")), {"close:1001": CLOSED})
-    assert settled.debt is not None
-    return replace(settled.debt, link=link.key, target=D(1))
 
 
 def test_a_stop_that_cannot_be_set_is_owed_and_does_not_close_what_was_opened() -> None:
@@ -257,7 +256,9 @@ def test_whatever_is_refused_the_links_say_what_the_account_has_and_a_close_clos
         link, debt = settled.link, settled.debt
         if debt is not None:
             assert link is not None
-            paid = settle_debt(link, debt, [StepResult(s, account.take(s)) for s in owed_steps(link, debt, account.book)])
+            paid = settle_debt(
+                link, debt, [StepResult(s, account.take(s)) for s in owed_steps(link, debt, account.book)]
+            )
             assert paid.debt is None
             link = paid.link
         account.remember(fact, link)
@@ -270,21 +271,24 @@ def unlucky(account: PerfectAccount, step: object, luck: str) -> Result:
     """Take a step, or have it refused, or have an opening filled and an exit done by one hundredth only."""
     assert isinstance(step, Open | Close | Reduce)
     if luck == "part" and step.volume > D("0.01"):
-        if isinstance(step, Close):
-            cut: Open | Reduce = Reduce(
-                name=step.name,
-                link=step.link,
-                ticket=step.ticket,
-                symbol=step.symbol,
-                side=step.side,
-                volume=D("0.01"),
-                floor=D(0),
-            )
-        else:
-            cut = replace(step, volume=D("0.01"))
-        return account.take(cut)
-    if luck == "done" or luck == "part":
+        return account.take(hundredth(step))
+    if luck in {"done", "part"}:
         return account.take(step)
     if isinstance(step, Open):
         return Denied(Reason.SPREAD) if luck == "denied" else REFUSED
     return CLOSED
+
+
+def hundredth(step: Open | Close | Reduce) -> Open | Reduce:
+    """The same step for 0.01 lots only."""
+    if not isinstance(step, Close):
+        return replace(step, volume=D("0.01"))
+    return Reduce(
+        name=step.name,
+        link=step.link,
+        ticket=step.ticket,
+        symbol=step.symbol,
+        side=step.side,
+        volume=D("0.01"),
+        floor=D(0),
+    )

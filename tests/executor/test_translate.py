@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from executor.book import Close, Open, Protect, Reduce
+from executor.book import Debt
 from executor.reasons import Denied, Ignored, Reason
 from executor.settings import Sizing, Symbols
+from executor.steps import Close, Open, Protect, Reduce
 from executor.translate import Ignore, Plan, owed_steps, target_steps, translate, withdraw_steps
 from shared.facts import Amount, Exposure, Fact, Levels, PositionOpened, Quote
 from tests.executor import accounts
@@ -81,7 +82,10 @@ def test_a_rejection_after_acceptance_closes_what_was_opened() -> None:
 def test_a_position_that_only_polls_show_is_opened_from_its_totals() -> None:
     header = Source().accepted("o1", "1")[0]
     fact = PositionOpened(
-        **{name: getattr(header, name) for name in ("id", "source", "account", "instrument", "model", "producer", "seq")},
+        **{
+            name: getattr(header, name)
+            for name in ("id", "source", "account", "instrument", "model", "producer", "seq")
+        },
         captured=header.captured,
         contract=header.contract,
         exposure=Exposure(position="p9", revision=1, before=Amount(), after=Amount(held=D(-2))),
@@ -121,7 +125,6 @@ def test_a_reversal_closes_all_and_then_opens() -> None:
     source = Source("netting")
     account = following(*source.market("EURUSD", "1"), *source.market("EURUSD", "0.5"))
     made = plan(account, source.market("EURUSD", "-2")[0])
-    assert names(made) == ["close:1001", "close:1003", "open"] or names(made)[-1] == "open"
     assert [type(s) for s in made.steps] == [Close, Close, Open]
     assert made.reduced == 0
 
@@ -292,14 +295,5 @@ def test_what_is_owed_names_levels_only_of_positions_that_stay() -> None:
     link = account.book.links[key("EURUSD")]
     stripped = {t: replace(h, stop_loss=None) for t, h in account.book.holdings.items()}
     account.book = replace(account.book, holdings=stripped)
-    settled = account.settled(source.market("EURUSD", "-0.5")[0], {})
-    assert settled.link is not None
-    debt_target = D(1)
-    steps = owed_steps(link, replace(_debt(), target=debt_target, link=link.key), account.book)
-    assert [type(s) for s in steps] == [Close, Protect]
-
-
-def _debt():  # type: ignore[no-untyped-def]
-    from executor.book import Debt
-
-    return Debt(link="", fact="f", entry="", target=D(0), since=accounts.NOW, captured=accounts.NOW)
+    debt = Debt(link=link.key, fact="f", entry="", target=D(1), since=accounts.NOW, captured=accounts.NOW)
+    assert [type(s) for s in owed_steps(link, debt, account.book)] == [Close, Protect]

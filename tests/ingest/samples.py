@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import urlencode
 
 from ingest.exchange import Exchange, capture
@@ -13,6 +14,11 @@ START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 BROKER = Source(
     name="demo", host="broker.example", account="10001", quantity_unit="lots", positions="hedging"
 )  # fmt: skip
+
+
+def journal(outbox: Path) -> Path:
+    """The oldest segment of an outbox, for a test to look at or to damage."""
+    return min(outbox.glob("*.journal"))
 
 
 def fact(seq: int, producer: str = "demo-1", source: str = "demo") -> OrderPlaced:
@@ -39,5 +45,12 @@ def request(
 
 def market_buy(flow: str = "f1", seconds: float = 0) -> Exchange:
     """A market order of 0.1 EURUSD that has no reply yet."""
-    form = {"currentAsk": "1.08512", "currentBid": "1.08504", "instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market"}
+    form = {
+        "currentAsk": "1.08512",
+        "currentBid": "1.08504",
+        "instrument": "EURUSD",
+        "qty": "0.1",
+        "side": "buy",
+        "type": "market",
+    }
     return request("POST", "/accounts/10001/orders", form, flow=flow, seconds=seconds)

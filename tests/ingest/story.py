@@ -37,18 +37,33 @@ class Story:
     # --- what passes the proxy -------------------------------------------------------------------------------------
 
     def exchange(
-        self, method: str, path: str, form: Mapping[str, object] | bytes = b"", answer: object = None, *,
-        status: int | None = 200, error: str = "", left: float = 0.1, flow: str = "",
-    ) -> Exchange:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        form: Mapping[str, object] | bytes = b"",
+        answer: object = None,
+        *,
+        status: int | None = 200,
+        error: str = "",
+        left: float = 0.1,
+        flow: str = "",
+    ) -> Exchange:
         """An exchange that ends now and whose request had left `left` seconds before."""
         self.flows += 1
         body = form if isinstance(form, bytes) else urlencode(sorted(form.items())).encode()
         given = answer if isinstance(answer, bytes) or answer is None else json.dumps(answer).encode()
         return capture(
-            flow=flow or f"f{self.flows}", method=method, url=f"https://{self.source.host}{path}", body=body,
-            headers={"origin": "https://www.tradingview.com"}, asked=self.now - timedelta(seconds=left),
-            status=None if error else status, answer=given, answered=None if status is None else self.now, error=error,
-        )  # fmt: skip
+            flow=flow or f"f{self.flows}",
+            method=method,
+            url=f"https://{self.source.host}{path}",
+            body=body,
+            headers={"origin": "https://www.tradingview.com"},
+            asked=self.now - timedelta(seconds=left),
+            status=None if error else status,
+            answer=given,
+            answered=None if status is None else self.now,
+            error=error,
+        )
 
     def hear(self, heard: Exchange | Frame) -> list[Fact]:
         """Let the picture have it; returns the facts that it gave. The picture survives a restart every time."""
@@ -107,8 +122,13 @@ class Story:
 def order(order_id: str, status: str = "working", **fields: object) -> dict[str, object]:
     """A row of /orders; by default a market buy of 0.1 EURUSD."""
     return {
-        "id": order_id, "instrument": "EURUSD", "qty": 0.1, "side": "buy", "type": "market", "status": status,
-    } | fields  # fmt: skip
+        "id": order_id,
+        "instrument": "EURUSD",
+        "qty": 0.1,
+        "side": "buy",
+        "type": "market",
+        "status": status,
+    } | fields
 
 
 def position(position_id: str, qty: float = 0.1, side: str = "buy", **fields: object) -> dict[str, object]:

@@ -15,9 +15,13 @@ SECRET = "s3cr3t-value"
 
 def test_a_captured_exchange_holds_its_url_in_parts_and_only_the_site_that_asked() -> None:
     found = capture(
-        flow="f", method="post", url="https://Broker.Example:8443/v1/accounts/D1/orders/1.TP.2?locale=en&code=x",
-        headers={"origin": "https://www.tradingview.com", "authorization": f"Bearer {SECRET}"}, body=b"qty=1", asked=START,
-    )  # fmt: skip
+        flow="f",
+        method="post",
+        url="https://Broker.Example:8443/v1/accounts/D1/orders/1.TP.2?locale=en&code=x",
+        headers={"origin": "https://www.tradingview.com", "authorization": f"Bearer {SECRET}"},
+        body=b"qty=1",
+        asked=START,
+    )
     assert (found.method, found.host, found.port) == ("POST", "broker.example", 8443)
     assert found.segments == ("v1", "accounts", "D1", "orders", "1.TP.2")
     assert found.query == "locale=en"
@@ -26,7 +30,9 @@ def test_a_captured_exchange_holds_its_url_in_parts_and_only_the_site_that_asked
 
 
 def test_ids_are_url_decoded_after_the_path_is_taken_apart() -> None:
-    found = capture(flow="f", method="GET", url="https://b/accounts/a%2Fb/orders/x%20y", headers={}, body=b"", asked=START)
+    found = capture(
+        flow="f", method="GET", url="https://b/accounts/a%2Fb/orders/x%20y", headers={}, body=b"", asked=START
+    )
     assert found.segments == ("accounts", "a/b", "orders", "x y")
 
 
@@ -53,9 +59,15 @@ def test_scrubbing_leaves_everything_else_exactly_as_it_was() -> None:
 def test_bodies_of_logins_are_not_kept_at_all(path: str) -> None:
     body = f"login=joe&odd={SECRET}".encode()
     found = capture(
-        flow="f", method="POST", url=f"https://b{path}", headers={}, body=body, asked=START, status=200,
+        flow="f",
+        method="POST",
+        url=f"https://b{path}",
+        headers={},
+        body=body,
+        asked=START,
+        status=200,
         answer=f'{{"odd":"{SECRET}"}}'.encode(),
-    )  # fmt: skip
+    )
     assert (found.body, found.answer) == (b"", b"")
 
 
@@ -74,11 +86,26 @@ def test_a_site_that_cannot_be_read_is_no_site(url: str) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("0.10", "0.1"), ("100", "100"), ("1e2", "100"), (" 1.5 ", "1.5"), ("-0", "0"), (7, "7"), (Decimal("2.50"), "2.5"),
-        ("NaN", None), ("Infinity", None), ("", None), ("1,5", None), (True, None), (None, None), ([], None),
-        ("1e999999", None), ("1e-999999", None), ("9" * 40, None), ("0x10", None),
+        ("0.10", "0.1"),
+        ("100", "100"),
+        ("1e2", "100"),
+        (" 1.5 ", "1.5"),
+        ("-0", "0"),
+        (7, "7"),
+        (Decimal("2.50"), "2.5"),
+        ("NaN", None),
+        ("Infinity", None),
+        ("", None),
+        ("1,5", None),
+        (True, None),
+        (None, None),
+        ([], None),
+        ("1e999999", None),
+        ("1e-999999", None),
+        ("9" * 40, None),
+        ("0x10", None),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_exact_or_none(value: object, expected: str | None) -> None:
     found = number(value)
     assert (None if found is None else str(found)) == expected

@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.source import Source
-from shared.facts import Fact, OrderPlaced
+from shared.facts import Amount, Fact, OrderPlaced
 from tests.ingest.samples import BROKER, START, market_buy, request
 
 
@@ -129,7 +130,7 @@ def test_a_call_that_was_cut_off_by_a_restart_is_settled_by_the_polls(tmp_path: 
             ours.poll("positions", [held], seconds + 0.5)
         # How the polls tell it is the picture's affair; what counts is that it is there, once.
         after = [fact.exposure.after for fact in ours.facts()]
-        assert (str(after[-1].held), after[-1].coming) == ("0.1", 0)
+        assert after[-1] == Amount(held=Decimal("0.1"))
         assert len({fact.exposure.position for fact in ours.facts()}) == 1
 
 
@@ -151,6 +152,8 @@ def test_a_poll_that_changes_nothing_is_kept_on_disk_only_from_time_to_time(tmp_
 
 def test_what_is_no_fact_is_counted(tmp_path: Path) -> None:
     with desk(tmp_path) as ours:
-        ours.intake.answered(replace(request("POST", "/accounts/10001/novelty"), status=200, answer=b"{}", answered=START))
+        ours.intake.answered(
+            replace(request("POST", "/accounts/10001/novelty"), status=200, answer=b"{}", answered=START)
+        )
         ours.intake.answered(replace(request("GET", "/config"), status=200, answer=b"{}", answered=START))
         assert (ours.notes("unknown"), ours.notes("ignored")) == (1, 1)

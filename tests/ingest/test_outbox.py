@@ -14,7 +14,7 @@ from msgspec import Raw
 from ingest import outbox as outboxes
 from ingest.outbox import KEEP_S, Outbox
 from shared.process import UserError
-from tests.ingest.samples import fact, market_buy
+from tests.ingest.samples import fact, journal, market_buy
 from tests.ingest.test_segments import room_for
 from tests.processes import python, told
 
@@ -119,7 +119,7 @@ async def test_facts_that_are_nowhere_any_more_are_not_passed_over_in_silence(tm
         outbox.published("demo", 4)
     with opened(tmp_path):
         pass
-    next(iter(sorted(tmp_path.glob("*.journal")))).unlink()
+    journal(tmp_path).unlink()
     with opened(tmp_path) as outbox:
         assert not await outbox.rewind("demo", 1)
 
@@ -134,7 +134,11 @@ def test_a_new_producer_begins_at_1_with_what_waits_and_keeps_its_captured_time(
         add(outbox)
         assert outbox.producers["demo"].id != old
         after = list(outbox.producers["demo"].waiting)
-        assert [(f.seq, f.captured) for f in after] == [(1, fact(3).captured), (2, fact(4).captured), (3, fact(3).captured)]
+        assert [(f.seq, f.captured) for f in after] == [
+            (1, fact(3).captured),
+            (2, fact(4).captured),
+            (3, fact(3).captured),
+        ]
     with opened(tmp_path) as outbox:
         assert list(outbox.producers["demo"].waiting) == after
         assert outbox.producers["demo"].line.owner == "token"
@@ -164,7 +168,7 @@ def test_old_segments_go_once_everything_in_them_is_published(
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with opened(tmp_path) as outbox:
         add(outbox, 2)
-        size = next(iter(tmp_path.glob("*.journal"))).stat().st_size
+        size = journal(tmp_path).stat().st_size
         with room_for(size + 200):
             add(outbox, 3)
             assert waiting(outbox) == [1, 2, 3, 4, 5]
@@ -185,7 +189,7 @@ def test_a_disk_that_is_full_from_the_beginning_is_one_line(tmp_path: Path) -> N
 def test_a_record_that_was_cut_off_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with opened(tmp_path) as outbox:
         add(outbox, 2)
-    path = next(iter(tmp_path.glob("*.journal")))
+    path = journal(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     with opened(tmp_path) as outbox:
         assert waiting(outbox) == [1]
@@ -199,11 +203,11 @@ def test_damage_amid_what_waits_begins_a_new_producer_with_the_rest(
     with opened(tmp_path) as outbox:
         add(outbox, 3)
         old = outbox.producers["demo"].id
-    path = next(iter(tmp_path.glob("*.journal")))
+    path = journal(tmp_path)
     content = path.read_bytes().replace(b'"id":"1002"', b'"id":"1009"')
     path.write_bytes(content)
     with opened(tmp_path) as outbox, caplog.at_level(logging.ERROR):
-        assert [f.order.id for f in outbox.producers["demo"].waiting] == ["1001", "1003"]
+        assert [f.captured for f in outbox.producers["demo"].waiting] == [fact(1).captured, fact(3).captured]
         assert waiting(outbox) == [1, 2]
         assert outbox.producers["demo"].id != old
 

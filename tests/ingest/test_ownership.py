@@ -25,7 +25,9 @@ def outbox(path: Path) -> Outbox:
     return Outbox(path, ["demo"], fresh=lambda name: f"{name}-1")
 
 
-async def test_the_first_to_claim_owns_the_source_and_the_second_lets_it_pass(valkey: Valkey, tmp_path: Path) -> None:
+async def test_the_first_to_claim_owns_the_source_and_the_second_lets_it_pass_and_says_so(
+    valkey: Valkey, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     redis, told = streams.connect(valkey.url), list[str]()
     first, second = outbox(tmp_path / "first"), outbox(tmp_path / "second")
     ours, theirs = owner(redis, first, told), owner(redis, second)
@@ -33,6 +35,8 @@ async def test_the_first_to_claim_owns_the_source_and_the_second_lets_it_pass(va
     assert not await theirs.claim()
     assert await ours.claim()
     assert told == ["changed"]
+    assert not await theirs.claim()
+    assert caplog.text.count("source demo belongs to here: its traffic passes unopened here") == 1
     await ours.release()
     assert await theirs.claim()
     assert not await ours.claim()

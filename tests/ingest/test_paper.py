@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ingest.calls import CancelOrder, ClosePosition, ModifyOrder, ModifyPosition, Note, PlaceOrder, PositionsShown, Refused
-from ingest.calls import InstrumentsShown, Unanswered
+from ingest.calls import (
+    CancelOrder,
+    ClosePosition,
+    InstrumentsShown,
+    ModifyOrder,
+    ModifyPosition,
+    Note,
+    PlaceOrder,
+    PositionsShown,
+    Refused,
+    Unanswered,
+)
 from ingest.exchange import Exchange, Frame, plain
 from ingest.paper import accounts, asks, hosts, read
 from shared.facts import Fact, Levels, OrderEnded
@@ -19,7 +29,15 @@ from tests.ingest.story import PAPER, START, Story
 
 D = Decimal
 MNQ = "CME_MINI:MNQ1!"
-PLACED = {"id": 2169406222, "symbol": MNQ, "type": "market", "side": "buy", "qty": 1, "status": "placing", "symboltype": "futures"}
+PLACED = {
+    "id": 2169406222,
+    "symbol": MNQ,
+    "type": "market",
+    "side": "buy",
+    "qty": 1,
+    "status": "placing",
+    "symboltype": "futures",
+}
 
 
 class Desk(Story):
@@ -48,9 +66,13 @@ def pushed(name: str, story: Story, said: object, account: object = 1234567) -> 
     story.flows += 1
     content = {"text": {"channel": "trading", "content": {"m": name, "p": said, "accountId": account}}}
     return Frame(
-        flow=f"w{story.flows}", host="pushstream.tradingview.com", port=443, path="/message-pipe-ws/private_feed",
-        at=story.now, text=json.dumps(content).encode(),
-    )  # fmt: skip
+        flow=f"w{story.flows}",
+        host="pushstream.tradingview.com",
+        port=443,
+        path="/message-pipe-ws/private_feed",
+        at=story.now,
+        text=json.dumps(content).encode(),
+    )
 
 
 def totals(story: Story) -> list[str]:
@@ -60,37 +82,89 @@ def totals(story: Story) -> list[str]:
 SAMPLES: dict[str, tuple[str, object, object, type, dict[str, object]]] = {
     "7.4.1 market with brackets": (
         "place",
-        {"symbol": MNQ, "type": "market", "qty": 1, "side": "buy", "sl": 30463.25, "tp": 30663.25, "outside_rth": False,
-         "outside_rth_tp": False},
-        {"id": 2169406222, "symbol": MNQ, "type": "market", "side": "buy", "qty": 1, "status": "filled", "price": 30563.25},
+        {
+            "symbol": MNQ,
+            "type": "market",
+            "qty": 1,
+            "side": "buy",
+            "sl": 30463.25,
+            "tp": 30663.25,
+            "outside_rth": False,
+            "outside_rth_tp": False,
+        },
+        {
+            "id": 2169406222,
+            "symbol": MNQ,
+            "type": "market",
+            "side": "buy",
+            "qty": 1,
+            "status": "filled",
+            "price": 30563.25,
+        },
         PlaceOrder,
-        {"order_id": "2169406222", "instrument": MNQ, "quantity": D(1), "standing": "filled",
-         "levels": Levels(stop_loss=D("30463.25"), take_profit=D("30663.25")), "average_price": D("30563.25")},
+        {
+            "order_id": "2169406222",
+            "instrument": MNQ,
+            "quantity": D(1),
+            "standing": "filled",
+            "levels": Levels(stop_loss=D("30463.25"), take_profit=D("30663.25")),
+            "average_price": D("30563.25"),
+        },
     ),
     "7.4.2 limit": (
         "place",
-        {"symbol": "NASDAQ:LHAI", "type": "limit", "qty": 9214.35, "side": "buy", "price": 10.31, "outside_rth": True,
-         "expiration": 1753620560},
-        {"id": 2169406222}, PlaceOrder, {"limit_price": D("10.31"), "stop_price": None, "quantity": D("9214.35")},
+        {
+            "symbol": "NASDAQ:LHAI",
+            "type": "limit",
+            "qty": 9214.35,
+            "side": "buy",
+            "price": 10.31,
+            "outside_rth": True,
+            "expiration": 1753620560,
+        },
+        {"id": 2169406222},
+        PlaceOrder,
+        {"limit_price": D("10.31"), "stop_price": None, "quantity": D("9214.35")},
     ),
     "7.4.3 stop with brackets": (
-        "place", {"symbol": "OANDA:EURUSD", "type": "stop", "qty": 1000, "side": "buy", "price": 1.09, "sl": 1.087, "tp": 1.097},
-        {"id": "7"}, PlaceOrder, {"stop_price": D("1.09"), "limit_price": None, "order_id": "7"},
+        "place",
+        {"symbol": "OANDA:EURUSD", "type": "stop", "qty": 1000, "side": "buy", "price": 1.09, "sl": 1.087, "tp": 1.097},
+        {"id": "7"},
+        PlaceOrder,
+        {"stop_price": D("1.09"), "limit_price": None, "order_id": "7"},
     ),
-    "7.4.4 modify": ("modify", {"id": 2169406222, "price": 10.4}, {}, ModifyOrder, {"order_id": "2169406222", "price": D("10.4")}),
+    "7.4.4 modify": (
+        "modify",
+        {"id": 2169406222, "price": 10.4},
+        {},
+        ModifyOrder,
+        {"order_id": "2169406222", "price": D("10.4")},
+    ),
     "7.4.5 levels": (
-        "modify_position", {"symbol": MNQ, "sl": 30480, "tp": 30700}, {}, ModifyPosition,
+        "modify_position",
+        {"symbol": MNQ, "sl": 30480, "tp": 30700},
+        {},
+        ModifyPosition,
         {"position": MNQ, "levels": Levels(stop_loss=D(30480), take_profit=D(30700))},
     ),
     "7.4.5 a level that is null": (
-        "modify_position", {"symbol": MNQ, "sl": None, "tp": 30700}, {}, ModifyPosition,
+        "modify_position",
+        {"symbol": MNQ, "sl": None, "tp": 30700},
+        {},
+        ModifyPosition,
         {"levels": Levels(stop_loss=UNSET, take_profit=D(30700))},
     ),
     "7.4.6 cancel": ("cancel", {"id": 2169406222}, {}, CancelOrder, {"order_id": "2169406222"}),
     "7.4.7 close": ("close_position", {"symbol": MNQ}, {}, ClosePosition, {"position": MNQ, "amount": None}),
     "7.4.7 part close": ("close_position", {"symbol": MNQ, "qty": 500}, {}, ClosePosition, {"amount": D(500)}),
-    "7.4.10 rejection": ("place", {"symbol": MNQ, "type": "market", "qty": 1, "side": "buy"}, {"error": "no"}, Refused, {"text": "no"}),
-}  # fmt: skip
+    "7.4.10 rejection": (
+        "place",
+        {"symbol": MNQ, "type": "market", "qty": 1, "side": "buy"},
+        {"error": "no"},
+        Refused,
+        {"text": "no"},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -107,19 +181,37 @@ def test_a_market_order_with_brackets_and_its_frames_are_two_facts() -> None:
     body = SAMPLES["7.4.1 market with brackets"][1]
     story.post("place", body, PLACED)
     story.push(
-        "order_update", id=2169406222, symbol=MNQ, symboltype="futures", side="buy", qty=1, type="market", status="filled",
-        price=30563.25, sl=30463.25, tp=30663.25, **{"close-date": 1753534161},
-    )  # fmt: skip
+        "order_update",
+        id=2169406222,
+        symbol=MNQ,
+        symboltype="futures",
+        side="buy",
+        qty=1,
+        type="market",
+        status="filled",
+        price=30563.25,
+        sl=30463.25,
+        tp=30663.25,
+        **{"close-date": 1753534161},
+    )
     story.push(
-        "order_update", id="2169406223", symbol=MNQ, side="sell", qty=1, type="stop", status="working", price=30463.25,
-        label="sl", parent="2169406222",
-    )  # fmt: skip
+        "order_update",
+        id="2169406223",
+        symbol=MNQ,
+        side="sell",
+        qty=1,
+        type="stop",
+        status="working",
+        price=30463.25,
+        label="sl",
+        parent="2169406222",
+    )
     story.push("position_update", symbol=MNQ, side="buy", qty=1, avg_price=30563.25, sl=30463.25, tp=30663.25)
     story.push("execution_update", price=30563.25)
     assert story.kinds() == ["order.placed", "order.filled"]
     assert story.facts[0].contract is not None
     assert story.facts[0].contract.unit == "contracts"
-    assert story.facts[1].levels == Levels(stop_loss=D("30463.25"), take_profit=D("30663.25"))  # type: ignore[union-attr]
+    assert story.facts[1].levels == Levels(stop_loss=D("30463.25"), take_profit=D("30663.25"))
     assert story.facts[1].price == D("30563.25")
 
 
@@ -147,11 +239,26 @@ def test_frames_may_come_in_any_order_and_before_the_reply(order: list[str], bef
 
 def frames_of_a_fill(story: Story, order: list[str]) -> Iterator[Frame]:
     said: dict[str, tuple[str, dict[str, object]]] = {
-        "order": ("order_update", {"id": 2169406222, "symbol": MNQ, "side": "buy", "qty": 1, "type": "market", "status": "filled"}),
+        "order": (
+            "order_update",
+            {"id": 2169406222, "symbol": MNQ, "side": "buy", "qty": 1, "type": "market", "status": "filled"},
+        ),
         "position": ("position_update", {"symbol": MNQ, "side": "buy", "qty": 1, "avg_price": 30563.25}),
-        "child": ("order_update", {"id": 3, "symbol": MNQ, "side": "sell", "qty": 1, "type": "stop", "status": "working",
-                                   "price": 30463.25, "label": "sl", "parent": 2169406222}),
-    }  # fmt: skip
+        "child": (
+            "order_update",
+            {
+                "id": 3,
+                "symbol": MNQ,
+                "side": "sell",
+                "qty": 1,
+                "type": "stop",
+                "status": "working",
+                "price": 30463.25,
+                "label": "sl",
+                "parent": 2169406222,
+            },
+        ),
+    }
     for name in order:
         yield pushed(said[name][0], story, said[name][1])
 
@@ -159,7 +266,9 @@ def frames_of_a_fill(story: Story, order: list[str]) -> Iterator[Frame]:
 def held(size: int = 1) -> Desk:
     story = Desk()
     story.account_poll()
-    story.post("place", {"symbol": MNQ, "type": "market", "qty": size, "side": "buy", "sl": 30463.25}, PLACED | {"qty": size})
+    story.post(
+        "place", {"symbol": MNQ, "type": "market", "qty": size, "side": "buy", "sl": 30463.25}, PLACED | {"qty": size}
+    )
     story.push("order_update", id=2169406222, symbol=MNQ, side="buy", qty=size, type="market", status="filled")
     story.push("position_update", symbol=MNQ, side="buy", qty=size)
     return story
@@ -186,14 +295,25 @@ def test_a_part_close_leaves_the_rest() -> None:
 def test_a_short_position_may_be_pushed_with_a_negative_size() -> None:
     story = Desk()
     story.account_poll()
-    story.post("place", {"symbol": MNQ, "type": "market", "qty": 2, "side": "sell"}, PLACED | {"side": "sell", "qty": 2})
+    story.post(
+        "place", {"symbol": MNQ, "type": "market", "qty": 2, "side": "sell"}, PLACED | {"side": "sell", "qty": 2}
+    )
     story.push("position_update", symbol=MNQ, side="sell", qty=-2)
     assert totals(story) == ["-2", "-2"]
 
 
 def test_a_frame_without_levels_removes_none_and_a_cancelled_child_does() -> None:
     story = held()
-    child = {"id": 9, "symbol": MNQ, "side": "sell", "qty": 1, "type": "stop", "price": 30463.25, "label": "sl", "parent": 2169406222}
+    child = {
+        "id": 9,
+        "symbol": MNQ,
+        "side": "sell",
+        "qty": 1,
+        "type": "stop",
+        "price": 30463.25,
+        "label": "sl",
+        "parent": 2169406222,
+    }
     story.push("order_update", status="working", **child)
     before = len(story.facts)
     story.push("position_update", symbol=MNQ, side="buy", qty=1)
@@ -216,7 +336,9 @@ def test_an_order_from_the_phone_counts_at_once() -> None:
 def test_a_resting_order_that_fills_is_no_stranger_whatever_frame_comes_first() -> None:
     story = Desk()
     story.account_poll()
-    story.post("place", {"symbol": MNQ, "type": "limit", "qty": 1, "side": "buy", "price": 30000}, PLACED | {"type": "limit"})
+    story.post(
+        "place", {"symbol": MNQ, "type": "limit", "qty": 1, "side": "buy", "price": 30000}, PLACED | {"type": "limit"}
+    )
     story.push("position_update", symbol=MNQ, side="buy", qty=1)
     story.push("order_update", id=2169406222, symbol=MNQ, side="buy", qty=1, type="limit", status="filled", price=30000)
     story.push("position_update", symbol=MNQ, side="buy", qty=1)
@@ -240,9 +362,14 @@ def test_a_unit_that_nobody_knows_is_not_guessed() -> None:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/trading/get_currency_rate/rate", "ignored"), ("/trading/get_trades/1234567", "ignored"),
-     ("/trading/accounts", "ignored"), ("/trading/exit_position/1234567", "unknown"), ("/other", "unknown")],
-)  # fmt: skip
+    [
+        ("/trading/get_currency_rate/rate", "ignored"),
+        ("/trading/get_trades/1234567", "ignored"),
+        ("/trading/accounts", "ignored"),
+        ("/trading/exit_position/1234567", "unknown"),
+        ("/other", "unknown"),
+    ],
+)
 def test_what_does_not_trade_is_no_call(path: str, kind: str) -> None:
     heard = Desk().exchange("POST", path, b"{}", {})
     (found,) = read(heard, PAPER)
@@ -295,12 +422,16 @@ def test_both_paper_hosts_and_the_push_host_belong_together_and_a_stand_in_is_al
     assert asks(replace(Desk().posted("cancel", {"id": 1}), scheme="http"), PAPER) is None
 
 
-@given(st.binary(max_size=200) | st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=6),
-    lambda inner: st.dictionaries(
-        st.sampled_from(["text", "channel", "content", "m", "p", "accountId", "symbol", "qty", "side", "id"]), inner
-    ), max_leaves=10,
-).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=6),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["text", "channel", "content", "m", "p", "accountId", "symbol", "qty", "side", "id"]), inner
+        ),
+        max_leaves=10,
+    ).map(lambda value: json.dumps(value).encode())
+)
 def test_any_frame_raises_nothing_and_invents_no_fact(content: bytes) -> None:
     story = Desk()
     frame = replace(pushed("x", story, {}), text=content, at=START)

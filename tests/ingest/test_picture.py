@@ -1,6 +1,7 @@
 """The stories of a trading day, told by what passes the proxy, become exactly the right facts."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -60,7 +61,7 @@ def test_whichever_poll_shows_a_fill_first_the_end_is_the_same(first: str) -> No
     story.orders()
     story.positions()
     story.place("1")
-    polls = [lambda: story.orders(FILLED), lambda: story.positions(position("55"))]
+    polls: list[Callable[[], object]] = [lambda: story.orders(FILLED), lambda: story.positions(position("55"))]
     for poll in polls if first == "orders" else polls[::-1]:
         poll()
     assert story.kinds() == ["order.placed", "order.filled"]
@@ -249,7 +250,7 @@ def test_what_was_there_before_anybody_looked_is_no_fact_until_it_changes() -> N
     assert "baseline" in story.noted()
     (part,) = story.call("DELETE", "/positions/66", amount="0.1")
     assert (part.exposure.before.total, part.exposure.after.total) == (D("0.3"), D("0.2"))
-    assert part.levels.stop_loss == D("1.02")  # type: ignore[union-attr]
+    assert part.levels.stop_loss == D("1.02")
     (canceled,) = story.call("DELETE", "/orders/7")
     assert isinstance(canceled, OrderEnded)
 
@@ -267,9 +268,17 @@ def test_a_position_missing_once_is_not_closed() -> None:
 
 @pytest.mark.parametrize(
     ("status", "answer"),
-    [(200, {"s": "error", "errmsg": "x"}), (304, b""), (500, {"s": "ok", "d": []}), (200, b"{"), (200, {"s": "ok"}),
-     (200, {"s": "ok", "d": {}}), (200, {"s": "ok", "d": [1]}), (401, b"")],
-)  # fmt: skip
+    [
+        (200, {"s": "error", "errmsg": "x"}),
+        (304, b""),
+        (500, {"s": "ok", "d": []}),
+        (200, b"{"),
+        (200, {"s": "ok"}),
+        (200, {"s": "ok", "d": {}}),
+        (200, {"s": "ok", "d": [1]}),
+        (401, b""),
+    ],
+)
 def test_a_failed_poll_is_unknown_and_never_flat(status: int, answer: object) -> None:
     story = opened()
     story.wait(5)
@@ -468,7 +477,9 @@ STEPS = st.lists(st.integers(0, 48_000), max_size=40)
 @pytest.mark.parametrize("source", [BROKER, NETTING], ids=["hedging", "netting"])
 @settings(max_examples=250, deadline=None)
 @given(STEPS)
-def test_however_polls_lag_get_lost_double_and_overtake_the_facts_are_the_truth(source: Source, steps: list[int]) -> None:
+def test_however_polls_lag_get_lost_double_and_overtake_the_facts_are_the_truth(
+    source: Source, steps: list[int]
+) -> None:
     world = World(source)
     for step in steps:
         world.step(step)
@@ -489,8 +500,12 @@ BODIES = st.one_of(
     st.binary(max_size=120),
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["s", "d", "id", "qty", "side", "type", "instrument", "status", "error"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["s", "d", "id", "qty", "side", "type", "instrument", "status", "error"]), inner
+            )
+        ),
         max_leaves=12,
     ).map(lambda value: json.dumps(value).encode()),
 )
@@ -498,7 +513,9 @@ BODIES = st.one_of(
 
 @pytest.mark.parametrize("source", [BROKER, NETTING, PAPER], ids=["hedging", "netting", "paper"])
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "BREW"]), PATHS, BODIES, BODIES, st.integers(100, 599))
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "BREW"]), PATHS, BODIES, BODIES, st.integers(100, 599)
+)
 def test_any_bytes_on_any_path_raise_nothing_and_invent_no_fact(
     source: Source, method: str, path: str, body: bytes, answer: bytes, status: int
 ) -> None:

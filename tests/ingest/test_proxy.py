@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from ingest.proxy import Proxy
 from shared.process import UserError
-from tests.ingest.wire import Origin, browser, fetch, through, trusting, whole
+from tests.ingest.wire import Authority, Origin, browser, fetch, new_authority, through, trusting, whole
 
 
 class Witness:
@@ -28,9 +28,14 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("confdir") / "proxy"
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return new_authority(tmp_path_factory.mktemp("authority"))
+
+
 @pytest.fixture
-async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
-    found = Origin(tmp_path)
+async def origin(authority: Authority) -> AsyncIterator[Origin]:
+    found = Origin(authority)
     found.replies["/hello"] = whole(b"hello")
     async with await found.serve():
         yield found
@@ -64,11 +69,9 @@ async def test_every_other_host_keeps_its_own_certificate_and_is_not_seen(
 
 
 async def test_a_broker_that_cannot_be_verified_is_not_talked_to(confdir: Path, origin: Origin, tmp_path: Path) -> None:
-    (tmp_path / "stranger").mkdir()
-    stranger = Origin(tmp_path / "stranger")
-    to = ("localhost", origin.port)
-    async with through(proxy(confdir, stranger, Witness()), [to]) as at:
-        ours = trusting(confdir / "mitmproxy-ca-cert.pem")
+    stranger, to = Origin(new_authority(tmp_path)), ("localhost", origin.port)
+    async with through(proxy(tmp_path / "proxy", stranger, Witness()), [to]) as at:
+        ours = trusting(tmp_path / "proxy/mitmproxy-ca-cert.pem")
         status, _ = await asyncio.to_thread(fetch, at, to, ours, "POST", "/hello", b"secret")
     assert status == 502
     assert origin.asked == []
@@ -103,7 +106,9 @@ async def test_a_port_that_is_taken_is_one_line(confdir: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use; free it or"):
+        with pytest.raises(
+            UserError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use; free it or"
+        ):
             Proxy(("127.0.0.1", port), confdir, Witness()).prepare([])
 
 
@@ -112,10 +117,13 @@ async def test_an_authority_that_cannot_be_read_is_one_line(confdir: Path, tmp_p
         Proxy(("127.0.0.1", 0), confdir, Witness(), upstream_ca=tmp_path / "nowhere.pem").prepare([])
 
 
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 async def test_the_authoritys_key_is_nobody_elses(confdir: Path, origin: Origin) -> None:
     async with through(proxy(confdir, origin, Witness()), []):
-        assert stat.S_IMODE((confdir / "mitmproxy-ca.pem").stat().st_mode) == 0o600
-        assert stat.S_IMODE(confdir.stat().st_mode) == 0o700
+        assert (mode(confdir / "mitmproxy-ca.pem"), mode(confdir)) == (0o600, 0o700)
 
 
 async def test_nothing_is_left_when_it_stops(confdir: Path, origin: Origin) -> None:

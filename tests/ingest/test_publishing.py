@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from deploy.embedded import Valkey
-from ingest import publishing
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.ownership import Ownership
@@ -20,7 +20,7 @@ from shared import streams
 from shared.lease import Lease
 from shared.streams import Keys, Publisher
 from shared.wire import Codec, Keyring
-from tests.ingest.samples import fact
+from tests.ingest.samples import fact, journal
 
 KEYS = Keys("test")
 CODEC = Codec("test", Keyring(current="k", keys={"k": b"0123456789abcdef"}))
@@ -112,13 +112,21 @@ async def test_what_waited_goes_out_after_a_restart(valkey: Valkey, tmp_path: Pa
         assert await desk.published() == numbered(3)
 
 
+def forget_publishing(path: Path) -> None:
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"record":"published"' not in line]
+    path.write_bytes(b"".join(kept))
+
+
+def lose_everything_from(path: Path, text: bytes) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"\n", 0, content.index(text)) + 1])
+
+
 async def test_what_was_published_but_not_recorded_so_is_not_published_again(valkey: Valkey, tmp_path: Path) -> None:
     async with working(valkey.url, tmp_path) as desk:
         desk.add(5)
         await desk.drained()
-    path = next(iter(tmp_path.glob("*.journal")))
-    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"record":"published"' not in line]
-    path.write_bytes(b"".join(kept))
+    forget_publishing(journal(tmp_path))
     async with working(valkey.url, tmp_path) as desk:
         assert len(desk.outbox.producers["demo"].waiting) == 5
         await desk.drained()
@@ -151,9 +159,7 @@ async def test_a_stream_that_is_ahead_means_a_new_producer_and_a_loud_word(
     async with working(valkey.url, tmp_path) as desk:
         desk.add(4)
         await desk.drained()
-    path = next(iter(tmp_path.glob("*.journal")))
-    content = path.read_bytes()
-    path.write_bytes(content[: content.index(b'"seq":3') - 300])
+    lose_everything_from(journal(tmp_path), b'"seq":3')
     async with working(valkey.url, tmp_path) as desk:
         await desk.redis.delete(KEYS.source("lease", "demo"))  # its token was in the tail that is lost
         await until(desk, "new_producers_total", source="demo", reason="ahead")
@@ -171,7 +177,9 @@ async def test_another_fact_under_our_sequence_means_a_new_producer(valkey: Valk
     async with working(valkey.url, tmp_path) as desk:
         await desk.owners["demo"].claim()
         stranger = fact(1, "demo-0.1")
-        stranger = type(stranger)(**{f: getattr(stranger, f) for f in stranger.__struct_fields__} | {"instrument": "GBPUSD"})
+        stranger = type(stranger)(
+            **{f: getattr(stranger, f) for f in stranger.__struct_fields__} | {"instrument": "GBPUSD"}
+        )
         await Publisher(desk.redis, KEYS, CODEC).publish(stranger, desk.owners["demo"].token)
         desk.add(2)
         await desk.drained()
@@ -204,7 +212,9 @@ def server(path: Path) -> Iterator[Valkey]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-async def test_a_server_that_dies_amid_500_facts_gets_each_once_and_in_order(tmp_path: Path, how: signal.Signals) -> None:
+async def test_a_server_that_dies_amid_500_facts_gets_each_once_and_in_order(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     with server(tmp_path / "valkey") as valkey:
         async with working(valkey.url, tmp_path / "outbox") as desk:
             for number in range(500):
@@ -251,7 +261,7 @@ async def test_facts_wait_while_the_server_takes_none(
                     try:
                         await desk.redis.execute_command(*remedy)  # type: ignore[no-untyped-call]
                         break
-                    except publishing.RedisError:
+                    except RedisError:
                         await asyncio.sleep(0.05)
             await desk.drained()
             assert await desk.published() == numbered(4)

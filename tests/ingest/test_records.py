@@ -8,7 +8,8 @@ from tests.ingest.samples import fact, market_buy
 
 LINE = Line(producer="demo-1", seq=2, published=1, owner="token")
 STATE = Snapshot(
-    lines={"demo": LINE}, pictures={"demo/10001": Raw(b'{"old":1}')}, asked=(Asked(source="demo", exchange=market_buy()),)
+    lines={"demo": LINE}, pictures={"demo/10001": Raw(b'{"old":1}')},
+    asked=(Asked(source="demo", exchange=market_buy()),),
 )  # fmt: skip
 
 EVERY_KIND: list[Record] = [

@@ -50,7 +50,9 @@ def test_a_segment_cut_anywhere_gives_the_whole_records_before_and_says_what_was
     sound = [record for record in found if isinstance(record, bytes)]
     assert sound == content[: len(sound)]
     lost = cut - sum(len(record) + 10 for record in sound)
-    assert [record for record in found if isinstance(record, Damaged)] == ([Damaged(cut - lost, lost, True)] if lost else [])
+    assert [record for record in found if isinstance(record, Damaged)] == (
+        [Damaged(cut - lost, lost, True)] if lost else []
+    )
 
 
 def test_a_flipped_bit_costs_the_record_it_is_in_and_no_other(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_a_flipped_bit_costs_the_record_it_is_in_and_no_other(tmp_path: Path) ->
 def test_a_record_that_does_not_fit_leaves_the_file_as_it_was_and_the_next_one_follows_cleanly(tmp_path: Path) -> None:
     segment = Segment(tmp_path / "1.journal")
     segment.append(b"first")
-    with room_for(30), pytest.raises(OSError, match="could be written|too large"):
+    with room_for(30), pytest.raises(OSError, match=r"could be written|too large"):
         segment.append(b"x" * 100)
     segment.append(b"second")
     segment.close()
@@ -138,7 +140,7 @@ async def test_a_disk_that_cannot_sync_is_said_once_and_tried_again_with_the_nex
         syncer.written(segment)
         await disk.next()
         async with asyncio.timeout(5):
-            while syncer.failing != broken:  # noqa: ASYNC110  the thread has answered, the loop has yet to hear of it
+            while syncer.failing != broken:
                 await asyncio.sleep(0)
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
         "the outbox cannot be synced to disk: Input/output error"

@@ -66,10 +66,16 @@ def test_files_lie_beside_the_settings_unless_they_are_told_otherwise(tmp_path: 
         ('[ingest.sources.Demo]\nhost = "a"\naccount = "1"', r"^ingest\.sources\.Demo: the name 'Demo' must"),
         ('[ingest.sources.demo]\nhost = "a"', r"^ingest\.sources\.demo: .*missing required field `account`"),
         ('[ingest.sources.demo]\nhost = "a"\naccount = "1"\nacount = "2"', r"^ingest\.sources\.demo: .*`acount`"),
-        ('[ingest.sources.demo]\nhost = "a:99999"\naccount = "1"', r"^ingest\.sources\.demo: host: '99999' is not a port"),
+        (
+            '[ingest.sources.demo]\nhost = "a:99999"\naccount = "1"',
+            r"^ingest\.sources\.demo: host: '99999' is not a port",
+        ),
         ('[ingest.sources.demo]\nhost = "*.a.com"\naccount = "1"', r"^ingest\.sources\.demo: host: .* is not a host"),
         ('[ingest.sources.demo]\nhost = "a"\naccount = "1/2"', r"^ingest\.sources\.demo: account must be"),
-        ('[ingest.sources.demo]\nhost = "a"\naccount = "1"\nprotocol = "fix"', r"^ingest\.sources\.demo\.protocol: invalid"),
+        (
+            '[ingest.sources.demo]\nhost = "a"\naccount = "1"\nprotocol = "fix"',
+            r"^ingest\.sources\.demo\.protocol: invalid",
+        ),
         (
             '[ingest.sources.one]\nhost = "a"\naccount = "1"\n[ingest.sources.two]\nhost = "a"\naccount = "*"',
             r"^ingest\.sources\.two: follows the same account as ingest\.sources\.one",

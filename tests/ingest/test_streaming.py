@@ -38,7 +38,7 @@ class Guard:
     def __call__(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the tap does the same
             self.surprises.append(error)
 
 
@@ -61,7 +61,10 @@ def test_whatever_the_encoding_and_the_chunks_the_reply_passes_unchanged_and_is_
     assert passing.body == content
 
 
-@given(lines=st.lists(st.binary(min_size=1, max_size=20).filter(bytes.strip), max_size=6), cuts=st.lists(st.integers(0, 200)))
+@given(
+    lines=st.lists(st.binary(min_size=1, max_size=20).filter(bytes.strip), max_size=6),
+    cuts=st.lists(st.integers(0, 200)),
+)
 def test_lines_are_handed_over_as_they_are_complete(lines: list[bytes], cuts: list[int]) -> None:
     lines = [line.replace(b"\n", b"x") for line in lines]
     heard: list[bytes] = []

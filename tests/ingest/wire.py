@@ -1,4 +1,6 @@
-"""An HTTPS origin, and a browser that reaches it through the proxy: real sockets, real TLS, small enough to see through."""
+"""An HTTPS origin, and a browser that reaches it through the proxy: real sockets, real TLS, small enough to see
+through.
+"""
 
 import asyncio
 import base64
@@ -18,6 +20,15 @@ from ingest.scope import Host
 Reply = Callable[["Asked", asyncio.StreamWriter], Awaitable[None]]
 
 
+Authority = tuple[Path, ssl.SSLContext]
+"""The file of a CA, and a server's side of TLS with a certificate that it has signed."""
+
+
+def new_authority(directory: Path) -> Authority:
+    """An authority for an origin on localhost. mitmproxy remembers a CA file's content, so a file never changes."""
+    return issue(directory, "localhost", datetime.now(UTC))
+
+
 class Asked(NamedTuple):
     """A request as the origin got it."""
 
@@ -30,8 +41,8 @@ class Asked(NamedTuple):
 class Origin:
     """An HTTPS server on loopback; `replies` are looked up by path, `asked` is what came in."""
 
-    def __init__(self, directory: Path) -> None:
-        self.ca, self._context = issue(directory, "localhost", datetime.now(UTC))
+    def __init__(self, authority: Authority) -> None:
+        self.ca, self._context = authority
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
         self.port = 0

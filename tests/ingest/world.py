@@ -6,6 +6,7 @@ truth. Hedging: every order opens a position of its own. Netting: one position p
 
 import copy
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +41,8 @@ class World:
         self.sizes = list(SIZES)
         self.asked: list[Callable[[], None]] = []
         self.in_flight: list[Any] = []
-        self.unsettled = 0
+        self.shaken: datetime | None = None
+        self.good_polls = 0
         self.lost_replies = 0
         self.panel: set[str] = set()
         self.polls()
@@ -64,7 +66,9 @@ class World:
         found["status"] = "filled"
         signed = found["qty"] if found["side"] == "buy" else -found["qty"]
         key = found["instrument"] if self.netting else order_id
-        held = self.truth.positions.setdefault(key, {"id": self.new_id(), "qty": D(0), "levels": {}, "order": order_id, "price": None})
+        held = self.truth.positions.setdefault(
+            key, {"id": self.new_id(), "qty": D(0), "levels": {}, "order": order_id, "price": None}
+        )
         held["qty"] += signed
         held["price"] = 1.08
         for name, price in found["levels"].items():
@@ -77,7 +81,7 @@ class World:
 
     def accepted(self, key: str) -> Decimal:
         """What the position will be when what was accepted is carried out."""
-        held = self.truth.positions.get(key, {"qty": D(0)})["qty"]
+        held: Decimal = self.truth.positions.get(key, {"qty": D(0)})["qty"]
         for name, found in self.truth.orders.items():
             mine = found["instrument"] == key if self.netting else name == key
             if mine and found["type"] == "market" and found["status"] == "working":
@@ -105,14 +109,24 @@ class World:
         levels = {} if self.netting else {"SL": 1.01, "TP": 1.2} if n % 2 else {}
         form |= {k: v for k, v in (("stopLoss", levels.get("SL")), ("takeProfit", levels.get("TP"))) if v}
         self.truth.orders[order_id] = {
-            "qty": D(quantity), "side": side, "type": kind, "status": "working", "instrument": "EURUSD",
-            "levels": levels, "limit": 1.05,
-        }  # fmt: skip
+            "qty": D(quantity),
+            "side": side,
+            "type": kind,
+            "status": "working",
+            "instrument": "EURUSD",
+            "levels": levels,
+            "limit": 1.05,
+        }
         if kind == "market":
             self.record_total("EURUSD" if self.netting else order_id)
+        if lost:
+            self.lost_replies += 1
+            self.shake()
         self.call("POST", "/orders", form, {"s": "ok", "d": {"orderId": order_id}}, lost=lost)
 
-    def call(self, method: str, path: str, form: dict[str, object], answer: object = None, *, lost: bool = False) -> None:
+    def call(
+        self, method: str, path: str, form: dict[str, object], answer: object = None, *, lost: bool = False
+    ) -> None:
         story = self.story
         story.wait(0.4)
         url = f"/accounts/{story.account}{path}?locale=en"
@@ -126,14 +140,19 @@ class World:
 
     def open_positions(self) -> list[tuple[str, dict[str, Any]]]:
         return [
-            (k, p) for k, p in self.truth.positions.items()
+            (k, p)
+            for k, p in self.truth.positions.items()
             if self.accepted(k) and p["qty"] and not p.get("closing") and p["id"] in self.panel
-        ]  # fmt: skip
+        ]
 
     def close(self, n: int, *, part: bool) -> None:
         """A position is closed through TradingView; a trader can only close what the panel shows."""
         found = self.open_positions()
-        if not found or self.unsettled or any(o["status"] == "working" and o["type"] == "market" for o in self.truth.orders.values()):
+        if (
+            not found
+            or self.unsettled
+            or any(o["status"] == "working" and o["type"] == "market" for o in self.truth.orders.values())
+        ):
             return
         key, held = found[n % len(found)]
         amount = held["qty"] / 2 if part else held["qty"]
@@ -167,19 +186,36 @@ class World:
 
     # --- elsewhere -------------------------------------------------------------------------------------------------
 
+    def shake(self) -> None:
+        """Something happens that only polls will show."""
+        self.shaken, self.good_polls = self.story.now, 0
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the polls have not had the time to show it."""
+        if self.shaken is None:
+            return False
+        return self.good_polls < 6 or (self.story.now - self.shaken).total_seconds() < 10
+
     def hidden(self) -> bool:
         """On a netting account two changes that nobody has seen yet cannot be told apart afterwards."""
-        return self.netting and self.unsettled > 0
+        return self.netting and self.unsettled
 
     def elsewhere(self, n: int) -> None:
         """On the phone, or by the broker: a position is opened, closed or part closed."""
-        if self.hidden():
+        if self.hidden() or (self.lost_replies and self.unsettled):
             return
         found = self.open_positions()
-        self.unsettled = 6
+        self.shake()
         if n % 3 == 0 and self.sizes and not self.netting:
             key = f"phone{self.new_id()}"
-            self.truth.positions[key] = {"id": self.new_id(), "qty": D(self.sizes.pop()), "levels": {}, "order": "", "price": 1.08}
+            self.truth.positions[key] = {
+                "id": self.new_id(),
+                "qty": D(self.sizes.pop()),
+                "levels": {},
+                "order": "",
+                "price": 1.08,
+            }
         elif found:
             key, held = found[n % len(found)]
             held["qty"] = D(0) if n % 2 else held["qty"] / 2
@@ -196,7 +232,7 @@ class World:
     def trigger(self, n: int) -> None:
         resting = [k for k, o in self.truth.orders.items() if o["status"] == "working" and o["type"] == "limit"]
         if resting and not self.hidden():
-            self.unsettled = 6
+            self.shake()
             self.carry_out(resting[n % len(resting)])
 
     def reject(self) -> None:
@@ -206,7 +242,7 @@ class World:
         for found in self.truth.orders.values():
             if found["status"] == "working" and found["type"] == "market":
                 found["status"] = "rejected"
-                self.unsettled = 6
+                self.shake()
                 for key in list(self.truth.totals):
                     self.record_total(key)
 
@@ -218,8 +254,9 @@ class World:
     def position_rows(self, truth: Truth) -> list[object]:
         return [
             position(p["id"], float(abs(p["qty"])), "buy" if p["qty"] > 0 else "sell", avgPrice=p["price"])
-            for p in truth.positions.values() if p["qty"]
-        ]  # fmt: skip
+            for p in truth.positions.values()
+            if p["qty"]
+        ]
 
     def order_rows(self, truth: Truth) -> list[object]:
         rows: list[object] = []
@@ -229,7 +266,7 @@ class World:
                 fields["limitPrice"] = o["limit"]
             rows.append(order(name, o["status"], **fields))
             if o["status"] == "working":
-                rows += [bracket(f"{name}.{k}.1", v, k, name, "inactive") for k, v in o["levels"].items()]
+                rows += [bracket(f"{name}.{k}.1", v, k, name, "inactive", parentType="order") for k, v in o["levels"].items()]
         for key, p in truth.positions.items():
             status = "working" if p["qty"] else "cancelled"
             base = p["order"] or key
@@ -241,14 +278,16 @@ class World:
         story = self.story
         story.wait(0.3)
         self.snapshots.append((story.now, copy.deepcopy(self.truth)))
-        old = [t for at, t in self.snapshots if (story.now - at).total_seconds() >= (n % 3) * 0.5] or [self.snapshots[0][1]]
+        old = [t for at, t in self.snapshots if (story.now - at).total_seconds() >= (n % 3) * 0.5] or [
+            self.snapshots[0][1]
+        ]
         answer = {"s": "ok", "d": self.rows(kind, old[-1])}
         if kind == "positions" and fate in ("good", "doubled"):
             self.panel = {p["id"] for p in old[-1].positions.values() if p["qty"]}
         flying = story.exchange("GET", f"/accounts/{story.account}/{kind}", {}, answer, left=0)
         if fate == "good":
             story.hear(flying)
-            self.unsettled = max(0, self.unsettled - 1)
+            self.good_polls += 1
         elif fate == "doubled":
             story.hear(flying)
             story.hear(flying)
@@ -269,6 +308,12 @@ class World:
                 self.poll(0, kind)
                 self.story.wait(0.7)
 
+    def a_while(self) -> None:
+        """Nothing happens for some seconds, except that closes are carried out."""
+        self.polls(2)
+        self.execute_closes()
+        self.polls(2)
+
     # --- play ------------------------------------------------------------------------------------------------------
 
     def step(self, n: int) -> None:
@@ -277,12 +322,23 @@ class World:
         kind = ("orders", "positions")[n % 2]
         fates = ("good", "good", "lost", "late", "doubled", "failed")
         actions: dict[int, Callable[[], None]] = {
-            0: lambda: self.place(n), 1: lambda: self.place(n), 2: lambda: self.place(n, kind="limit"),
-            3: lambda: self.close(n, part=False), 4: lambda: self.close(n, part=True), 5: lambda: self.set_levels(n),
-            6: lambda: self.cancel(n), 7: self.refused, 8: lambda: self.elsewhere(n), 9: self.fill_all,
-            10: self.fill_all, 11: lambda: self.trigger(n), 12: self.reject, 13: self.arrive,
-            14: lambda: self.polls(4), 15: lambda: self.place(n, lost=True) if not self.netting else None,
-        }  # fmt: skip
+            0: lambda: self.place(n),
+            1: lambda: self.place(n),
+            2: lambda: self.place(n, kind="limit"),
+            3: lambda: self.close(n, part=False),
+            4: lambda: self.close(n, part=True),
+            5: lambda: self.set_levels(n),
+            6: lambda: self.cancel(n),
+            7: self.refused,
+            8: lambda: self.elsewhere(n),
+            9: self.fill_all,
+            10: self.fill_all,
+            11: lambda: self.trigger(n),
+            12: self.reject,
+            13: self.arrive,
+            14: self.a_while,
+            15: lambda: self.place(n, lost=True) if not self.netting else None,
+        }
         actions.get(what, lambda: self.poll(n // 12, kind, fates[n // 2 % 6]))()
 
     def rest(self) -> None:
@@ -308,11 +364,13 @@ class World:
         ids = set()
         for seq, fact in enumerate(self.story.facts, start=1):
             e = fact.exposure
-            assert fact.seq == seq and fact.id not in ids, "facts are numbered and named once"
+            assert fact.seq == seq, "facts are numbered without gaps"
+            assert fact.id not in ids, "a fact is named once"
             ids.add(fact.id)
             last = seen.get(e.position)
             if last is not None:
-                assert e.before == last.after and e.revision >= last.revision, f"{fact} does not follow {last}"
+                assert e.before == last.after, f"{fact} does not follow {last}"
+                assert e.revision >= last.revision, "revisions only rise"
                 changed = e.before != e.after
                 assert not changed or e.revision > last.revision, "a change has a revision of its own"
             seen[e.position] = e
@@ -326,7 +384,9 @@ class World:
         for total in totals:
             while current != total:
                 found = next(history, None)
-                assert found is not None, f"{name}: {totals} is not how it went: {self.truth.totals.get(self.key_of(name))}"
+                assert found is not None, (
+                    f"{name}: {totals} is not how it went: {self.truth.totals.get(self.key_of(name))}"
+                )
                 current = found
 
     def check_end(self) -> None:

@@ -25,7 +25,8 @@ CODEC = Codec("main", Keyring(current="k1", keys={"k1": b"0" * 32}))
 def fact(seq: int, evidence: Evidence = "call") -> PositionClosed:
     return PositionClosed(
         id=f"f{seq}", source="demo", account="1", instrument="EURUSD", model="hedging", producer="p", seq=seq,
-        captured=NOW, evidence=evidence, exposure=Exposure(position="o1", revision=seq, before=Amount(), after=Amount()),
+        captured=NOW, evidence=evidence,
+        exposure=Exposure(position="o1", revision=seq, before=Amount(), after=Amount()),
     )  # fmt: skip
 
 

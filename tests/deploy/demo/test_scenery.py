@@ -8,8 +8,8 @@ from deploy.demo.scenery import Scenery
 
 
 def test_the_settings_can_be_used_and_say_what_the_demo_promises(tmp_path: Path) -> None:
-    place = Scenery(folder=tmp_path, broker_port=4443, proxy_port=8081)
-    scenery.write(place, tmp_path / "ca.pem")
+    place = Scenery(folder=tmp_path, proxy_port=8081)
+    scenery.write(place, 4443, tmp_path / "ca.pem")
     machine = settings.load(place.config, place.data, {})
     assert machine.ingest.listen == "127.0.0.1:8081"
     assert machine.ingest.sources["demo"].host == "localhost:4443"
@@ -24,8 +24,8 @@ def test_two_demos_share_no_port(tmp_path: Path) -> None:
     ports: set[str] = set()
     for name, port in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()
-        place = Scenery(folder=tmp_path / name, broker_port=port, proxy_port=port + 10)
-        scenery.write(place, tmp_path / "ca.pem")
+        place = Scenery(folder=tmp_path / name, proxy_port=port)
+        scenery.write(place, 4443, tmp_path / "ca.pem")
         machine = settings.load(place.config, place.data, {})
         ports |= {machine.ingest.listen, machine.ingest.metrics, str(machine.executor.metrics)}
     assert len(ports) == 6

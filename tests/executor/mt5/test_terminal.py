@@ -16,6 +16,7 @@ import pytest
 from executor.mt5 import api
 from executor.mt5.simulator.faults import Fault, FaultKind
 from executor.mt5.simulator.remote import Remote
+from executor.mt5.simulator.views import server_ms
 from executor.mt5.terminal import Deadlines, Terminal
 from tests.executor.mt5.simulated import ROOT, SimulatorProcess
 
@@ -180,12 +181,13 @@ async def test_an_order_may_be_executed_after_its_child_has_died(
     mt5 = await connected(terminal, broker, order=0.3)
     remote.fault(Fault(kind=FaultKind.LATE, delay=300))
     assert isinstance(await mt5.send(BUY, soon()), api.Lost)
+    lost = server_ms(time.time_ns() // 1_000_000)
     assert isinstance(await mt5.connect(credentials(broker)), api.Connected)
-    assert await mt5.positions() == ()
     while (positions := await mt5.positions()) == ():
         await asyncio.sleep(0.01)
     assert isinstance(positions, tuple)
     assert positions[0].magic == 42
+    assert positions[0].time_msc > lost
 
 
 async def test_a_terminal_that_dies_after_the_trade_leaves_it_in_doubt_and_on_disk(
@@ -300,8 +302,10 @@ async def test_stopping_leaves_no_process_and_answers_what_is_in_flight(
     assert is_dead(pid)
 
 
-async def test_a_child_dies_with_its_parent(simulator: Simulator) -> None:
-    broker = simulator(login=77, prices="still")
+@pytest.mark.parametrize("fault", [None, Fault(kind=FaultKind.HANG, function="positions_get")], ids=["idle", "blocked"])
+async def test_a_child_dies_with_its_parent(broker: SimulatorProcess, remote: Remote, fault: Fault | None) -> None:
+    if fault:
+        remote.fault(fault)
     program = (
         "import asyncio\n"
         "from executor.mt5 import api\n"
@@ -310,6 +314,8 @@ async def test_a_child_dies_with_its_parent(simulator: Simulator) -> None:
         "    mt5 = Terminal('executor.mt5.simulator.client')\n"
         "    await mt5.start()\n"
         f"    await mt5.connect(api.Credentials('{broker.address}'))\n"
+        "    reading = asyncio.create_task(mt5.positions())\n"
+        "    await asyncio.sleep(0)\n"
         "    print(mt5.child_pid, flush=True)\n"
         "    await asyncio.sleep(3600)\n"
         "asyncio.run(main())\n"

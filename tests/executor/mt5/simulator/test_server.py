@@ -7,15 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from executor.mt5.simulator.bars import FullSurface
 from executor.mt5.simulator.client import connect
 from executor.mt5.simulator.faults import Fault, FaultKind
+from executor.mt5.simulator.journal import FILE
 from executor.mt5.simulator.remote import Remote
 from executor.mt5.simulator.server import DIED, read_options
+from executor.mt5.vocabulary import OrderState
 from tests.executor.mt5.simulated import ROOT, SimulatorProcess, wait_for
 
 Simulator = Callable[..., SimulatorProcess]
@@ -136,16 +137,19 @@ def test_options_come_from_the_command_line_and_secrets_from_the_standard_input(
     assert (listen, folder) == ("127.0.0.1:0", tmp_path)
 
 
-def test_levels_trigger_while_nobody_asks(simulator: Simulator) -> None:
-    broker = simulator(prices="walk", seed=4)
+def test_time_passes_while_nobody_asks(simulator: Simulator) -> None:
+    broker = simulator(prices="still")
     mt5 = opened(broker)
-    assert mt5.order_send(BUY).retcode == 10009
-    (position,) = mt5.positions_get()
-    tick = mt5.symbol_info_tick("EURUSD")
-    wanted = {"action": 6, "symbol": "EURUSD", "position": position.ticket, "sl": tick.bid - 0.00001}
-    wanted["tp"] = tick.bid + 0.00002
-    wait_for(lambda: mt5.order_send(dict(wanted)).retcode in (10009, 10016, 10036))
+    expires = mt5.symbol_info_tick("EURUSD").time + 1
+    wanted = {**BUY, "action": 5, "type": 2, "price": 1.0, "type_filling": 2, "type_time": 2, "expiration": expires}
+    ticket = mt5.order_send(wanted).order
     mt5.shutdown()
-    watcher: Any = opened(broker)
-    wait_for(lambda: watcher.positions_get() == () or not watcher.positions_get()[0].sl)
-    watcher.shutdown()
+    journal = broker.folder / FILE
+    placed = journal.stat().st_size
+    wait_for(lambda: journal.stat().st_size > placed)
+    broker.kill()
+    broker.start()
+    mt5 = opened(broker)
+    (order,) = mt5.history_orders_get(ticket=ticket)
+    assert (order.state, order.time_done >= expires) == (OrderState.EXPIRED, True)
+    mt5.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from executor.mt5.simulator import triggers
 from executor.mt5.simulator.ask import Ask
 from executor.mt5.simulator.engine import Engine
-from executor.mt5.vocabulary import OrderState, OrderTime, OrderType, Retcode, TradeAction
+from executor.mt5.vocabulary import OrderFilling, OrderState, OrderTime, OrderType, Retcode, TradeAction
 from tests.executor.mt5.engines import D, deal, engine, floor, price, send
 from tests.executor.mt5.simulated import NOON
 
@@ -96,3 +97,21 @@ def test_a_delayed_close_of_a_position_that_is_gone_is_canceled() -> None:
     account.advance(NOON + 600)
     assert account.store.history[closing].state == OrderState.CANCELED
     assert not account.store.positions
+
+
+@pytest.mark.parametrize(
+    ("filling", "state", "left"),
+    [(OrderFilling.IOC, OrderState.CANCELED, []), (OrderFilling.FOK, OrderState.REJECTED, [D("0.2")])],
+)
+def test_a_delayed_close_never_closes_more_than_is_left(
+    filling: OrderFilling, state: OrderState, left: list[Decimal]
+) -> None:
+    account = engine()
+    long, short = send(account, deal(0, "0.3")).order, send(account, deal(1, "0.1")).order
+    account.store.set("settings", msgspec.structs.replace(account.store.settings, fill_delay=500))
+    closing = send(account, deal(1, "0.3", position=long, type_filling=int(filling))).order
+    send(account, Ask(action=int(TradeAction.CLOSE_BY), position=long, position_by=short))
+    account.advance(NOON + 600)
+    assert account.store.history[closing].state == state
+    assert [each.volume for each in account.store.positions.values()] == left
+    assert all(each.type == 0 for each in account.store.positions.values())

@@ -1,0 +1,86 @@
+"""An attempt knows which of its steps may have been sent, and when their absence is believed."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from executor.attempt import Attempt, Grace
+from executor.ledger import Work
+from executor.results import Already, StepResult
+from executor.steps import Close, Open
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+CLOSE = Close(name="close:1", link="l", ticket=1, symbol="EURUSD", side="buy", volume=Decimal(1))
+OPEN = Open(name="open", link="l", symbol="EURUSD", side="sell", volume=Decimal(1))
+
+
+def attempt(*, suspect: bool = False) -> Attempt:
+    return Attempt(
+        work=Work(fact="f"),
+        meaning="m",
+        fact=None,
+        link="l",
+        steps=[CLOSE, OPEN],
+        grace=Grace(3.0),
+        read=NOW,
+        suspect=suspect,
+    )
+
+
+def test_a_grace_is_over_when_it_ran_without_interruption() -> None:
+    grace = Grace(3.0)
+
+    assert [grace.over(now, 1) for now in (10.0, 12.9, 13.0)] == [False, False, True]
+
+
+def test_a_grace_starts_over_with_another_terminal() -> None:
+    grace = Grace(3.0)
+
+    assert [grace.over(now, generation) for now, generation in ((10.0, 1), (12.0, 2), (14.9, 2), (15.0, 2))] == [
+        False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_grace_starts_over_after_the_terminal_was_cut_off() -> None:
+    grace = Grace(3.0)
+    grace.over(10.0, 1)
+    grace.began = None
+
+    assert not grace.over(13.0, 1)
+    assert grace.over(16.0, 1)
+
+
+def test_a_fresh_attempt_has_sent_nothing() -> None:
+    fresh = attempt()
+
+    assert fresh.untouched
+    assert not fresh.maybe_sent(OPEN)
+
+
+def test_every_step_of_a_suspect_may_have_been_sent_until_it_is_known_to_be_absent() -> None:
+    suspect = attempt(suspect=True)
+    assert suspect.maybe_sent(CLOSE)
+    assert suspect.maybe_sent(OPEN)
+
+    suspect.absent.add("close:1")
+
+    assert not suspect.maybe_sent(CLOSE)
+    assert suspect.maybe_sent(OPEN)
+
+
+def test_a_step_without_an_answer_may_have_been_sent() -> None:
+    unanswered = attempt()
+    unanswered.unknown.add("open")
+
+    assert unanswered.maybe_sent(OPEN)
+    assert not unanswered.untouched
+
+
+def test_it_waits_for_its_opening_until_that_has_a_result() -> None:
+    waiting = attempt()
+    waiting.results["close:1"] = StepResult(CLOSE, Already())
+    assert waiting.waiting_opening is OPEN
+
+    waiting.results["open"] = StepResult(OPEN, Already())
+
+    assert waiting.waiting_opening is None
+    assert [r.result for r in waiting.reports()] == ["already", "already"]

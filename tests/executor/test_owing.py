@@ -1,0 +1,130 @@
+"""Debts change what the totals of later facts are shares of, and what shows up late is brought to the newest total."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.book import Book, Debt, Figures, Holding, Link, Part
+from executor.owing import at_target, brought_up, joined, probe, renamed, when_paid
+from executor.settle import Settled
+from executor.steps import Close
+from executor.translate import Plan
+from shared.facts import Fact
+from tests.shared.samples import amount, exposure, placed
+
+D = Decimal
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+KEY = "demo/10001/o1"
+FACT: Fact = placed()
+
+
+def part(number: int, volume: str) -> Part:
+    return Part(ticket=number, identifier=number, volume=D(volume), side="buy")
+
+
+def link(*parts: Part, followed: str = "0.1", revision: int = 1) -> Link:
+    return Link(
+        key=KEY, instrument="EURUSD", symbol="EURUSD", revision=revision, followed=D(followed), parts=tuple(parts)
+    )
+
+
+def debt(target: str = "0") -> Debt:
+    return Debt(link=KEY, fact="f", entry="1-1", target=D(target), since=NOW, captured=NOW)
+
+
+def book(held: Link | None, *parts: Part) -> Book:
+    holdings = {
+        p.ticket: Holding(
+            ticket=p.ticket, identifier=p.identifier, symbol="EURUSD", side=p.side, volume=p.volume, price=D(1)
+        )
+        for p in parts
+    }
+    figures = Figures(currency="USD", balance=D(1), equity=D(1), margin_free=D(1))
+    return Book(
+        account="a", identity="1@Demo", margin="hedging", figures=figures, specifications={}, prices={},
+        holdings=holdings, restings={}, links={KEY: held} if held else {},
+    )  # fmt: skip
+
+
+@given(st.lists(st.decimals("0.01", "5", places=2), min_size=1, max_size=5), st.decimals(0, 10, places=2))
+def test_a_paid_debt_leaves_its_target_or_all_there_is_if_that_is_less(volumes: list[Decimal], target: Decimal) -> None:
+    before = link(*(part(n, str(v)) for n, v in enumerate(volumes)))
+
+    assert at_target(before, target).own == min(before.own, target)
+
+
+def test_the_oldest_parts_go_first() -> None:
+    assert at_target(link(part(1, "0.1"), part(2, "0.2")), D("0.15")).parts == (part(2, "0.15"),)
+
+
+def test_only_links_that_owe_are_seen_as_paid() -> None:
+    before = book(link(part(1, "0.1")))
+
+    assert when_paid(before, {}) is before
+    assert when_paid(before, {KEY: debt("0.04")}).links[KEY].own == D("0.04")
+
+
+def test_a_later_exit_moves_the_target_and_waits_with_the_first() -> None:
+    moved = joined(debt("0.5"), D("0.2"), FACT, "2-2")
+
+    assert moved.target == D("0.2")
+    assert [o.fact for o in moved.owing] == ["f", FACT.id]
+
+
+def test_later_tries_have_other_names() -> None:
+    step = Close(name="close:1", link=KEY, ticket=1, symbol="EURUSD", side="buy", volume=D(1))
+
+    assert [s.name for s in renamed([step], 0)] == ["close:1"]
+    assert [s.name for s in renamed([step], 2)] == ["close:1/2"]
+
+
+GROWS: dict[str, tuple[Any, Any, str | None]] = {
+    "one that opens": (amount(), amount("0.1"), "buy"),
+    "one that adds to a short": (amount("-0.1"), amount("-0.2"), "sell"),
+    "one that reverses into more": (amount("0.1"), amount("-0.2"), "sell"),
+    "one that reduces": (amount("0.2"), amount("0.1"), None),
+    "one that closes": (amount("0.2"), amount(), None),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "side"), GROWS.values(), ids=GROWS)
+def test_what_could_have_opened_is_probed(before: Any, after: Any, side: str | None) -> None:
+    plan = probe(placed(exposure=exposure(before, after)), "EURUSD")
+
+    assert (plan.steps[0].side if plan else None) == side  # type: ignore[union-attr]
+
+
+def settled(*parts: Part) -> tuple[Plan, Settled]:
+    planned = link(followed="0.1", revision=1)
+    return Plan(link=planned), Settled(link=link(*parts, followed="0.1"), debt=None, result="filled")
+
+
+def test_what_shows_up_in_time_is_settled_as_it_is() -> None:
+    plan, found = settled(part(1, "0.1"))
+
+    assert brought_up(FACT, plan, found, book(None), NOW) is found
+
+
+LATE: dict[str, tuple[str, Decimal | None]] = {
+    "closed meanwhile": ("0", D(0)),
+    "halved meanwhile": ("0.05", D("0.05")),
+    "grown meanwhile": ("0.3", None),
+    "reversed meanwhile": ("-0.1", D(0)),
+}
+
+
+@pytest.mark.parametrize(("followed", "target"), LATE.values(), ids=LATE)
+def test_what_shows_up_late_is_brought_to_the_newest_total(followed: str, target: Decimal | None) -> None:
+    plan, found = settled(part(1, "0.1"))
+    newest = link(followed=followed, revision=2)
+
+    after = brought_up(FACT, plan, found, book(newest, part(1, "0.1")), NOW)
+
+    assert after.link is not None
+    assert (after.link.revision, after.link.parts) == (2, (part(1, "0.1"),))
+    assert (after.debt.target if after.debt else None) == target
+    assert after.result == ("filled" if target is None else None)

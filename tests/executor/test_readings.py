@@ -1,0 +1,93 @@
+"""The vendor's floats become exact decimals, and a zero that means `none` becomes None."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor import readings
+from executor.mt5.api import AccountInfo, AccountMarginMode, OrderType, SymbolInfo, Tick
+from tests.executor.records import order, position
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def blank(kind: type[msgspec.Struct], **changes: object) -> object:
+    zero = {int: 0, float: 0.0, bool: False, str: ""}
+    return kind(**{**{f.name: zero[f.type] for f in msgspec.structs.fields(kind)}, **changes})
+
+
+def account(**changes: object) -> AccountInfo:
+    info = blank(AccountInfo, login=1, currency="USD", balance=100.0, equity=90.0, leverage=30, **changes)
+    assert isinstance(info, AccountInfo)
+    return info
+
+
+@given(st.decimals(min_value=0, max_value=10**6, places=5))
+def test_a_price_comes_back_as_it_was_quoted(price: Decimal) -> None:
+    assert readings.number(float(price)) == price
+
+
+def test_the_rules_of_a_symbol() -> None:
+    info = blank(
+        SymbolInfo, name="EURUSD", digits=5, point=1e-05, trade_tick_size=1e-05, trade_contract_size=100000.0,
+        volume_min=0.01, volume_max=500.0, volume_step=0.01, trade_exemode=2, filling_mode=3, trade_tick_value=1.0,
+    )  # fmt: skip
+    assert isinstance(info, SymbolInfo)
+
+    rules = readings.specification(info)
+
+    assert (rules.point, rules.volume_step, rules.contract_size) == (
+        Decimal("0.00001"), Decimal("0.01"), Decimal(100000),
+    )  # fmt: skip
+    assert rules.execution == "market"
+
+
+def test_a_symbol_without_a_tick_size_moves_by_points() -> None:
+    info = blank(SymbolInfo, name="X", point=0.01)
+    assert isinstance(info, SymbolInfo)
+
+    assert readings.specification(info).tick_size == Decimal("0.01")
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(0.0, 0.0), (1.1, 0.0), (0.0, 1.1)])
+def test_a_tick_that_is_zero_is_no_price(bid: float, ask: float) -> None:
+    tick = blank(Tick, bid=bid, ask=ask)
+    assert isinstance(tick, Tick)
+
+    assert readings.price(tick, NOW) is None
+
+
+def test_the_peak_of_equity_is_carried_on() -> None:
+    first = readings.figures(account())
+    higher = readings.figures(account(), msgspec.structs.replace(first, peak=Decimal(200)))
+
+    assert first.peak == Decimal("90.0")
+    assert (higher.peak, higher.day_start) == (Decimal(200), Decimal("90.0"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "margin"),
+    [
+        (AccountMarginMode.RETAIL_HEDGING, "hedging"),
+        (AccountMarginMode.RETAIL_NETTING, "netting"),
+        (AccountMarginMode.EXCHANGE, "netting"),
+    ],
+)
+def test_only_retail_hedging_accounts_hold_several_positions(mode: AccountMarginMode, margin: str) -> None:
+    assert readings.margin(account(margin_mode=int(mode))) == margin
+
+
+def test_a_level_of_zero_is_none() -> None:
+    held = readings.holdings([position(ticket=3, type=1, sl=1.2, tp=0.0)])
+
+    assert (held[3].side, held[3].stop_loss, held[3].take_profit) == ("sell", Decimal("1.2"), None)
+
+
+def test_a_market_order_on_its_way_is_not_resting() -> None:
+    orders = [order(ticket=1, type=OrderType.BUY), order(ticket=2, type=OrderType.SELL_STOP)]
+
+    assert {t: (r.type, r.side) for t, r in readings.restings(orders).items()} == {2: ("stop", "sell")}

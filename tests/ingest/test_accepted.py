@@ -1,0 +1,70 @@
+"""Requests wait for their replies, and what has none is said and left to the polls."""
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from ingest.accepted import accept, expire, refuse, unanswered
+from ingest.calls import Refused, Unanswered
+from ingest.desk import PATIENCE, Desk, waits
+from tests.ingest.story import START
+from tests.ingest.test_desk import desk, market
+
+
+def kinds(it: Desk) -> list[str]:
+    return [getattr(n, "kind", "") for n in it.said]
+
+
+def test_a_reply_ends_the_wait_whatever_it_says() -> None:
+    call = market("1")
+    for reply in ("yes", "no", "none"):
+        it = desk()
+        waits(it, call)
+        assert it.open
+        if reply == "yes":
+            accept(it, call)
+        elif reply == "no":
+            refuse(it, Refused(account="1", flow=call.flow, answered=START, text="no"))
+        else:
+            unanswered(it, Unanswered(account="1", flow=call.flow, at=START))
+        assert not it.open
+
+
+def test_a_refused_call_does_nothing_and_is_said() -> None:
+    it = desk()
+    waits(it, market("1"))
+    refuse(it, Refused(account="1", flow="f1", answered=START, text="no money"))
+    assert kinds(it) == ["refused"]
+    assert not it.orders
+
+
+def test_a_request_that_has_been_answered_does_not_wait_again() -> None:
+    it = desk()
+    accept(it, market("1"))
+    waits(it, market("1"))
+    assert not it.open
+    unanswered(it, Unanswered(account="1", flow="f1", at=START, call=market("1")))
+    assert not it.unsettled
+
+
+def test_patience_ends_and_the_placement_may_still_turn_out_to_have_worked() -> None:
+    it = desk()
+    waits(it, market("1"))
+    expire(it, START + PATIENCE)
+    assert it.open
+    expire(it, START + PATIENCE + timedelta(seconds=1))
+    assert not it.open
+    assert [o.call.flow for o in it.unsettled] == ["f1"]
+    assert it.quiet["X"] == START + PATIENCE + timedelta(seconds=1)
+    expire(it, START + 11 * PATIENCE)
+    assert not it.unsettled
+
+
+def test_a_late_yes_after_patience_ended_still_counts_once() -> None:
+    it = desk()
+    waits(it, market("1"))
+    expire(it, START + 2 * PATIENCE)
+    late = replace(market("1"), answered=START + 2 * PATIENCE)
+    accept(it, late)
+    accept(it, late)
+    assert kinds(it).count("order.placed") == 1

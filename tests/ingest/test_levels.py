@@ -1,0 +1,145 @@
+"""Stop loss and take profit belong to the right position, and are removed only by what removes them."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import UNSET
+
+from shared.facts import Levels
+from tests.ingest.story import NETTING, Story, bracket, order, position
+
+D = Decimal
+LIMIT: dict[str, Any] = {"type": "limit", "limitPrice": 1.05}
+
+
+def netting() -> Story:
+    """A netting account that is long 2: two orders, each with a stop loss of its own."""
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    for name, price in (("1", 1.01), ("2", 1.02)):
+        story.place(name, qty="1", stopLoss=price)
+    story.wait(4)
+    story.orders(*rows())
+    story.orders(*rows())
+    story.positions(position("n", 2))
+    return story
+
+
+def rows(first: str = "working", second: str = "working") -> list[dict[str, object]]:
+    return [
+        order("1", "filled", qty=1),
+        order("2", "filled", qty=1),
+        bracket("s1", 1.01, "SL", "1", first, parentType="order"),
+        bracket("s2", 1.02, "SL", "2", second, parentType="order"),
+    ]
+
+
+def test_the_newest_order_with_a_bracket_sets_the_level_of_a_netting_position() -> None:
+    story = netting()
+    assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.02")
+
+
+def test_removing_one_of_two_stops_removes_nothing_until_the_polls_say_what_is_left() -> None:
+    story = netting()
+    assert story.call("DELETE", "/orders/s2") == []
+    story.wait(4)
+    (changed,) = story.orders(*rows(second="cancelled"))
+    assert changed.levels.stop_loss == D("1.01")
+    (removed,) = story.call("DELETE", "/orders/s1")
+    assert removed.levels.stop_loss is None
+
+
+def test_the_brackets_of_a_cancelled_order_do_not_touch_the_netting_position() -> None:
+    story = netting()
+    story.place("3", qty="1", stopLoss="1.0", **LIMIT)
+    resting = order("3", qty=1, **LIMIT)
+    child = bracket("s3", 1.0, "SL", "3", "inactive", parentType="order")
+    story.wait(4)
+    story.orders(*rows(), resting, child)
+    (canceled,) = story.call("DELETE", "/orders/3")
+    assert canceled.exposure.after.total == 2
+    story.wait(4)
+    for _ in range(3):
+        assert story.orders(*rows(), resting | {"status": "cancelled"}, child | {"status": "cancelled"}) == []
+    assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.02")
+
+
+def test_a_bracket_of_a_resting_order_changes_the_order() -> None:
+    story = Story()
+    story.orders()
+    story.place("1", stopLoss="1.0", **LIMIT)
+    story.orders(order("1", **LIMIT), bracket("s", 1.0, "SL", "1", "inactive", parentType="order"))
+    (changed,) = story.call("PUT", "/orders/s", stopPrice="1.01")
+    assert story.kinds()[-1] == "order.modified"
+    assert changed.levels.stop_loss == D("1.01")
+
+
+def test_brackets_that_vanish_with_their_position_are_no_news() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", stopLoss="1.0")
+    filled = order("1", "filled")
+    child = bracket("s", 1.0, "SL", "55")
+    story.orders(filled, child)
+    story.positions(position("55"))
+    story.orders(filled, child)
+    story.call("DELETE", "/positions/55")
+    story.orders(filled, child | {"status": "cancelled"})
+    story.positions()
+    story.orders(filled, child | {"status": "cancelled"})
+    assert story.kinds() == ["order.placed", "order.filled", "position.closed", "position.closed"]
+
+
+def test_brackets_that_were_never_listed_are_not_removed_by_their_absence() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", stopLoss="1.0", takeProfit="1.2")
+    story.wait(5)
+    for _ in range(5):
+        story.orders(order("1", "filled"))
+        story.positions(position("55"))
+    assert story.kinds() == ["order.placed", "order.filled"]
+    assert story.picture.positions["o1"].levels == Levels(stop_loss=D("1.0"), take_profit=D("1.2"), trailing=None)
+
+
+def test_a_bracket_that_two_polls_no_longer_list_is_removed() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", stopLoss="1.0")
+    story.orders(order("1", "filled"), bracket("s", 1.0, "SL", "55"))
+    story.positions(position("55"))
+    story.orders(order("1", "filled"), bracket("s", 1.0, "SL", "55"))
+    story.wait(5)
+    assert story.orders(order("1", "filled")) == []
+    (removed,) = story.orders(order("1", "filled"))
+    assert removed.levels.stop_loss is None
+
+
+def test_a_stop_that_lags_behind_the_call_that_moved_it_is_not_moved_back() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", stopLoss="1.0")
+    child = bracket("s", 1.0, "SL", "55")
+    story.orders(order("1", "filled"), child)
+    story.positions(position("55"))
+    story.orders(order("1", "filled"), child)
+    story.call("PUT", "/positions/55", stopLoss="1.01")
+    for _ in range(2):
+        assert story.orders(order("1", "filled"), child) == []
+    assert story.orders(order("1", "filled"), child | {"stopPrice": 1.01}) == []
+
+
+def test_a_trailing_distance_without_a_pip_size_is_said() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1")
+    story.positions(position("55"))
+    story.call("PUT", "/positions/55", trailingStopPips="15", stopLoss="1.0")
+    assert "pip-unknown" in story.noted()
+    assert story.facts[-1].levels.trailing in (None, UNSET)

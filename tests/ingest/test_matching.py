@@ -1,0 +1,106 @@
+"""A different quantity in a poll is explained, doubted, or believed, and each at the right time."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.ingest.story import NETTING, Story, order, position
+
+D = Decimal
+
+
+def long(source_size: float = 0.1) -> Story:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", qty=source_size)
+    story.orders(order("1", "filled", qty=source_size))
+    story.positions(position("55", source_size))
+    return story
+
+
+@pytest.mark.parametrize("shown", [0.04, 0.2])
+def test_a_quantity_that_nothing_explains_counts_when_two_polls_agree(shown: float) -> None:
+    story = long()
+    story.wait(5)
+    assert story.positions(position("55", shown)) == []
+    (changed,) = story.positions(position("55", shown))
+    assert changed.exposure.after.held == D(str(shown))
+    assert story.kinds()[-1] == "position.changed"
+
+
+def test_of_two_different_doubtful_polls_the_newer_counts() -> None:
+    story = long()
+    story.wait(5)
+    story.positions(position("55", 0.08))
+    (changed,) = story.positions(position("55", 0.06))
+    assert changed.exposure.after.held == D("0.06")
+
+
+def test_a_closed_row_with_quantity_zero_is_a_closed_position() -> None:
+    story = long()
+    story.call("DELETE", "/positions/55")
+    story.positions(position("55", 0))
+    assert story.picture.positions["o1"].over
+
+
+def test_a_part_close_elsewhere_while_a_whole_close_is_coming_ends_flat() -> None:
+    story = long()
+    story.wait(5)
+    story.call("DELETE", "/positions/55", amount="0.05")
+    story.positions()
+    story.positions()
+    story.positions()
+    assert story.facts[-1].exposure.after.total == 0
+    assert story.facts[-1].exposure.after.coming == 0
+    assert all(f.exposure.after.total >= 0 for f in story.facts)
+
+
+def test_a_flat_poll_while_a_row_cannot_be_read_closes_nothing_unlinked() -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1")
+    story.orders(order("1", "filled"))
+    story.wait(5)
+    for _ in range(4):
+        story.positions({"id": "55", "instrument": "EURUSD", "qty": None, "side": "buy"})
+    assert story.facts[-1].exposure.after.total == D("0.1")
+    assert "malformed" in story.noted()
+
+
+def test_on_a_netting_account_the_first_poll_tells_what_was_held_before_our_first_order() -> None:
+    story = Story(NETTING)
+    story.orders()
+    story.place("1", qty="1")
+    story.positions(position("n", 3))
+    story.orders(order("1", "filled", qty=1))
+    story.positions(position("n", 4))
+    assert story.kinds() == ["order.placed", "order.filled"]
+    assert story.picture.positions["EURUSD"].held == 4
+
+
+def test_a_netting_fill_shown_by_positions_first_is_counted_once() -> None:
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="1", type="limit", limitPrice="1.05")
+    story.wait(5)
+    resting = order("1", qty=1, type="limit", limitPrice=1.05)
+    for _ in range(6):
+        story.positions(position("n", 1))
+        story.orders(resting)
+    story.orders(resting | {"status": "filled"})
+    story.positions(position("n", 1))
+    assert [f.exposure.after.total for f in story.facts] == [0, 1, 1]
+    assert story.kinds() == ["order.placed", "position.opened", "order.filled"]
+
+
+def test_netting_orders_fill_first_in_first_out_when_only_positions_tell() -> None:
+    story = Story(NETTING)
+    story.positions()
+    story.place("1", qty="1")
+    story.place("2", qty="2")
+    story.positions(position("n", 2))
+    assert [f.order.filled for f in story.facts[2:]] == [1, 1]  # type: ignore[union-attr]
+    assert story.facts[-1].exposure.after.total == 3

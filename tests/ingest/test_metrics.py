@@ -1,0 +1,63 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.metrics import Metrics
+from ingest.outbox import Outbox
+from tests.ingest.samples import START, fact
+from tests.ingest.test_segments import room_for
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"tradecopier_ingest_{name}", labels)
+
+
+def test_what_waits_is_read_from_the_outbox_when_somebody_asks(registry: CollectorRegistry, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, ["demo", "other"], fresh=lambda name: f"{name}-1")
+    Metrics(registry).watch(outbox)
+    assert value(registry, "waiting_facts", source="demo") == 0
+    outbox.answer("demo", facts=(fact(1), fact(2)))
+    assert value(registry, "waiting_facts", source="demo") == 2
+    assert value(registry, "waiting_facts", source="other") == 0
+    with room_for(10):
+        outbox.published("demo", 1)
+    assert value(registry, "waiting_facts", source="demo") == 1
+    assert value(registry, "unwritten_records") == 1
+    outbox.close()
+
+
+def test_facts_are_counted_by_source_and_kind(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.captured(fact(1))
+    metrics.captured(fact(2))
+    assert value(registry, "facts_total", source="demo", kind="order.placed") == 2
+
+
+def test_the_newest_good_poll_is_a_time(registry: CollectorRegistry) -> None:
+    Metrics(registry).polled("demo", [START, START + timedelta(seconds=2)])
+    assert value(registry, "last_poll_timestamp_seconds", source="demo") == START.timestamp() + 2
+
+
+def test_the_time_until_publishing_counts_from_the_capture(registry: CollectorRegistry) -> None:
+    Metrics(registry).published(fact(1), START + timedelta(seconds=1, milliseconds=20))
+    assert value(registry, "publish_seconds_sum", source="demo") == pytest.approx(0.02)
+
+
+def test_states_are_1_or_0(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.owned("demo", ours=True)
+    metrics.reachable("demo", up=False)
+    assert (value(registry, "owned", source="demo"), value(registry, "redis_up", source="demo")) == (1, 0)
+
+
+def test_every_metric_can_be_scraped_before_anything_has_happened(registry: CollectorRegistry) -> None:
+    Metrics(registry)
+    names = {metric.name for metric in registry.collect()}
+    assert {"tradecopier_ingest_facts", "tradecopier_ingest_waiting_facts", "tradecopier_ingest_hook_seconds"} <= names

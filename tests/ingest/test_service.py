@@ -1,0 +1,299 @@
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from ingest import service
+from ingest.scope import Host
+from shared import streams
+from shared.facts import Fact
+from shared.lease import Lease
+from shared.process import Stop, UserError
+from shared.settings import SettingsError
+from shared.streams import Keys
+from shared.wire import Codec, Keyring
+from tests.ingest.wire import Asked, Authority, Origin, fetch, new_authority, trusting, whole
+from tests.processes import ROOT
+
+KEY = bytes(range(32))
+CODEC = Codec("main", Keyring(current="k1", keys={"k1": KEY}))
+ORDERS, POSITIONS = "/accounts/10001/orders", "/accounts/10001/positions"
+BUY = urlencode({"instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market"}).encode()
+PATIENCE = 30
+
+
+class Scene:
+    """A broker, a settings file, and a place for ingest's files."""
+
+    def __init__(self, origin: Origin, directory: Path, url: str) -> None:
+        self.origin = origin
+        self.directory = directory
+        self.config = directory / "tradecopier.toml"
+        self.ready = directory / "ready"
+        self.url = url
+        key = directory / "key"
+        key.write_text(f"k1:{KEY.hex()}\n")
+        key.chmod(0o600)
+        self.config.write_text(
+            f"""
+            [security]
+            signing-key-file = "{key}"
+            [ingest]
+            listen = "127.0.0.1:0"
+            metrics = "127.0.0.1:0"
+            upstream-ca-file = "{origin.ca}"
+            [ingest.sources.demo]
+            host = "localhost:{origin.port}"
+            account = "10001"
+            quantity-unit = "lots"
+            positions = "hedging"
+            """
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"TRADECOPIER_REDIS__URL": self.url}
+
+    def plan(self) -> service.Plan:
+        return service.plan(self.config, self.environment, ready_file=self.ready)
+
+    async def fetch(self, method: str, path: str, body: bytes = b"") -> int:
+        host, _, port = self.ready.read_text().strip().rpartition(":")
+        at: Host = (host, int(port))
+        trusted = trusting(self.directory / "data/proxy/mitmproxy-ca-cert.pem")
+        to = ("localhost", self.origin.port)
+        page = {"origin": "https://www.tradingview.com"}
+        return (await asyncio.to_thread(fetch, at, to, trusted, method, path, body, **page))[0]
+
+    async def buy(self) -> None:
+        self.origin.replies[ORDERS] = whole(
+            json.dumps({"s": "ok", "d": {"orderId": str(len(self.origin.asked))}}).encode()
+        )
+        assert await self.fetch("POST", ORDERS, BUY) == 200
+
+    def shows(self, orders: list[dict[str, Any]], positions: list[dict[str, Any]]) -> None:
+        self.origin.replies[ORDERS] = whole(json.dumps({"s": "ok", "d": orders}).encode())
+        self.origin.replies[POSITIONS] = whole(json.dumps({"s": "ok", "d": positions}).encode())
+
+    async def look(self) -> None:
+        assert await self.fetch("GET", ORDERS) == 200
+        assert await self.fetch("GET", POSITIONS) == 200
+
+
+async def until_ready(scene: Scene) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not scene.ready.exists() or not scene.ready.read_text():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(scene: Scene) -> AsyncIterator[Stop]:
+    stop = Stop()
+    running = asyncio.create_task(service.serve(stop, scene.plan()))
+    waiting = asyncio.create_task(until_ready(scene))
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if not running.done():
+            yield stop
+    finally:
+        stop.request()
+        await running
+        await stop.end_tasks()
+        scene.ready.unlink(missing_ok=True)
+
+
+async def published(redis: Redis, count: int) -> list[Fact]:
+    """The first facts in the stream, as soon as there are so many."""
+    async with asyncio.timeout(PATIENCE):
+        while len(entries := cast(list[Any], await redis.xrange(Keys("main").orders))) < count:
+            await asyncio.sleep(0.01)
+    facts = [CODEC.fact(fields) for _, fields in entries]
+    assert all(isinstance(fact, Fact) for fact in facts)
+    return cast(list[Fact], facts)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return new_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+async def origin(authority: Authority) -> AsyncIterator[Origin]:
+    found = Origin(authority)
+    async with await found.serve():
+        yield found
+
+
+@pytest.fixture
+async def scene(origin: Origin, valkey: Valkey, tmp_path: Path) -> Scene:
+    return Scene(origin, tmp_path, valkey.url)
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    found = streams.connect(valkey.url)
+    yield found
+    await found.aclose()
+
+
+async def test_what_the_trader_does_is_in_the_stream_and_the_source_is_free_at_the_end(
+    scene: Scene, redis: Redis
+) -> None:
+    async with serving(scene):
+        assert await redis.exists(Keys("main").source("lease", "demo"))
+        await scene.buy()
+        await scene.buy()
+        facts = await published(redis, 2)
+        assert [(f.__struct_config__.tag, f.seq) for f in facts] == [("order.placed", 1), ("order.placed", 2)]
+        assert 0 < facts[0].uncertainty < 1
+    assert not await redis.exists(Keys("main").source("lease", "demo"))
+
+
+async def test_its_health_and_metrics_can_be_asked(scene: Scene) -> None:
+    stop = Stop()
+    ours = service.Service(stop, scene.plan())
+    await ours.start()
+    assert ours.problems() == []
+    await scene.buy()
+    assert ours.metrics.registry.get_sample_value(
+        "tradecopier_ingest_facts_total", {"source": "demo", "kind": "order.placed"}
+    )
+    await ours.finish()
+    await ours.close()
+
+
+async def test_a_server_that_would_lose_trades_is_refused_in_one_line(origin: Origin, tmp_path: Path) -> None:
+    server = Valkey(tmp_path / "valkey")
+    server.start()
+    redis = streams.connect(server.url)
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    await redis.aclose()
+    with pytest.raises(UserError, match=r"may evict keys .*set `maxmemory-policy noeviction`"):
+        async with serving(Scene(origin, tmp_path, server.url)):
+            pass
+    server.stop()
+
+
+async def test_a_second_ingest_on_the_same_outbox_is_one_line(scene: Scene) -> None:
+    async with serving(scene):
+        with pytest.raises(UserError, match="another ingest uses this outbox"):
+            await service.serve(Stop(), scene.plan())
+
+
+async def test_a_source_that_another_ingest_owns_passes_unopened_until_it_is_free(
+    scene: Scene, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = Lease(redis, Keys("main").source("lease", "demo"), duration=60, owner="elsewhere")
+    await elsewhere.acquire()
+    scene.shows([], [])
+    async with serving(scene):
+        host, to = ("127.0.0.1", int(scene.ready.read_text().rpartition(":")[2])), ("localhost", scene.origin.port)
+        theirs = trusting(scene.origin.ca)
+        assert (await asyncio.to_thread(fetch, host, to, theirs, "GET", ORDERS))[0] == 200
+        assert "source demo belongs to elsewhere: its traffic passes unopened here" in caplog.text
+        await elsewhere.release()
+        async with asyncio.timeout(PATIENCE):
+            while not await redis.exists(Keys("main").source("lease", "demo")):
+                await asyncio.sleep(0.02)
+        await scene.buy()
+        await published(redis, 1)
+
+
+async def test_while_the_server_is_away_capturing_goes_on_also_over_a_restart(origin: Origin, tmp_path: Path) -> None:
+    server = Valkey(tmp_path / "valkey")
+    server.start()
+    scene = Scene(origin, tmp_path, server.url)
+    async with serving(scene):
+        await scene.buy()
+    server.stop()
+    async with serving(scene):
+        await scene.buy()
+    async with serving(scene):
+        await scene.buy()
+        await server.started()
+        redis = streams.connect(server.url)
+        assert [fact.seq for fact in await published(redis, 3)] == [1, 2, 3]
+        await redis.aclose()
+    server.stop()
+
+
+def start(scene: Scene) -> subprocess.Popen[bytes]:
+    scene.ready.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "deploy",
+        "--config",
+        str(scene.config),
+        "ingest",
+        "run",
+        "--ready-file",
+        str(scene.ready),
+    ]
+    return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ) | scene.environment, stderr=subprocess.PIPE)
+
+
+async def test_an_ingest_killed_between_request_and_reply_tells_the_order_once_when_it_is_back(
+    scene: Scene, redis: Redis
+) -> None:
+    killed = asyncio.Event()
+    first = start(scene)
+    await until_ready(scene)
+    scene.shows([], [])
+    await scene.look()
+
+    async def kill_then_execute(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        first.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(first.communicate)
+        killed.set()
+        writer.close()
+
+    scene.origin.replies[ORDERS] = kill_then_execute
+    with pytest.raises((ConnectionError, OSError)):
+        await scene.fetch("POST", ORDERS, BUY)
+    await killed.wait()
+    second = start(scene)
+    await until_ready(scene)
+    order = {"id": "77", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "type": "market", "status": "filled"}
+    position = {"id": "5", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "avgPrice": 1.085}
+    scene.shows([order | {"filledQty": 0.1, "avgPrice": 1.085}], [position])
+    for _ in range(4):
+        await scene.look()
+    facts = await published(redis, 1)
+    assert {fact.exposure.position for fact in facts} == {facts[0].exposure.position}
+    assert str(facts[-1].exposure.after.total) == "0.1"
+    second.send_signal(signal.SIGTERM)
+    assert (await asyncio.to_thread(second.communicate), second.returncode)[1] == 0
+    assert len(await published(redis, 1)) == len(facts)
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        ({}, "redis.url is not set"),
+        (
+            {"TRADECOPIER_REDIS__URL": "redis://127.0.0.1:1", "TRADECOPIER_INGEST__LISTEN": "nowhere"},
+            "listen must be host:port",
+        ),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(
+    tmp_path: Path, authority: Authority, broken: dict[str, str], complaint: str
+) -> None:
+    scene = Scene(Origin(authority), tmp_path, "")
+    scene.config.write_text(scene.config.read_text().replace("localhost:0", "localhost:1"))
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        service.plan(scene.config, broken)
+    assert "\n" not in str(caught.value)
