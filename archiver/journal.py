@@ -135,11 +135,12 @@ def _csv(rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
 
 
 def _plain(value: Cell) -> str | int | None:
-    """Exact: numbers as they are written, times in ISO 8601."""
+    """Exact: numbers with all their digits, times in ISO 8601."""
     match value:
         case datetime():
             return value.isoformat()
         case Decimal():
-            return f"{value:f}"
+            digits = f"{value:f}"
+            return digits.rstrip("0").rstrip(".") if "." in digits else digits
         case _:
             return value

@@ -1,6 +1,7 @@
 """What the archiver tells Prometheus: what is stored and how old it is by then, what is not, and what holds it up."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -10,10 +11,11 @@ from shared.metrics import counter, gauge, histogram
 
 
 class Metrics:
-    """The metrics of one archiver, in the registry that is given."""
+    """The metrics of one archiver, in the registry that is given; `clock` tells the time in UTC."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], datetime]) -> None:
         self.registry = registry
+        self._clock = clock
         stream = ("stream",)
         self._rows = counter(registry, "archive_rows", "Rows stored, those that were there already included.", stream)
         self._dead = counter(registry, "archive_dead_letters", "Entries given up, by reason.", ("stream", "reason"))
@@ -29,7 +31,7 @@ class Metrics:
 
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
-        now = datetime.now(UTC)
+        now = self._clock()
         self._rows.labels(stream).inc(len(rows))
         self._save.labels(stream).observe(seconds)
         for row in rows:

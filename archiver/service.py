@@ -71,7 +71,7 @@ def plan(config: Path, environment: Mapping[str, str], *, name: str = "", ready_
 async def serve(stop: Stop, plan: Plan) -> None:
     """Archive until asked to stop. Raises UserError when the database is not at our version."""
     await _wait_for_schema(stop, plan.dsn)
-    metrics = Metrics(new_registry("archiver"))
+    metrics = Metrics(new_registry("archiver"), _now)
     async with AsyncExitStack() as stack:
         intakes = [await _intake(stack, plan, name, metrics) for name in ("orders", "outcomes")]
         store = await stack.enter_async_context(Store(plan.dsn))
@@ -163,7 +163,11 @@ async def _repeat(stop: Stop, every: float, work: Callable[[], Awaitable[None]])
 
 
 async def _make_months(store: Store) -> None:
-    await store.make_months(months_ahead(datetime.now(UTC)))
+    await store.make_months(months_ahead(_now()))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def months_ahead(now: datetime) -> set[tuple[int, int]]:

@@ -40,20 +40,24 @@ class Cut(Struct, frozen=True):
     holder: str | None = None
 
 
-def cut(groups: Iterable[Standing], archive: str, *, last: str, now_ms: int, retention_ms: int) -> Cut | None:
+def cut(groups: Iterable[Standing], archive: str, aged: str) -> Cut | None:
     """Where to cut a stream; None when the archive does not read it, for then nothing in it is safe.
 
-    `last` is the id that the stream gave last, `now_ms` the Redis server's time, as the ids are.
+    `aged` is the id below which entries are older than the retention.
     """
     standings = list(groups)
     if archive not in {s.group for s in standings}:
         return None
     slowest = min(standings, key=lambda s: s.needs)
-    aged = (max(now_ms - retention_ms, 0), 0)
-    if slowest.needs >= aged:
-        return Cut(_id(aged))
-    waiting = slowest.needs <= entry_order(last)
-    return Cut(_id(slowest.needs), slowest.group if waiting else None)
+    if slowest.needs >= entry_order(aged):
+        return Cut(aged)
+    return Cut("{}-{}".format(*slowest.needs), slowest.group)
+
+
+def after(decided: Cut, oldest: str | None, aged: str) -> Cut:
+    """The cut once it is made: nobody holds anything up unless an entry that is left (`oldest`) is too old."""
+    overdue = oldest is not None and entry_order(oldest) < entry_order(aged)
+    return decided if overdue else Cut(decided.before)
 
 
 def outlived(mark: str, before: str) -> bool:
@@ -75,22 +79,24 @@ class Trimmer:
         """Trim both streams and prune the done marks whose fact and outcome have left; returns the cuts by stream."""
         cuts = {}
         for name, stream in (("orders", self._keys.orders), ("outcomes", self._keys.outcomes)):
-            decided = await self._decide(stream)
-            if decided is not None:
-                await self._redis.xtrim(stream, minid=decided.before, approximate=False)
-                cuts[name] = decided
+            if (made := await self._cut(stream)) is not None:
+                cuts[name] = made
         if len(cuts) == 2:
             await self._prune(min((c.before for c in cuts.values()), key=entry_order))
         return cuts
 
-    async def _decide(self, stream: str) -> Cut | None:
-        if not await self._redis.exists(stream):
+    async def _cut(self, stream: str) -> Cut | None:
+        aged = f"{max(await self._now_ms() - self._retention_ms, 0)}-0"
+        decided = cut(await self._groups(stream), self._archive, aged)
+        if decided is None:
             return None
-        groups = await self._groups(stream)
-        last = (await self._redis.xinfo_stream(stream))["last-generated-id"].decode()
-        return cut(groups, self._archive, last=last, now_ms=await self._now_ms(), retention_ms=self._retention_ms)
+        await self._redis.xtrim(stream, minid=decided.before, approximate=False)
+        left = cast(list[tuple[bytes, Any]], await self._redis.xrange(stream, count=1))
+        return after(decided, left[0][0].decode() if left else None, aged)
 
     async def _groups(self, stream: str) -> list[Standing]:
+        if not await self._redis.exists(stream):
+            return []
         # Deliveries first, pending second: what is delivered in between can then only look older than it is.
         known: list[dict[str, Any]] = await self._redis.xinfo_groups(stream)
         return [await self._standing(stream, group) for group in known]
@@ -121,7 +127,3 @@ class Trimmer:
                 await self._redis.hdel(key, *gone)
             if cursor == 0:
                 return
-
-
-def _id(order: tuple[int, int]) -> str:
-    return f"{order[0]}-{order[1]}"

@@ -5,7 +5,7 @@ prices are the account's. All of it is plain values, so a decision can be replay
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -55,13 +55,14 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """The account's money, in its currency. `day_start` and `peak` are equity at the day's start and at its highest."""
+    """The account's money, in its currency. `day_start` is equity when `day` (UTC) began, `peak` its highest so far."""
 
     currency: str
     balance: Decimal
     equity: Decimal
     margin_free: Decimal
     leverage: int = 100
+    day: date | None = None
     day_start: Decimal | None = None
     peak: Decimal | None = None
 
@@ -171,9 +172,9 @@ class Owing(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An exit still to be done: bring `link` down to `target` (signed lots; 0 closes it).
 
-    `fact` made the debt, and its marks stay those of the steps; `also` are later facts of the link that moved the
-    target, all end with it. `meaning` is what the marks of its steps are made from. `since` is when it was owed first;
-    `attempts` counts those whose end is known.
+    `fact` made the debt (empty: an operator or a limit did); `also` are later facts of the link that moved the target,
+    all end with it. `meaning` is what the marks of its steps are made from, whatever moves the target. `since` is when
+    it was owed first; `attempts` counts those whose end is known.
     """
 
     link: str
@@ -191,6 +192,8 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def owing(self) -> tuple[Owing, ...]:
         """Every fact whose outcome waits for this debt."""
+        if not self.fact:
+            return self.also
         first = Owing(fact=self.fact, entry=self.entry, captured=self.captured, attempt=self.attempt)
         return (first, *self.also)
 

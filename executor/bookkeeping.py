@@ -6,14 +6,15 @@ refresh that overlaps with something the lane did is thrown away: it may have be
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
 
 from executor import readings
-from executor.book import Book, Link
+from executor.book import Book, Figures, Link
 from executor.marks import Traces
-from executor.mt5.api import Connected, Unknown
+from executor.mt5.api import Connected, TradeDeal, Unknown
 from executor.mt5.terminal import Terminal
 
 T = TypeVar("T")
@@ -35,15 +36,16 @@ class Bookkeeper:
         self._terminal = terminal
         self._clock = clock
         self._effects = 0
+        self._fresh = False
 
-    async def open(self, connected: Connected, links: Mapping[str, Link]) -> None:
-        """Read the whole account."""
+    async def open(self, connected: Connected, links: Mapping[str, Link], known: Figures | None = None) -> None:
+        """Read the whole account. `known` are the day's start and the peak of equity from before."""
         info = connected.account
         self.book = Book(
             account=self._account,
             identity=f"{info.login}@{info.server}",
             margin=readings.margin(info),
-            figures=readings.figures(info),
+            figures=readings.figures(info, self._clock(), known),
             specifications={},
             prices={},
             holdings=readings.holdings(_known(await self._terminal.positions())),
@@ -81,10 +83,16 @@ class Bookkeeper:
             self._put(
                 holdings=readings.holdings(_known(positions)),
                 restings=readings.restings(_known(orders)),
-                figures=readings.figures(_known(account), self.book.figures),
+                figures=readings.figures(_known(account), self._clock(), self.book.figures),
             )
+            self._fresh = True
         for symbol in list(self.book.specifications):
             await self.price(symbol)
+
+    def take_fresh(self) -> bool:
+        """Whether the account was read again since this was asked last, with nothing of ours in between."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
 
     async def reread(self) -> None:
         """Read positions and orders now, for a decision about what is there."""
@@ -103,6 +111,15 @@ class Bookkeeper:
             deals=_known(await self._terminal.history_deals(start, end)),
         )
 
+    async def deals_of_position(self, identifier: int) -> tuple[TradeDeal, ...]:
+        """The deals that made and unmade a position."""
+        return _known(await self._terminal.history_deals(position=identifier))
+
+    async def filled(self, ticket: int) -> Decimal:
+        """Lots that an order has given so far."""
+        deals = _known(await self._terminal.history_deals(ticket=ticket))
+        return sum((readings.number(d.volume) for d in deals), Decimal(0))
+
     async def connected(self) -> bool:
         """Whether the terminal answers and has its link to the broker: the grace only runs while it does."""
         info = await self._terminal.info()
@@ -115,7 +132,7 @@ class Bookkeeper:
 
     def changed(self, book: Book) -> None:
         """Take over a book that something we did has changed."""
-        self._effects += 1
+        self._effects, self._fresh = self._effects + 1, False
         self.book = book
 
     def remember(self, links: Mapping[str, Link | None]) -> None:

@@ -16,12 +16,13 @@ from executor.bookkeeping import Bookkeeper
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
+from executor.netting import net_holding
 from executor.owing import brought_up, joined, probe, when_paid
 from executor.reasons import Ignored, say
 from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
-from executor.settle import Settled, settle
+from executor.settle import Settled, adopt_fill, settle
 from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
@@ -86,6 +87,7 @@ class Follower:
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
         await self._ready(fact)
+        await self.adopt_fills(link_key(fact.source, fact.account, fact.exposure.position))
         plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
         attempt = Attempt(
             work=work,
@@ -130,6 +132,20 @@ class Follower:
                 self.debts.pop(key, None)
             else:
                 self.debts[key] = debt
+
+    async def adopt_fills(self, key: str) -> None:
+        """Let the link know what its mirrored orders have given by now; the next commit of it writes that down."""
+        link = self._keeper.book.links.get(key)
+        if link is None or not link.pendings:
+            return
+        filled = {order: await self._keeper.filled(p.ticket) for order, p in link.pendings.items()}
+        if any(filled[order] > p.filled for order, p in link.pendings.items()):
+            await self._keeper.reread()
+        for order, pending in link.pendings.items():
+            shared = net_holding(link.symbol, self._keeper.book) if self._keeper.book.margin == "netting" else None
+            identifier = shared.identifier if shared else pending.ticket
+            link = adopt_fill(link, order, filled[order], identifier, margin=self._keeper.book.margin)
+        self._keeper.remember({key: link})
 
     def move(self, passed: wire.Place) -> None:
         """Remember that an entry was passed; an older one than our place moves nothing."""

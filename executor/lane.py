@@ -24,6 +24,7 @@ from executor.runner import Runner
 from executor.settings import Account
 from executor.states import AccountState
 from executor.telling import Teller
+from executor.watch import Watch, remembered
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.lease import Lease
@@ -118,15 +119,16 @@ class Lane:
             await asyncio.sleep(self._lease.duration / 3)
         memory = await self._ledger.begin()
         await self._settle_identity(memory, connected)
-        await self._keeper.open(connected, memory.links)
+        await self._keeper.open(connected, memory.links, remembered(memory.state))
         teller = Teller(self.name, self._clock)
         follower = Follower(
             self._account, self._ledger, self._keeper, self._runner, teller, self._clock, self._reach,
             memory.place, dict(memory.debts),
         )  # fmt: skip
         payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
+        watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock)
         self._watcher.lane(self.name, "active")
-        await _together(self._renew(), self._refresh(), self._work(follower, payer, memory.suspect_before))
+        await _together(self._renew(), self._refresh(), self._work(follower, payer, watch, memory.suspect_before))
 
     async def _settle_identity(self, memory: Memory, connected: Connected) -> None:
         identity = f"{connected.account.login}@{connected.account.server}"
@@ -153,12 +155,13 @@ class Lane:
 
     # -- the loop
 
-    async def _work(self, follower: Follower, payer: Payer, suspect_before: datetime) -> None:
+    async def _work(self, follower: Follower, payer: Payer, watch: Watch, suspect_before: datetime) -> None:
         for entry in await self._reader.claim():
             await self._entry(follower, entry, suspect_before, claimed=True)
         while True:
             await follower.attend()
             await payer.attend()
+            await watch.attend()
             waits = follower.parked or follower.debts
             for entry in await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS):
                 self._reach("read")

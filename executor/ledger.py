@@ -123,7 +123,7 @@ class Ledger:
         """Renew the lease, if the server still knows what we wrote. A lane that is not the account's gets LeaseLost."""
         async with self._writing:
             before = self._lease.before_renewal()
-            args = [self._lease.token, int(self._lease.duration * 1000), self._version]
+            args: list[str | int] = [self._lease.token, int(self._lease.duration * 1000), self._version]
             word = cast(bytes, await self._renew(keys=self._names("lease", "place"), args=args)).decode()
             if word != "ok":
                 raise LeaseLost(word)

@@ -1,8 +1,8 @@
 """Our identity inside MT5: the number in `magic` by which a step is found again after nobody knows what became of it.
 
-A mark is below 2^53: eight bits say TradeCopier, the rest is a hash of who (login@server), what the fact states and which
-step, with one of four salts. Every attempt of a step draws from the same four, so a search that tries all four finds it
-whoever sent it. MT5 copies the mark to order, deal and (for an opening) position, and nobody rewrites it.
+A mark is below 2^53: eight bits say TradeCopier, the rest is a hash of who (login@server), what the fact states and
+which step, with one of four salts. Every attempt of a step draws from the same four, so a search that tries all four
+finds it whoever sent it. MT5 copies the mark to order, deal and (for an opening) position, and nobody rewrites it.
 """
 
 import hashlib

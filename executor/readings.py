@@ -71,18 +71,19 @@ def price(tick: Tick, seen: datetime) -> Price | None:
     return Price(bid=number(tick.bid), ask=number(tick.ask), seen=seen)
 
 
-def figures(info: AccountInfo, before: Figures | None = None) -> Figures:
-    """The account's money; peak and day's start are carried over from `before`."""
+def figures(info: AccountInfo, now: datetime, before: Figures | None = None) -> Figures:
+    """The account's money at `now`. The peak is carried over from `before`, the day's start within a day (UTC)."""
     equity = number(info.equity)
-    peak = max(equity, before.peak or equity) if before else equity
+    same_day = before is not None and before.day == now.date()
     return Figures(
         currency=info.currency,
         balance=number(info.balance),
         equity=equity,
         margin_free=number(info.margin_free),
         leverage=info.leverage,
-        day_start=before.day_start if before else equity,
-        peak=peak,
+        day=now.date(),
+        day_start=before.day_start if before is not None and same_day else equity,
+        peak=max(equity, before.peak) if before is not None and before.peak is not None else equity,
     )
 
 

@@ -94,7 +94,7 @@ class Runner:
             if refused is not None:
                 return refused
         elif as_asked(step, self._keeper.book) and await self._is_as_asked(step):
-            return Already()
+            return await self._there(step)
         return await self._ask(attempt, step)
 
     def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
@@ -115,7 +115,7 @@ class Runner:
                 return await self._search_mark(attempt, step)
             case Close() | Protect() | Move() | Withdraw():
                 if await self._is_as_asked(step):
-                    return Already()
+                    return await self._there(step)
                 attempt.unknown.discard(step.name)
                 return None
 
@@ -177,8 +177,19 @@ class Runner:
             case Done() if isinstance(step, Open) and asked is not step:
                 attempt.steps.append(protect_after(step, verdict))
                 return verdict
+            case Done() | Already() if isinstance(step, Withdraw):
+                return await self._withdrawn(step, verdict)
             case Done() | Already() | Rejected():
                 return verdict
+
+    async def _there(self, step: Step) -> Result:
+        return await self._withdrawn(step, Already()) if isinstance(step, Withdraw) else Already()
+
+    async def _withdrawn(self, step: Withdraw, result: Result) -> Result:
+        """An order that is gone may have filled instead; then what was to follow its removal must not be done."""
+        pending = self._keeper.book.links[step.link].pendings.get(step.order)
+        filled = await self._keeper.filled(step.ticket)
+        return Rejected(0, Obstacle.CHANGED) if pending is None or filled > pending.filled else result
 
     async def _call(
         self, attempt: Attempt, step: Step, filling: OrderFilling | None, passed: Passed

@@ -1,8 +1,9 @@
 """What can be asked of MT5 about one account, one step at a time.
 
 *Opening* makes exposure, *reducing* takes some away, *setting* concerns levels and resting orders. Openings and part
-closes are *marked*: they are found again by the mark they bear, so they need not be sent twice. The others are absolute:
-they say how things shall be, so they can be repeated until that is so. Volumes are lots, prices the account's.
+closes are *marked*: they are found again by the mark they bear, so they need not be sent twice. The others are
+absolute: they say how things shall be, so they can be repeated until that is so. Volumes are lots, prices the
+account's.
 """
 
 from datetime import datetime

@@ -1,16 +1,17 @@
-"""The pictures of all source accounts, and which of them changed since they were last kept on disk.
+"""The pictures of all source accounts, and how they are kept: whole at first, then what changed, as a patch.
 
-A broker's list of instruments is long and hardly ever changes, so it is kept beside its picture and written on its own.
+A patch names the fields that are different now. Of a field with entries (orders, positions, instruments) it holds only
+those that are new or different, and `null` for those that are gone, so that keeping a picture costs what changed and
+not what there is.
 """
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 
-from ingest.calls import Instrument
 from ingest.state import Picture
 
 log = logging.getLogger(__name__)
@@ -19,9 +20,7 @@ Key = tuple[str, str]
 """A source's name and a source account."""
 
 _ENCODER = msgspec.json.Encoder()
-_PICTURE = msgspec.json.Decoder(Picture)
-_INSTRUMENTS = msgspec.json.Decoder(dict[str, Instrument])
-_LISTED = "#instruments"
+_DECODER = msgspec.json.Decoder(Picture)
 
 
 class Album:
@@ -31,8 +30,7 @@ class Album:
         self._pictures: dict[Key, Picture] = {}
         self._kept: dict[Key, Picture] = {}
         for name, content in kept.items():
-            if not name.endswith(_LISTED):
-                self._restore(name, content, kept.get(name + _LISTED))
+            self._restore(name, content)
 
     def picture(self, source: str, account: str) -> Picture | None:
         """What is known of a source account; `None` when nobody has looked at it yet."""
@@ -48,30 +46,37 @@ class Album:
         self._pictures[key] = picture
         return key not in self._kept
 
-    def unkept(self, source: str) -> dict[str, Raw]:
-        """The source's pictures that changed since they were last asked for here, as the outbox keeps them."""
+    def changes(self, source: str) -> dict[str, Raw]:
+        """What is to be kept of the source's pictures since this was last asked."""
         found: dict[str, Raw] = {}
         for key, picture in self._pictures.items():
             before = self._kept.get(key)
             if key[0] == source and picture is not before:
-                found |= _kept_as("/".join(key), picture, before)
+                found["/".join(key)] = Raw(_ENCODER.encode(patch(before, picture) if before else picture))
                 self._kept[key] = picture
         return found
 
-    def _restore(self, name: str, content: Raw, listed: Raw | None) -> None:
+    def whole(self) -> dict[str, Raw]:
+        """All pictures, whole, as far as they were given out by `changes`."""
+        return {"/".join(key): Raw(_ENCODER.encode(picture)) for key, picture in self._kept.items()}
+
+    def _restore(self, name: str, content: Raw) -> None:
         try:
-            picture = _PICTURE.decode(content)
-            picture = replace(picture, instruments=_INSTRUMENTS.decode(listed) if listed else {})
+            picture = _DECODER.decode(content)
         except (msgspec.DecodeError, ValueError) as error:
-            log.error(
-                "the picture of %s cannot be read by this version, what happened meanwhile is not seen: %s", name, error
-            )
+            log.error("the picture of %s cannot be read, what happened meanwhile is not seen: %s", name, error)
             return
         self._pictures[picture.source, picture.account] = self._kept[picture.source, picture.account] = picture
 
 
-def _kept_as(name: str, picture: Picture, before: Picture | None) -> dict[str, Raw]:
-    found = {name: Raw(_ENCODER.encode(replace(picture, instruments={})))}
-    if before is None or picture.instruments != before.instruments:
-        found[name + _LISTED] = Raw(_ENCODER.encode(picture.instruments))
+def patch(before: Picture, after: Picture) -> dict[str, Any]:
+    """What makes `before` into `after`; see `ingest.records.patched` for the way back."""
+    found: dict[str, Any] = {}
+    for name in Picture.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if isinstance(new, dict) and new != old:
+            gone = {key: None for key in old if key not in new}
+            found[name] = {key: value for key, value in new.items() if old.get(key) != value} | gone
+        elif new != old:
+            found[name] = new
     return found

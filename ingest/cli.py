@@ -23,11 +23,13 @@ def run(config: Path, ready_file: Path | None) -> None:
     """Run the proxy: capture trades and publish them, until stopped."""
     from functools import partial
 
-    from ingest import service
+    from ingest.plan import plan
     from shared.process import run as run_service
 
-    plan = service.plan(config, os.environ, ready_file=ready_file)
-    run_service(partial(service.serve, plan=plan), "ingest")
+    found = plan(config, os.environ, ready_file=ready_file)  # a mistake is told before the heavy libraries are loaded
+    from ingest.service import serve
+
+    run_service(partial(serve, plan=found), "ingest")
 
 
 @cli.command()

@@ -30,6 +30,7 @@ class Intake:
         self.uncertainty = 0.0
         self._outbox = outbox
         self._album = album
+        outbox.remember = album.whole
         self._metrics = metrics
         self.clock = clock
 
@@ -67,7 +68,7 @@ class Intake:
     def keep(self) -> None:
         """Keep on disk what polls have changed in the pictures without giving a fact."""
         for source in self.sources:
-            if kept := self._album.unkept(source.name):
+            if kept := self._album.changes(source.name):
                 self._outbox.answer(source.name, pictures=kept)
 
     def _passed(self, heard: Exchange | Frame) -> None:
@@ -102,7 +103,7 @@ class Intake:
         """Put what came of it on disk: at once when there is a fact, a first picture or something to settle."""
         is_new = self._album.put(result.picture)
         if result.facts or is_new or also:
-            kept = self._album.unkept(source.name)
+            kept = self._album.changes(source.name)
             self._outbox.answer(source.name, flow=settled, facts=result.facts, pictures=kept)
         for fact in result.facts:
             self._metrics.captured(fact)

@@ -14,17 +14,17 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
 
-from msgspec import DecodeError, Raw
+import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from ingest import records
 from ingest.exchange import Exchange
+from ingest.recollection import facts_after, outdated, recollect
 from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot
-from ingest.segments import Damaged, Directory, Segment, Syncer
-from ingest.segments import records as lines_of
+from ingest.segments import Directory, Segment, Syncer
 from shared.facts import Fact
 from shared.process import UserError
 
@@ -66,7 +66,10 @@ class Producer:
 
 
 class Outbox:
-    """The journal of one ingest. `fresh` makes the name of a new producer from its source's."""
+    """The journal of one ingest. `fresh` makes the name of a new producer from its source's.
+
+    `pictures` are those that were kept before this start; from then on `remember` gives them for a new segment.
+    """
 
     def __init__(self, path: Path, sources: Iterable[str], *, fresh: Callable[[str], str]) -> None:
         self.directory = Directory(path)
@@ -75,7 +78,8 @@ class Outbox:
         self._fresh = fresh
         state = recollect(self.directory.segments())
         lines = {name: Line(producer=fresh(name)) for name in sources} | dict(state.lines)
-        self.pictures: dict[str, Raw] = dict(state.pictures)
+        self.pictures = {name: Raw(msgspec.json.encode(picture)) for name, picture in state.pictures.items()}
+        self.remember: Callable[[], Mapping[str, Raw]] = lambda: self.pictures
         self.asked: dict[str, Asked] = {a.exchange.flow: a for a in state.asked}
         self.producers = {name: Producer(line, self._waiting(line)) for name, line in lines.items()}
         self._segment = self._begin()
@@ -94,7 +98,6 @@ class Outbox:
         producer = self.producers[source]
         assert [f.seq for f in facts] == list(range(producer.next_seq, producer.next_seq + len(facts))), "a gap in seq"
         self.asked.pop(flow, None)
-        self.pictures.update(pictures or {})
         self._write(Answered(source=source, flow=flow, facts=facts, pictures=pictures or {}))
         if facts:
             producer.line = replace(producer.line, seq=facts[-1].seq)
@@ -171,7 +174,7 @@ class Outbox:
 
     def _snapshot(self) -> Snapshot:
         lines = {name: p.line for name, p in self.producers.items()}
-        return Snapshot(lines=lines, pictures=self.pictures, asked=tuple(self.asked.values()))
+        return Snapshot(lines=lines, pictures=self.remember(), asked=tuple(self.asked.values()))
 
     def _begin(self) -> Segment:
         try:
@@ -211,65 +214,3 @@ class Outbox:
             return False
         self.syncer.written(self._segment)
         return True
-
-
-def recollect(segments: list[Path]) -> Snapshot:
-    """What the newest segments say: from the last sound snapshot on."""
-    found: list[Record] = []
-    for path in reversed(segments):
-        found = [*_records(path), *found]
-        if found and isinstance(found[0], Snapshot):
-            break
-    state = Snapshot()
-    for record in found:
-        state = records.follow(state, record)
-    return state
-
-
-def facts_after(segments: list[Path], line: Line) -> list[Fact]:
-    """The facts of the line's producer that were not published, in their order, as far as they are on disk."""
-    found: dict[int, Fact] = {}
-    for path in reversed(segments):
-        content = _records(path)
-        for record in content:
-            found |= {
-                f.seq: f for f in records.stated(record) if f.producer == line.producer and f.seq > line.published
-            }
-        if content and isinstance(content[0], Snapshot) and _before(content[0], line):
-            break
-    return [found[seq] for seq in sorted(found)]
-
-
-def outdated(segments: list[Path], lines: Mapping[str, Line], before: float) -> list[Path]:
-    """The segments, oldest first, that were written before that time and hold nothing unpublished."""
-    old = []
-    for path, following in pairwise(segments):
-        if path.stat().st_mtime >= before or not _all_published(following, lines):
-            break
-        old.append(path)
-    return old
-
-
-def _before(snapshot: Snapshot, line: Line) -> bool:
-    """Whether all facts of the line that were not published are younger than the snapshot."""
-    return all(o.seq <= line.published for o in snapshot.lines.values() if o.producer == line.producer)
-
-
-def _all_published(following: Path, lines: Mapping[str, Line]) -> bool:
-    first = next(iter(_records(following)), None)
-    if not isinstance(first, Snapshot):
-        return False
-    return all(o.seq <= lines[o.producer].published for o in first.lines.values() if o.producer in lines)
-
-
-def _records(path: Path) -> list[Record]:
-    found = []
-    for content in lines_of(path):
-        if isinstance(content, Damaged):
-            log.warning("%s: left out %d bytes at %d that are no whole record", path.name, content.size, content.where)
-            continue
-        try:
-            found.append(records.decode(content))
-        except (DecodeError, ValueError) as error:
-            log.error("%s: a record cannot be read by this version: %s", path.name, error)
-    return found

@@ -98,8 +98,9 @@ class Courier:
 
     async def _rewind(self, last: int) -> None:
         line = self._producer.line
+        found = await self._outbox.rewind(self.source, last)
         self._metrics.rewound(self.source)
-        if await self._outbox.rewind(self.source, last):
+        if found:
             log.error(
                 "the stream lost facts of %s after %d (of %d): they are published again",
                 self.source,

@@ -6,7 +6,7 @@ fact, so that a restart reads one segment, and older ones only for facts that we
 """
 
 from collections.abc import Iterable, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 from msgspec import Raw, Struct
@@ -36,7 +36,7 @@ class Asked(Struct, frozen=True, kw_only=True, tag="asked", tag_field="record"):
 
 
 class Answered(Struct, frozen=True, kw_only=True, tag="answered", tag_field="record", omit_defaults=True):
-    """What an exchange became. `flow` is settled by it; `pictures` are those that it changed, whole."""
+    """What an exchange became. `flow` is settled by it; `pictures` are new ones, and patches of those that changed."""
 
     source: str
     flow: str = ""
@@ -70,7 +70,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="rec
     """Everything at the beginning of a segment, but for the facts that wait in older ones."""
 
     lines: Mapping[str, Line] = {}
-    pictures: Mapping[str, Raw] = {}
+    pictures: Mapping[str, Any] = {}
     asked: tuple[Asked, ...] = ()
 
 
@@ -110,6 +110,18 @@ def follow(state: Snapshot, record: Record) -> Snapshot:
     assert_never(record)
 
 
+def patched(picture: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept picture with a patch of `ingest.album` on it: fields are replaced, their entries one by one."""
+    after = dict(picture)
+    for name, value in patch.items():
+        if isinstance(value, dict):
+            entries = {**after.get(name, {}), **value}
+            after[name] = {key: entry for key, entry in entries.items() if entry is not None}
+        else:
+            after[name] = value
+    return after
+
+
 def stated(record: Record) -> tuple[Fact, ...]:
     """The facts that a record brings."""
     return record.facts if isinstance(record, Answered | Renewed) else ()
@@ -122,7 +134,8 @@ def whole(found: Iterable[Fact], line: Line) -> bool:
 
 def _answered(state: Snapshot, record: Answered) -> Snapshot:
     still = tuple(a for a in state.asked if a.exchange.flow != record.flow)
-    after = replace(state, asked=still, pictures={**state.pictures, **record.pictures})
+    changed = {k: patched(state.pictures.get(k, {}), msgspec.json.decode(v)) for k, v in record.pictures.items()}
+    after = replace(state, asked=still, pictures={**state.pictures, **changed})
     return _move(after, record.source, seq=record.facts[-1].seq) if record.facts else after
 
 

@@ -10,32 +10,28 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-import ingest.settings
 from ingest.album import Album
 from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.ownership import LEASE_S, Ownership
+from ingest.plan import Plan
 from ingest.proxy import Proxy
 from ingest.publishing import Courier
-from ingest.settings import Ingest, Places
-from ingest.source import Source
+from ingest.settings import parse_listen
 from ingest.tap import Tap
-from shared import clock, settings, streams
+from shared import clock, streams
 from shared.lease import Lease
 from shared.metrics import new_registry, served
 from shared.process import Stop, UserError
 from shared.streams import Keys, Publisher
-from shared.wire import Codec, Keyring
+from shared.wire import Codec
 
 log = logging.getLogger(__name__)
 
@@ -45,36 +41,6 @@ MEASURE_EVERY_S = 30.0
 """How often our clock is compared with the Redis server's."""
 LAST_CALL_S = 2.0
 """How long waiting facts may still go out when we are asked to stop."""
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """What ingest runs with. `ready_file` is made once the proxy accepts connections; it holds the address."""
-
-    redis_url: str
-    namespace: str
-    keyring: Keyring
-    settings: Ingest
-    sources: tuple[Source, ...]
-    places: Places
-    ready_file: Path | None = None
-
-
-def plan(config: Path, environment: Mapping[str, str], *, ready_file: Path | None = None) -> Plan:
-    """What to run with, from the settings file. Raises SettingsError."""
-    document = settings.read(config, environment)
-    redis = settings.section(document, "redis", settings.Redis)
-    if redis.url is None:
-        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
-    ours = ingest.settings.load(document)
-    return Plan(
-        redis_url=redis.url.reveal(),
-        namespace=redis.namespace,
-        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
-        settings=ours,
-        sources=ingest.settings.require_sources(ours),
-        places=ingest.settings.places(ours, config),
-        ready_file=ready_file,
-    )
 
 
 async def serve(stop: Stop, plan: Plan) -> None:
@@ -101,7 +67,7 @@ class Service:
         self._owners = [self._owner(name, keys) for name in names]
         publisher = Publisher(self._redis, keys, Codec(plan.namespace, plan.keyring))
         self._couriers = [Courier(owner, self._outbox, publisher, self.metrics) for owner in self._owners]
-        listen = ingest.settings.parse_listen(plan.settings.listen, "listen")
+        listen = parse_listen(plan.settings.listen, "listen")
         tap, ca = Tap(self._intake, self.metrics), plan.settings.upstream_ca_file
         self._proxy = Proxy(listen, plan.places.confdir, tap, upstream_ca=ca)
         self.metrics.watch(self._outbox)
@@ -137,6 +103,7 @@ class Service:
 
     async def close(self) -> None:
         """Close what was opened, whatever happened."""
+        await self._stop.end_tasks()
         self._outbox.close()
         await self._redis.aclose()
 

@@ -74,10 +74,11 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A position: on a hedging account one trade, on a netting account one instrument.
 
     `opening` and `closing` are signed and together what is coming: market orders, and closes that were accepted.
-    `doubted` is what was held according to the poll of the first doubt. `unsure` names levels that a call may have removed. `excused` is what filled brackets may have closed already,
-    `surplus` what the polls showed before the fill of one of `suspects` explained it. `turning`: a native
-    reversal is under way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held
-    before our first order.
+    `doubt` is when the first poll disagreed with what is known, `doubted` what was held according to it. `unsure`
+    names levels that a call may have removed. `excused` is what filled brackets may have closed already, `surplus`
+    what the polls showed before the fill of one of `suspects` explained it. `turning`: a native reversal is under
+    way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held before our first order.
+    `moved`: when an orders poll that changed `held`, or the poll that ended the position, had left.
     """
 
     key: str

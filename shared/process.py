@@ -28,9 +28,8 @@ GRACE = 20.0
 """Seconds that a service has to finish once it was asked to stop; then its tasks are cancelled."""
 LAST_RESORT = 10.0
 """Seconds after that until the process ends whatever still holds it, a hanging thread for instance."""
-
-ASK_AGAIN = 1.0
-"""Seconds after which a task that was cancelled and goes on is cancelled again."""
+ASK_AGAIN = 5.0
+"""Seconds that a cancelled task has for clearing away; if it goes on then, it is cancelled again."""
 
 
 class UserError(Exception):
@@ -141,7 +140,8 @@ async def _finish(service: "asyncio.Future[None]", stop: Stop, grace: float) -> 
     await asyncio.wait({service}, timeout=grace)
     if not service.done():
         stop.fail(TimeoutError(f"it was asked to stop and did not within {grace:g} s"))
-        await cancelled(service)
+        service.cancel()
+        await asyncio.wait({service})
     if not service.cancelled() and (failure := service.exception()) is not None:
         stop.fail(failure)
 

@@ -32,6 +32,9 @@ def demo(keep: bool, data: Path | None) -> None:
 
     async def play(stop: process.Stop) -> None:
         nonlocal ended
+        click.echo(
+            "Starting Valkey, PostgreSQL, two simulated terminals, the executor, the archiver and the proxy …"
+        )
         place = Scenery(folder=folder, proxy_port=free_port())
         ended = await Stage(stop, place, click.echo).play(keep)
 
@@ -39,7 +42,6 @@ def demo(keep: bool, data: Path | None) -> None:
         del os.environ[name]  # the demo has settings of its own
     # The story is told on standard output; of the supervisor's own lines only what goes wrong belongs on the screen.
     logging.getLogger().setLevel(logging.WARNING)
-    click.echo("Starting Valkey, PostgreSQL, two MetaTrader 5 simulators, the executor, the archiver and the proxy …")
     process.run(play, "demo", grace=STOP_GRACE_S)
     if data is None and ended.good is not False:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,13 +7,17 @@ from typing import Literal
 from msgspec import Struct
 
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
+from deploy.demo.rules import Price
 from deploy.directory import free_port
+from executor.mt5.simulator import market
 
 SOURCE = "demo"
 NAMESPACE = "demo"
 SERVER = "Simulator-Demo"
 SEED = 7
 """Broker and terminals take their prices from the same seeded feed, and so agree without talking to each other."""
+
+CATALOGUE = market.catalogue()
 
 Margin = Literal["hedging", "netting"]
 MARGINS: Mapping[str, Margin] = {"hedging": "hedging", "netting": "netting"}
@@ -42,9 +46,9 @@ class Scenery(Struct, frozen=True, kw_only=True):
         return self.data / "proxy" / "mitmproxy-ca-cert.pem"
 
 
-def write(scenery: Scenery, broker_port: int, broker_ca: Path) -> None:
-    """Write the settings file for a broker that listens already."""
-    accounts = "".join(_account(name, margin) for name, margin in MARGINS.items())
+def write(scenery: Scenery, broker_port: int, broker_ca: Path, margins: Mapping[str, Margin] = MARGINS) -> None:
+    """Write the settings file for a broker that listens already; `margins` names the accounts (some of MARGINS)."""
+    accounts = "".join(_account(name, margin) for name, margin in margins.items())
     scenery.config.write_text(
         f"""# Written by `tradecopier demo`.
 [redis]
@@ -83,6 +87,12 @@ def how_to_look(scenery: Scenery, broker: Broker) -> str:
         f"A browser: give it the proxy 127.0.0.1:{scenery.proxy_port} and let it trust {scenery.proxy_ca}.\n"
         f"Settings: {scenery.config}   Logs: {scenery.data / 'log'}"
     )
+
+
+def quoted(instrument: str, now: float) -> Price:
+    """The broker's price: that of the simulated terminals' feed at the same moment."""
+    quote = market.walk(CATALOGUE[instrument], SEED, int(now * 1000))
+    return Price(quote.bid, quote.ask)
 
 
 def _account(name: str, margin: Margin) -> str:

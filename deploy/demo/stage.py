@@ -9,8 +9,8 @@ import itertools
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -19,13 +19,11 @@ from deploy import settings
 from deploy.demo import authority, holdings, report, scenery, verdict
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
 from deploy.demo.follower import Follower
-from deploy.demo.rules import Price
 from deploy.demo.scenery import Scenery, how_to_look
 from deploy.demo.story import story
 from deploy.demo.trader import Seat, Trader
 from deploy.fleet import Fleet
 from deploy.local import unless_stopped
-from executor.mt5.simulator import market
 from shared import streams
 from shared.process import Stop, UserError, cancelled
 from shared.settings import Security, keyring
@@ -61,47 +59,44 @@ class Stage:
 
         async def act() -> None:
             nonlocal good
-            async with self._set() as (broker, fleet, follower):
-                good = await self._perform(broker, fleet, follower)
-                if keep:
-                    self._say(how_to_look(self._place, broker))
-                    await self._watch(follower)
+            broker, fleet, follower = await self._set(stack)
+            good = await self._perform(stack, broker, fleet, follower)
+            if keep:
+                self._say(how_to_look(self._place, broker))
+                await self._watch(follower)
 
-        await unless_stopped(self._stop, act())
+        # A stop cancels what is being done and never the clearing away, which is why that is out here.
+        async with AsyncExitStack() as stack:
+            await unless_stopped(self._stop, act())
         return Ended(good)
 
-    @asynccontextmanager
-    async def _set(self) -> AsyncIterator[tuple[Broker, Fleet, Follower]]:
-        """The broker and all of TradeCopier, running."""
-        async with AsyncExitStack() as stack:
-            ca, context = authority.issue(self._place.folder, HOST, datetime.now(UTC))
-            broker = Broker(quoted, time.time)
-            stack.push_async_callback(broker.stop)
-            await broker.start(context)
-            scenery.write(self._place, broker.port, ca)
-            machine = settings.load(self._place.config, self._place.data, {})
-            fleet = Fleet(machine, self._stop, ("--log-form", "readable"))
-            stack.push_async_callback(fleet.stop)
-            await fleet.start()
-            self._say(f"Everything runs after {self._elapsed():.1f} s; logs are in {self._place.data / 'log'}.")
-            redis = streams.connect(fleet.redis.reveal())
-            stack.push_async_callback(redis.aclose)
-            key = Security(signing_key_file=settings.signing_key(machine))
-            codec = Codec(scenery.NAMESPACE, keyring(key))
-            follower = Follower(redis, streams.Keys(scenery.NAMESPACE), codec)
-            await follower.begin()
-            following = asyncio.create_task(follower.follow())
-            stack.push_async_callback(cancelled, following)
-            yield broker, fleet, follower
+    async def _set(self, stack: AsyncExitStack) -> tuple[Broker, Fleet, Follower]:
+        """Start the broker and all of TradeCopier; `stack` clears everything away."""
+        ca, context = authority.issue(self._place.folder, HOST, datetime.now(UTC))
+        broker = Broker(scenery.quoted, time.time)
+        stack.push_async_callback(broker.stop)
+        await broker.start(context)
+        scenery.write(self._place, broker.port, ca)
+        machine = settings.load(self._place.config, self._place.data, {})
+        fleet = Fleet(machine, self._stop, ("--log-form", "readable"))
+        stack.push_async_callback(fleet.stop)
+        await fleet.start()
+        self._say(f"Everything runs after {self._elapsed():.1f} s; logs are in {self._place.data / 'log'}.")
+        redis = streams.connect(fleet.redis.reveal())
+        stack.push_async_callback(redis.aclose)
+        codec = Codec(scenery.NAMESPACE, keyring(Security(signing_key_file=settings.signing_key(machine))))
+        follower = Follower(redis, streams.Keys(scenery.NAMESPACE), codec)
+        await follower.begin()
+        stack.push_async_callback(cancelled, asyncio.create_task(follower.follow()))
+        return broker, fleet, follower
 
-    async def _perform(self, broker: Broker, fleet: Fleet, follower: Follower) -> bool:
+    async def _perform(self, stack: AsyncExitStack, broker: Broker, fleet: Fleet, follower: Follower) -> bool:
         trader = Trader(self._seat(broker), POLL_S)
-        try:
-            await trader.sit_down()
-            accepted = await self._tell(trader, follower)
-            await trader.looked_again()
-        finally:
-            await trader.leave()
+        stack.push_async_callback(trader.leave)
+        await trader.sit_down()
+        accepted = await self._tell(trader, follower)
+        await trader.looked_again()
+        await trader.leave()
         return await self._judge(broker, fleet, follower, accepted)
 
     async def _tell(self, trader: Trader, follower: Follower) -> int:
@@ -186,15 +181,6 @@ class Stage:
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
-
-
-def quoted(instrument: str, now: float) -> Price:
-    """The broker's price: that of the simulated terminals' feed at the same moment."""
-    quote = market.walk(CATALOGUE[instrument], scenery.SEED, int(now * 1000))
-    return Price(quote.bid, quote.ask)
-
-
-CATALOGUE = market.catalogue()
 
 
 def nothing_copied(follower: Follower, accepted: int) -> str:

@@ -115,8 +115,9 @@ class Trader:
         self._polling = [asyncio.create_task(self._poll(name)) for name in ("orders", "positions")]
 
     async def leave(self) -> None:
-        """Close the page."""
+        """Close the page; closing it again changes nothing."""
         await cancelled(*self._polling)
+        self._polling = []
         self._hands.close()
 
     async def quote(self, instrument: str) -> Quote:

@@ -105,8 +105,9 @@ class Terminal:
 
     async def start(self) -> None:
         """Start the child and wait until it is there or its first start has failed (then `lost_reason` says why)."""
+        epoch = self.epoch
         self._keeping = asyncio.create_task(self._keeper.keep(), name="terminal child")
-        await self.changed(0)
+        await self.changed(epoch)
 
     async def stop(self) -> None:
         """End the child; the terminal itself goes on running. Calls that wait are answered as lost or not sent."""

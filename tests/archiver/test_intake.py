@@ -22,6 +22,7 @@ from shared.process import Stop
 from shared.streams import Entry, Keys, Reader
 from tests.archiver.entries import CODEC, fact, select, signed
 from tests.conftest import Database
+from tests.shared.samples import MOMENT
 
 KEYS = Keys("main")
 IN_TIME = 20
@@ -75,7 +76,7 @@ async def running(
             bury=bury,
             join=join,
         )
-        intake = Intake(stream, store, Pace(size=size, linger=linger), Metrics(CollectorRegistry()))
+        intake = Intake(stream, store, Pace(size=size, linger=linger), Metrics(CollectorRegistry(), lambda: MOMENT))
         task = asyncio.create_task(intake.run(stop))
         try:
             yield store

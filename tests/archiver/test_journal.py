@@ -305,7 +305,7 @@ async def test_csv_and_json_are_exact(archive: Database) -> None:
     (as_json,) = (json.loads(line) for line in written(trades(dsn, question), "json"))
     assert list(as_csv) == list(as_json) == list(COLUMNS)
     assert as_csv["captured"] == as_json["captured"] == later(1).isoformat()
-    assert (as_csv["net"], as_json["net"], as_csv["lots"]) == ("320.5", "320.5", "0.3")
+    assert (as_csv["net"], as_json["net"], as_csv["lots"], as_csv["price_closed"]) == ("320.5", "320.5", "0.3", "1.111")
 
 
 async def test_the_table_can_be_read(archive: Database) -> None:

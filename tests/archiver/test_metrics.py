@@ -1,10 +1,11 @@
 """The archiver's metrics say what happened to each stream."""
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from archiver.metrics import Metrics
 from archiver.trim import Cut
-from tests.archiver.entries import fact, rows
+from tests.archiver.entries import fact, later, rows
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -12,15 +13,16 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_what_is_stored_is_counted_and_timed() -> None:
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics(CollectorRegistry(), lambda: later(2))
     metrics.stored("orders", rows([fact(1), fact(2)]), 0.004)
     assert value(metrics, "rows_total", stream="orders") == 2
     assert value(metrics, "age_seconds_count", stream="orders") == 2
+    assert value(metrics, "age_seconds_sum", stream="orders") == pytest.approx(4, abs=0.01)
     assert value(metrics, "save_seconds_sum", stream="orders") == 0.004
 
 
 def test_what_is_not_stored_is_counted_too() -> None:
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics(CollectorRegistry(), lambda: later(2))
     metrics.buried("orders", "malformed")
     metrics.held("orders", 3)
     metrics.up("orders", False)
@@ -30,7 +32,7 @@ def test_what_is_not_stored_is_counted_too() -> None:
 
 
 def test_a_group_that_holds_the_trim_is_named_until_it_does_not() -> None:
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics(CollectorRegistry(), lambda: later(2))
     metrics.trimmed({"orders": Cut("1-0", "one"), "outcomes": Cut("1-0")})
     assert value(metrics, "trim_held", stream="orders", group="one") == 1
     metrics.trimmed({"orders": Cut("2-0")})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from archiver.trim import Cut, Standing, Trimmer, cut, outlived
+from archiver.trim import Cut, Standing, Trimmer, after, cut, outlived
 from deploy.embedded import Valkey
 from shared import streams
 from shared.wire import entry_order
@@ -16,11 +16,12 @@ from shared.wire import entry_order
 KEYS = streams.Keys("main")
 DAY = 24 * 3600 * 1000
 NOW = 100 * DAY
+AGED = f"{93 * DAY}-0"
 ARCHIVE = Standing(group="archiver", delivered=f"{NOW}-0")
 
 
-def cut_of(*groups: Standing, last: str = f"{NOW}-0") -> Cut | None:
-    return cut(groups, "archiver", last=last, now_ms=NOW, retention_ms=7 * DAY)
+def cut_of(*groups: Standing) -> Cut | None:
+    return cut(groups, "archiver", AGED)
 
 
 OLD = f"{90 * DAY}-3"
@@ -43,9 +44,11 @@ def test_where_the_cut_is(groups: list[Standing], expected: Cut | None) -> None:
     assert cut_of(*groups) == expected
 
 
-def test_a_group_that_has_read_a_quiet_stream_to_its_end_holds_nothing() -> None:
-    assert cut_of(Standing(group="archiver", delivered=OLD), last=OLD) == Cut(f"{90 * DAY}-4")
-    assert cut_of(Standing(group="archiver", delivered="0-0"), last="0-0") == Cut("0-1")
+@pytest.mark.parametrize(
+    ("oldest", "holder"), [(OLD, "one"), (f"{95 * DAY}-0", None), (None, None)], ids=["old", "young", "nothing"]
+)
+def test_a_group_is_only_named_when_something_old_is_left_for_it(oldest: str | None, holder: str | None) -> None:
+    assert after(Cut(OLD, "one"), oldest, AGED) == Cut(OLD, holder)
 
 
 ids = st.builds(lambda ms, n: f"{ms}-{n}", st.integers(80 * DAY, NOW), st.integers(0, 3))

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from executor.lane import Lane, never
@@ -75,6 +76,27 @@ class Simulator:
         with closing(Remote.at(self.address)) as remote:
             remote.fault(Fault(kind=kind, **how))
 
+    def price(self, symbol: str, bid: str, ask: str) -> None:
+        """Pin a price; what it triggers is done when this returns."""
+        with closing(Remote.at(self.address)) as remote:
+            remote.price(symbol, bid, ask)
+
+    async def close_by_hand(self) -> None:
+        """Close everything as a person at the terminal would."""
+        async with self.eyes() as eyes:
+            positions = await eyes.positions()
+        assert not isinstance(positions, Unknown)
+        with closing(Remote.at(self.address)) as remote:
+            for p in positions:
+                remote.trade(action=1, symbol=p.symbol, volume=p.volume, type=1 - p.type, position=p.ticket)
+
+    async def orders(self) -> list[int]:
+        """Tickets of the orders that rest."""
+        async with self.eyes() as eyes:
+            orders = await eyes.orders()
+            assert not isinstance(orders, Unknown)
+            return [o.ticket for o in orders]
+
     @asynccontextmanager
     async def eyes(self) -> AsyncIterator[Terminal]:
         """A second connection that only looks."""
@@ -121,6 +143,25 @@ class Source:
             id=f"{position}-{self.seq}", type="market", side="buy" if number > 0 else "sell", quantity=abs(number)
         )
         return await self._publish(facts.OrderPlaced, position, number, order=order, levels=levels, **more)
+
+    async def limit(self, position: str, quantity: str, price: str) -> facts.OrderPlaced:
+        """A limit order that rests."""
+        number = Decimal(quantity)
+        order = Order(
+            id=position,
+            type="limit",
+            side="buy" if number > 0 else "sell",
+            quantity=abs(number),
+            limit_price=Decimal(price),
+        )
+        placed = await self._publish(facts.OrderPlaced, position, Decimal(0), order=order)
+        assert isinstance(placed, facts.OrderPlaced)
+        return placed
+
+    async def fill(self, placed: facts.OrderPlaced) -> Fact:
+        """The resting order has filled whole."""
+        order = replace(placed.order, filled=placed.order.quantity, average_price=placed.order.limit_price)
+        return await self._publish(facts.OrderFilled, placed.exposure.position, order.signed, order=order)
 
     async def close(self, position: str, quantity: str | None = None) -> Fact:
         """A close of all or some of `position`, accepted and not filled yet."""

@@ -62,8 +62,8 @@ def test_a_tick_that_is_zero_is_no_price(bid: float, ask: float) -> None:
 
 
 def test_the_peak_of_equity_is_carried_on() -> None:
-    first = readings.figures(account())
-    higher = readings.figures(account(), msgspec.structs.replace(first, peak=Decimal(200)))
+    first = readings.figures(account(), NOW)
+    higher = readings.figures(account(), NOW, msgspec.structs.replace(first, peak=Decimal(200)))
 
     assert first.peak == Decimal("90.0")
     assert (higher.peak, higher.day_start) == (Decimal(200), Decimal("90.0"))

@@ -297,3 +297,12 @@ def test_what_is_owed_names_levels_only_of_positions_that_stay() -> None:
     account.book = replace(account.book, holdings=stripped)
     debt = Debt(link=link.key, fact="f", entry="", target=D(1), since=accounts.NOW, captured=accounts.NOW)
     assert [type(s) for s in owed_steps(link, debt, account.book)] == [Close, Protect]
+
+
+def test_a_reversal_that_cannot_be_sized_still_closes_what_is_there() -> None:
+    account = PerfectAccount(account=accounts.settings(sizing=Sizing(mode="risk-percent")))
+    source = Source("netting")
+    following(*source.market("EURUSD", "1", STOPS), account=account)
+    made = plan(account, source.market("EURUSD", "-2")[0])
+    assert [type(s) for s in made.steps] == [Close]
+    assert made.denied == Denied(Reason.NO_STOP_LOSS)

@@ -100,6 +100,7 @@ def test_what_a_fill_explains_is_not_counted_twice() -> None:
             held=D(1),
             surplus=D(1),
             suspects=("1",),
+            suspected=START,
         )
     )
     it.fill(order, D(1), WHY)

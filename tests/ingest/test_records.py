@@ -8,14 +8,19 @@ from tests.ingest.samples import fact, market_buy
 
 LINE = Line(producer="demo-1", seq=2, published=1, owner="token")
 STATE = Snapshot(
-    lines={"demo": LINE}, pictures={"demo/10001": Raw(b'{"old":1}')},
+    lines={"demo": LINE}, pictures={"demo/10001": {"old": {"a": 1, "b": 2}}},
     asked=(Asked(source="demo", exchange=market_buy()),),
 )  # fmt: skip
 
 EVERY_KIND: list[Record] = [
     STATE,
     Asked(source="demo", exchange=market_buy("f2")),
-    Answered(source="demo", flow="f1", facts=(fact(3), fact(4)), pictures={"demo/10001": Raw(b'{"new":1}')}),
+    Answered(
+        source="demo",
+        flow="f1",
+        facts=(fact(3), fact(4)),
+        pictures={"demo/10001": Raw(b'{"new":1,"old":{"b":null,"c":3}}')},
+    ),
     Published(source="demo", seq=2),
     Renewed(source="demo", producer="demo-2", facts=(fact(1, "demo-2"),)),
     Owned(source="demo", owner=""),
@@ -44,9 +49,9 @@ def test_each_record_moves_its_own_source_on(record: Record, line: Line) -> None
     assert records.follow(STATE, record).lines == {"demo": line}
 
 
-def test_an_answer_settles_its_request_and_replaces_the_picture() -> None:
+def test_an_answer_settles_its_request_and_changes_the_picture() -> None:
     after = records.follow(STATE, EVERY_KIND[2])
-    assert (after.asked, dict(after.pictures)) == ((), {"demo/10001": Raw(b'{"new":1}')})
+    assert (after.asked, after.pictures) == ((), {"demo/10001": {"old": {"a": 1, "c": 3}, "new": 1}})
 
 
 def test_an_answer_to_something_else_leaves_the_request_open() -> None:

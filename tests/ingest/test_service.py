@@ -15,12 +15,12 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from ingest import service
+from ingest.plan import Plan, plan
 from ingest.scope import Host
 from shared import streams
 from shared.facts import Fact
 from shared.lease import Lease
 from shared.process import Stop, UserError
-from shared.settings import SettingsError
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 from tests.ingest.wire import Asked, Authority, Origin, fetch, new_authority, trusting, whole
@@ -65,8 +65,8 @@ class Scene:
     def environment(self) -> dict[str, str]:
         return {"TRADECOPIER_REDIS__URL": self.url}
 
-    def plan(self) -> service.Plan:
-        return service.plan(self.config, self.environment, ready_file=self.ready)
+    def plan(self) -> Plan:
+        return plan(self.config, self.environment, ready_file=self.ready)
 
     async def fetch(self, method: str, path: str, body: bytes = b"") -> int:
         host, _, port = self.ready.read_text().strip().rpartition(":")
@@ -277,23 +277,3 @@ async def test_an_ingest_killed_between_request_and_reply_tells_the_order_once_w
     second.send_signal(signal.SIGTERM)
     assert (await asyncio.to_thread(second.communicate), second.returncode)[1] == 0
     assert len(await published(redis, 1)) == len(facts)
-
-
-@pytest.mark.parametrize(
-    ("broken", "complaint"),
-    [
-        ({}, "redis.url is not set"),
-        (
-            {"TRADECOPIER_REDIS__URL": "redis://127.0.0.1:1", "TRADECOPIER_INGEST__LISTEN": "nowhere"},
-            "listen must be host:port",
-        ),
-    ],
-)
-def test_what_the_user_can_mend_is_one_line(
-    tmp_path: Path, authority: Authority, broken: dict[str, str], complaint: str
-) -> None:
-    scene = Scene(Origin(authority), tmp_path, "")
-    scene.config.write_text(scene.config.read_text().replace("localhost:0", "localhost:1"))
-    with pytest.raises(SettingsError, match=complaint) as caught:
-        service.plan(scene.config, broken)
-    assert "\n" not in str(caught.value)

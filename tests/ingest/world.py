@@ -42,7 +42,7 @@ class World:
         self.asked: list[Callable[[], None]] = []
         self.in_flight: list[Any] = []
         self.shaken: datetime | None = None
-        self.good_polls = 0
+        self.good_polls = {"orders": 0, "positions": 0}
         self.lost_replies = 0
         self.panel: set[str] = set()
         self.polls()
@@ -188,14 +188,14 @@ class World:
 
     def shake(self) -> None:
         """Something happens that only polls will show."""
-        self.shaken, self.good_polls = self.story.now, 0
+        self.shaken, self.good_polls = self.story.now, {"orders": 0, "positions": 0}
 
     @property
     def unsettled(self) -> bool:
         """Whether the polls have not had the time to show it."""
         if self.shaken is None:
             return False
-        return self.good_polls < 6 or (self.story.now - self.shaken).total_seconds() < 10
+        return min(self.good_polls.values()) < 4 or (self.story.now - self.shaken).total_seconds() < 10
 
     def hidden(self) -> bool:
         """On a netting account two changes that nobody has seen yet cannot be told apart afterwards."""
@@ -266,7 +266,9 @@ class World:
                 fields["limitPrice"] = o["limit"]
             rows.append(order(name, o["status"], **fields))
             if o["status"] == "working":
-                rows += [bracket(f"{name}.{k}.1", v, k, name, "inactive", parentType="order") for k, v in o["levels"].items()]
+                rows += [
+                    bracket(f"{name}.{k}.1", v, k, name, "inactive", parentType="order") for k, v in o["levels"].items()
+                ]
         for key, p in truth.positions.items():
             status = "working" if p["qty"] else "cancelled"
             base = p["order"] or key
@@ -287,7 +289,7 @@ class World:
         flying = story.exchange("GET", f"/accounts/{story.account}/{kind}", {}, answer, left=0)
         if fate == "good":
             story.hear(flying)
-            self.good_polls += 1
+            self.good_polls[kind] += 1
         elif fate == "doubled":
             story.hear(flying)
             story.hear(flying)
@@ -346,6 +348,8 @@ class World:
         self.fill_all()
         self.arrive()
         self.polls(8)
+        self.story.wait(30)
+        self.polls(4)
 
     # --- the truth -------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,14 @@
 """The settings that the demo writes for itself."""
 
+import time
 from pathlib import Path
 
 from deploy import settings
 from deploy.demo import scenery
+from deploy.demo.rules import INSTRUMENTS
 from deploy.demo.scenery import Scenery
+from executor.mt5.simulator import market
+from executor.mt5.simulator.market import Feed
 
 
 def test_the_settings_can_be_used_and_say_what_the_demo_promises(tmp_path: Path) -> None:
@@ -29,3 +33,11 @@ def test_two_demos_share_no_port(tmp_path: Path) -> None:
         machine = settings.load(place.config, place.data, {})
         ports |= {machine.ingest.listen, machine.ingest.metrics, str(machine.executor.metrics)}
     assert len(ports) == 6
+
+
+def test_broker_and_terminals_quote_the_same_price_at_the_same_moment() -> None:
+    now = time.time()
+    for instrument in INSTRUMENTS:
+        quote = Feed(scenery.SEED).quote(market.catalogue()[instrument.name], int(now * 1000))
+        price = scenery.quoted(instrument.name, now)
+        assert (price.bid, price.ask) == (quote.bid, quote.ask)

@@ -1,6 +1,5 @@
 """One run of the demo; with all its processes it is in `tests/e2e/test_demo.py`."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -9,12 +8,9 @@ import pytest
 
 from deploy.demo import scenery
 from deploy.demo.follower import Follower
-from deploy.demo.rules import INSTRUMENTS
 from deploy.demo.scenery import Scenery
-from deploy.demo.stage import Stage, nothing_copied, quoted
+from deploy.demo.stage import Stage, nothing_copied
 from deploy.directory import free_port
-from executor.mt5.simulator import market
-from executor.mt5.simulator.market import Feed
 from shared.facts import Amount, Exposure, PositionClosed
 from shared.process import Stop, UserError
 
@@ -48,14 +44,6 @@ class Followed:
     """What was published, for a test."""
 
     calls = (FACT, FACT)
-
-
-def test_broker_and_terminals_quote_the_same_price_at_the_same_moment() -> None:
-    now = time.time()
-    for instrument in INSTRUMENTS:
-        quote = Feed(scenery.SEED).quote(market.catalogue()[instrument.name], int(now * 1000))
-        price = quoted(instrument.name, now)
-        assert (price.bid, price.ask) == (quote.bid, quote.ask)
 
 
 def test_a_refused_order_that_was_published_all_the_same_is_an_alarm() -> None:

@@ -90,7 +90,8 @@ async def test_a_child_that_never_connects_is_killed_and_said(keeper: Make) -> N
 
 
 async def test_a_process_behind_a_launcher_is_killed_with_it(keeper: Make) -> None:
-    watched = keeper(["/bin/sh", "-c", '"$@" & wait', "launcher", *OWN])
+    inner = """/bin/sh -c '"$@" & wait' inner "$@" & wait"""
+    watched = keeper(["/bin/sh", "-c", inner, "outer", *OWN])
     await watched.until(lambda: bool(watched.ups))
     watched.keeper.kill("for the test")
     await watched.until(lambda: bool(watched.downs))

@@ -1,0 +1,44 @@
+"""What ingest runs with: its own settings and those it shares with the other services, read and checked before
+anything starts.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+import ingest.settings
+from ingest.settings import Ingest, Places
+from ingest.source import Source
+from shared import settings
+from shared.wire import Keyring
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What ingest runs with. `ready_file` is made once the proxy accepts connections; it holds the address."""
+
+    redis_url: str
+    namespace: str
+    keyring: Keyring
+    settings: Ingest
+    sources: tuple[Source, ...]
+    places: Places
+    ready_file: Path | None = None
+
+
+def plan(config: Path, environment: Mapping[str, str], *, ready_file: Path | None = None) -> Plan:
+    """What to run with, from the settings file. Raises SettingsError."""
+    document = settings.read(config, environment)
+    redis = settings.section(document, "redis", settings.Redis)
+    if redis.url is None:
+        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    ours = ingest.settings.load(document)
+    return Plan(
+        redis_url=redis.url.reveal(),
+        namespace=redis.namespace,
+        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
+        settings=ours,
+        sources=ingest.settings.require_sources(ours),
+        places=ingest.settings.places(ours, config),
+        ready_file=ready_file,
+    )

@@ -1,0 +1,159 @@
+"""What MT5 does by itself is seen, told, and never undone by a later fact."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.book import Figures
+from executor.settings import Limits
+from executor.watch import noted, remembered
+from shared import outcomes, streams
+from shared.facts import Levels
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+
+D = Decimal
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    await streams.join_orders(client, KEYS, ACCOUNT)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def source(redis: Redis) -> Source:
+    source = Source(redis)
+    await source.open()
+    return source
+
+
+@pytest.fixture
+async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+    simulator = Simulator(tmp_path / "terminal")
+    await simulator.start()
+    simulator.price("EURUSD", "1.08504", "1.08512")
+    yield simulator
+    simulator.stop()
+
+
+async def seen(redis: Redis, kind: type) -> list[outcomes.Message]:
+    """Messages of a kind, once there are any."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := [m for m in await told(redis) if isinstance(m, kind)]):
+            await redis.xread({KEYS.outcomes: "$"}, block=50)
+    return found
+
+
+async def test_a_position_that_a_stop_closed_stays_closed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", levels=Levels(stop_loss=D("1.08")))
+        await ended(redis, 1)
+        simulator.price("EURUSD", "1.07", "1.0701")
+        (deal,) = await seen(redis, outcomes.Deal)
+        await source.close("o1", "0.04")
+        await source.close("o1")
+        found = await ended(redis, 3)
+
+    assert isinstance(deal, outcomes.Deal)
+    assert (deal.reason, deal.entry, deal.volume) == ("stop_loss", "out", D("0.1"))
+    assert deal.profit < 0
+    assert [(o.result, o.reason) for o in found[1:]] == [("ignored", "closed-here")] * 2
+    assert len(await simulator.deals()) == 2
+
+
+async def test_a_position_that_was_closed_by_hand_stays_closed_and_says_so(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await simulator.close_by_hand()
+        (deal,) = await seen(redis, outcomes.Deal)
+        await source.levels("o1", stop_loss=D("1.08"))
+        found = await ended(redis, 2)
+
+    assert isinstance(deal, outcomes.Deal)
+    assert deal.reason == "hand"
+    assert (found[1].result, found[1].reason) == ("ignored", "closed-here")
+
+
+async def test_a_mirrored_order_that_fills_here_first_covers_the_sources_fill(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        limit = await source.limit("o1", "0.1", "1.08")
+        await ended(redis, 1)
+        simulator.price("EURUSD", "1.0790", "1.0791")
+        await source.fill(limit)
+        await ended(redis, 2)
+        await source.close("o1")
+        found = await ended(redis, 3)
+
+    assert [o.result for o in found] == ["accepted", "ignored", "closed"]
+    assert await simulator.volumes() == []
+    assert len(await simulator.deals()) == 2
+
+
+async def test_an_order_that_the_source_filled_first_is_replaced_by_one_at_market(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        limit = await source.limit("o1", "0.1", "1.08")
+        await ended(redis, 1)
+        await source.fill(limit)
+        found = await ended(redis, 2)
+
+    assert [o.result for o in found] == ["accepted", "filled"]
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+    assert await simulator.orders() == []
+
+
+BREACHES = {"notify": ("filled", ["EURUSD"]), "close-only": ("denied", ["EURUSD"]), "flatten": ("denied", [])}
+
+
+@pytest.mark.parametrize("action", BREACHES)
+async def test_a_loss_past_the_limit(
+    action: str, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    limits = Limits(
+        max_age=D(60), max_drift_percent=D(100), max_spread_percent=D(100), max_daily_loss_percent=D("0.5"),
+        on_breach=action,  # type: ignore[arg-type]
+    )  # fmt: skip
+    async with running(valkey.url, simulator, account(limits=limits)):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.price("EURUSD", "1.0700", "1.0701")
+        (notice,) = await seen(redis, outcomes.Notice)
+        assert isinstance(notice, outcomes.Notice)
+        assert notice.reason == "daily-loss"
+        async with asyncio.timeout(PATIENCE_S):
+            while [symbol for symbol, _, _ in await simulator.volumes()] != BREACHES[action][1]:
+                await asyncio.sleep(0.05)
+        mode = await redis.hget(KEYS.account("state", ACCOUNT), "mode")
+        await source.buy("o2", "0.1")
+        found = await ended(redis, 2)
+
+    assert mode == (b"active" if action == "notify" else b"close-only")
+    assert found[-1].result == BREACHES[action][0]
+
+
+def test_what_limits_are_measured_from_survives_a_restart() -> None:
+    figures = Figures(
+        currency="USD", balance=D(1), equity=D(1), margin_free=D(1), day=date(2026, 11, 25), day_start=D(9), peak=D(10)
+    )
+
+    kept = remembered(noted(figures))
+
+    assert kept is not None
+    assert (kept.day, kept.day_start, kept.peak) == (date(2026, 11, 25), D(9), D(10))
+    assert remembered({}) is None
