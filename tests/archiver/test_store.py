@@ -162,9 +162,10 @@ async def test_what_was_saved_survives_the_death_of_the_server(tmp_path: Path) -
         migrate(server.dsn)
         async with Store(server.dsn) as store:
             await store.save(rows([fact(n) for n in range(1, 101)]))
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGKILL)
-        wait_until_gone(server.pid)
+        pid = server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until_gone(pid)
         server.start()
         assert select(server.dsn, "select count(*) from facts") == [(100,)]
     finally:

@@ -104,3 +104,25 @@ def test_netting_orders_fill_first_in_first_out_when_only_positions_tell() -> No
     story.positions(position("n", 2))
     assert [f.order.filled for f in story.facts[2:]] == [1, 1]  # type: ignore[union-attr]
     assert story.facts[-1].exposure.after.total == 3
+
+
+def test_polls_that_are_overtaken_say_nothing_any_more() -> None:
+    story = long()
+    story.wait(5)
+    for _ in range(2):
+        story.positions(position("55", 0.04))
+    assert story.facts[-1].exposure.after.held == D("0.04")
+    before = len(story.facts)
+    for left in (6, 5):
+        story.positions(position("55", 0.1), left=left, after=0.1)
+    assert len(story.facts) == before
+    assert "late" in story.noted()
+
+
+def test_one_poll_that_comes_in_twice_does_not_agree_with_itself() -> None:
+    story = long()
+    story.wait(5)
+    answer = {"s": "ok", "d": [position("55", 0.04)]}
+    poll = story.exchange("GET", "/accounts/10001/positions", {}, answer)
+    assert story.hear(poll) == []
+    assert story.hear(poll) == []

@@ -60,3 +60,11 @@ def test_closing_a_netting_position_counts_orders_that_are_still_coming() -> Non
     assert closed.exposure.after.total == 0
     story.orders(order("1", "filled", qty=1), order("2", "rejected", qty=2))
     assert story.facts[-1].exposure.after.total == 0
+
+
+def test_the_same_part_close_seen_twice_closes_once() -> None:
+    story = short()
+    close = story.exchange("DELETE", "/accounts/10001/positions/55", {"amount": "0.03"}, {"s": "ok"})
+    assert len(story.hear(close)) == 1
+    assert story.hear(close) == []
+    assert story.facts[-1].exposure.after.total == D("-0.07")

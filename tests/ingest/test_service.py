@@ -1,14 +1,17 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from redis.asyncio import Redis
@@ -277,3 +280,67 @@ async def test_an_ingest_killed_between_request_and_reply_tells_the_order_once_w
     second.send_signal(signal.SIGTERM)
     assert (await asyncio.to_thread(second.communicate), second.returncode)[1] == 0
     assert len(await published(redis, 1)) == len(facts)
+
+
+class Book:
+    """A broker that executes every order it gets and shows orders and positions when asked."""
+
+    def __init__(self) -> None:
+        self.sizes: list[str] = []
+
+    async def orders(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.method == "POST":
+            self.sizes.append(dict(parse_qsl(asked.body.decode()))["qty"])
+            await whole(json.dumps({"s": "ok", "d": {"orderId": str(1000 + len(self.sizes))}}).encode())(asked, writer)
+            return
+        rows = [
+            {"id": str(1001 + i), "instrument": "EURUSD", "qty": float(size), "side": "buy", "type": "market"}
+            | {"status": "filled", "filledQty": float(size), "avgPrice": 1.085}
+            for i, size in enumerate(self.sizes)
+        ]
+        await whole(json.dumps({"s": "ok", "d": rows}).encode())(asked, writer)
+
+    async def positions(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        rows = [
+            {"id": f"P{i}", "instrument": "EURUSD", "qty": float(size), "side": "buy", "avgPrice": 1.085}
+            for i, size in enumerate(self.sizes)
+        ]
+        await whole(json.dumps({"s": "ok", "d": rows}).encode())(asked, writer)
+
+
+async def place(scene: Scene, size: str) -> None:
+    body = urlencode({"instrument": "EURUSD", "qty": size, "side": "buy", "type": "market"}).encode()
+    with suppress(OSError, HTTPException):
+        await scene.fetch("POST", ORDERS, body)
+
+
+async def test_an_ingest_killed_again_and_again_amid_orders_tells_each_executed_one_once(
+    scene: Scene, redis: Redis
+) -> None:
+    book, moment = Book(), random.Random(7)
+    scene.origin.replies |= {ORDERS: book.orders, POSITIONS: book.positions}
+    sizes = iter(f"0.{n:03}" for n in range(1, 1000))
+    process = start(scene)
+    await until_ready(scene)
+    await scene.look()
+    for _ in range(3):
+        for _ in range(10):
+            await place(scene, next(sizes))
+        last = asyncio.create_task(place(scene, next(sizes)))
+        await asyncio.sleep(moment.uniform(0, 0.02))
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        await last
+        process = start(scene)
+        await until_ready(scene)
+        for _ in range(4):
+            await scene.look()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(process.communicate)
+
+    facts = await published(redis, 1)
+    totals = {fact.exposure.position: fact.exposure.after.total for fact in facts}
+    assert sorted(totals.values()) == sorted(Decimal(size) for size in book.sizes)
+    assert len({fact.id for fact in facts}) == len(facts)
+    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+    assert len({fact.producer for fact in facts}) == 1
