@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from executor.mt5.api import OrderState, OrderType, TradeDeal, TradeOrder, TradePosition
-from executor.steps import Marked, Open, Reduce, Rest
+from executor.steps import Close, Marked, Open, Reduce, Rest
 from shared.facts import Fact, OrderFact, Side
 
 TAG = 0x95
@@ -74,7 +74,7 @@ def is_ours(magic: int) -> bool:
     return magic >> HASH_BITS == TAG
 
 
-def find(marks: Container[int], step: Marked, traces: Traces) -> Found | None:
+def find(marks: Container[int], step: Marked | Close, traces: Traces) -> Found | None:
     """What `step` left in the terminal under one of its marks, or None when nothing agrees in symbol and side."""
     side = _trading_side(step)
     return (
@@ -90,11 +90,11 @@ def _mark(text: str) -> int:
     return TAG << HASH_BITS | int.from_bytes(digest[:8], "big") >> (64 - HASH_BITS)
 
 
-def _trading_side(step: Marked) -> Side:
+def _trading_side(step: Marked | Close) -> Side:
     match step:
         case Open() | Rest():
             return step.side
-        case Reduce():
+        case Reduce() | Close():
             return "sell" if step.side == "buy" else "buy"
 
 
@@ -116,8 +116,10 @@ def _in_deals(marks: Container[int], symbol: str, side: Side, deals: Iterable[Tr
     )
 
 
-def _in_positions(marks: Container[int], step: Marked, side: Side, positions: Iterable[TradePosition]) -> Found | None:
-    if isinstance(step, Reduce):
+def _in_positions(
+    marks: Container[int], step: Marked | Close, side: Side, positions: Iterable[TradePosition]
+) -> Found | None:
+    if isinstance(step, Reduce | Close):
         return None
     for p in positions:
         if p.magic in marks and p.symbol == step.symbol and p.type == (0 if side == "buy" else 1):

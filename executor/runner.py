@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from time import monotonic
 
 from executor import effects, marks, report
 from executor.attempt import Attempt
@@ -22,9 +21,10 @@ from executor.mt5.terminal import Terminal
 from executor.reasons import Denied, Obstacle, Reason
 from executor.requests import as_asked, fillings, request
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
+from executor.search import Search
 from executor.settings import Account
 from executor.states import AccountState, allows
-from executor.steps import Close, Marked, Move, Open, Opening, Protect, Reduce, Rest, Step, Withdraw, kind
+from executor.steps import Open, Opening, Step, Withdraw, kind
 from executor.translate import bare, protect_after
 
 TRIES = 4
@@ -53,6 +53,7 @@ class Runner:
         self._keeper = keeper
         self._clock = clock
         self._reach = reach
+        self._search = Search(terminal, keeper)
         self._openings: deque[datetime] = deque(maxlen=1000)
         self._called: deque[str] = deque(maxlen=REMEMBERED_CALLS)
 
@@ -82,7 +83,7 @@ class Runner:
 
     async def _step(self, attempt: Attempt, step: Step, blocked: Callable[[Opening], bool]) -> Result | None:
         if attempt.maybe_sent(step):
-            known = await self._search(attempt, step)
+            known = await self._search.search(attempt, step)
             if known is not None or step.name in attempt.unknown:
                 return known
         if attempt.probe:
@@ -93,8 +94,8 @@ class Runner:
             refused = self._refused(attempt, step)
             if refused is not None:
                 return refused
-        elif as_asked(step, self._keeper.book) and await self._is_as_asked(step):
-            return await self._there(step)
+        elif as_asked(step, self._keeper.book) and (there := await self._search.there(attempt, step)) is not None:
+            return there
         return await self._ask(attempt, step)
 
     def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
@@ -102,41 +103,6 @@ class Runner:
             return Denied(Reason.EXIT_OWED)
         assert attempt.fact is not None, "a debt only reduces"
         return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), list(self._openings))
-
-    # -- what may have happened already
-
-    async def _search(self, attempt: Attempt, step: Step) -> Result | None:
-        """What became of a step that may have been sent; None with the step unknown, or absent and to be asked."""
-        attempt.unknown.add(step.name)
-        match step:
-            case Reduce() if self._keeper.book.margin == "hedging" and await self._is_as_asked(step):
-                return Already()
-            case Open() | Rest() | Reduce():
-                return await self._search_mark(attempt, step)
-            case Close() | Protect() | Move() | Withdraw():
-                if await self._is_as_asked(step):
-                    return await self._there(step)
-                attempt.unknown.discard(step.name)
-                return None
-
-    async def _is_as_asked(self, step: Step) -> bool:
-        """Whether the account is as the step wants it, by a reading of this moment and no memory of ours."""
-        await self._keeper.reread()
-        return as_asked(step, self._keeper.book)
-
-    async def _search_mark(self, attempt: Attempt, step: Marked) -> Result | None:
-        ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)
-        found = marks.find(ours, step, await self._keeper.traces())
-        if found is not None:
-            return _found(step, found)
-        if not await self._keeper.connected():
-            attempt.grace.began = None
-        elif attempt.grace.over(monotonic(), self._terminal.generation):
-            await self._keeper.reread()
-            attempt.unknown.discard(step.name)
-            attempt.absent.add(step.name)
-            return None
-        return Owed(Obstacle.NO_ANSWER) if isinstance(step, Reduce) and attempt.fact is not None else None
 
     # -- asking
 
@@ -169,7 +135,7 @@ class Runner:
             case Passing():
                 return _passing(step, verdict)
             case Unresolved():
-                return await self._search(attempt, step)
+                return await self._search.search(attempt, step)
             case NotSent():
                 if not await self._keeper.connected():
                     raise TerminalAway(verdict.text)
@@ -178,18 +144,9 @@ class Runner:
                 attempt.steps.append(protect_after(step, verdict))
                 return verdict
             case Done() | Already() if isinstance(step, Withdraw):
-                return await self._withdrawn(step, verdict)
+                return await self._search.withdrawn(step, verdict)
             case Done() | Already() | Rejected():
                 return verdict
-
-    async def _there(self, step: Step) -> Result:
-        return await self._withdrawn(step, Already()) if isinstance(step, Withdraw) else Already()
-
-    async def _withdrawn(self, step: Withdraw, result: Result) -> Result:
-        """An order that is gone may have filled instead; then what was to follow its removal must not be done."""
-        pending = self._keeper.book.links[step.link].pendings.get(step.order)
-        filled = await self._keeper.filled(step.ticket)
-        return Rejected(0, Obstacle.CHANGED) if pending is None or filled > pending.filled else result
 
     async def _call(
         self, attempt: Attempt, step: Step, filling: OrderFilling | None, passed: Passed
@@ -246,22 +203,6 @@ def _fenced(step: Step, fenced: Fenced) -> Result:
     if isinstance(step, Opening):
         return Denied(Reason.STATE, {"state": fenced.mode})
     return Owed(Obstacle.HALTED)
-
-
-def _found(step: Marked, found: marks.Found) -> Result | None:
-    if found.state == "ended" and not found.volume:
-        return Rejected(0, Obstacle.REFUSED, "its order ended without a fill")
-    if found.state == "working" and not isinstance(step, Rest):
-        return None
-    placed = found.state == "working"
-    return Done(
-        ticket=found.ticket,
-        identifier=found.identifier or found.ticket,
-        deal=found.deal or 0,
-        volume=step.volume if placed else found.volume,
-        price=found.price,
-        mark=found.mark,
-    )
 
 
 def _marked(done: Done, mark: int) -> Done:

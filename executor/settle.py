@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from executor.book import Debt, Link, Margin, Part
-from executor.instruments import other, plain
+from executor.instruments import other, plain, side_of, signed
 from executor.mirror import over, placed
 from executor.netting import CROSS
 from executor.reasons import Denied, Ignored, Obstacle, say
@@ -45,10 +45,12 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
     link = plan.link
     for done in results:
         link = _after(link, done, fact)
-    owed = _owed(results)
+    owed, unfinished = _owed(results), any(_unfinished(r) for r in results)
+    if not unfinished:
+        link = _let_go(link, results)
     if owed is not None:
-        reducing = any(_unfinished(r) for r in results) and plan.reduced is not None
-        debt = _debt(fact, link, plan.reduced if reducing and plan.reduced is not None else link.own, owed)
+        target = plan.reduced if unfinished and plan.reduced is not None else link.own
+        debt = _debt(fact, link, target, owed)
         return Settled(link=link, debt=debt, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
     if not link.parts and any(isinstance(r.step, Open) for r in results):
         link = replace(link, remainder=ZERO)
@@ -66,7 +68,8 @@ def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settle
         still = replace(debt, reason=str(owed.reason))
         return Settled(link=link, debt=still, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
     set_only = bool(results) and all(isinstance(r.step, Protect | Move | Withdraw) for r in results)
-    return Settled(link=_kept(link), debt=None, result="modified" if set_only else "closed")
+    paid = _kept(_down_to(link, debt.target))
+    return Settled(link=paid, debt=None, result="modified" if set_only else "closed")
 
 
 def adopt_fill(link: Link, order: str, filled: Decimal, identifier: int, *, margin: Margin = "hedging") -> Link:
@@ -92,9 +95,9 @@ def _after(link: Link, done: StepResult, fact: Fact | None) -> Link:
     """The link with one step's effect."""
     step, result = done.step, done.result
     match step:
-        case Open() if step.name.partition("/")[0] == CROSS:
-            # The other side of a netting account: what is not opened there has still left this link.
-            return replace(link, parts=_less(link.parts, other(step.side), step.volume, step.link, 0))
+        case Open(name=name) if name == CROSS:
+            crossed = (result.volume or step.volume) if isinstance(result, Done) else ZERO
+            return replace(link, parts=_less(link.parts, other(step.side), crossed, "", 0))
         case Open():
             return _opened(link, step, result) if isinstance(result, Done) else link
         case Close() | Reduce():
@@ -110,6 +113,28 @@ def _after(link: Link, done: StepResult, fact: Fact | None) -> Link:
             return link
         case _:
             assert_never(step)
+
+
+def _let_go(link: Link, results: Sequence[StepResult]) -> Link:
+    """The link without what should have crossed to the other side of a netting account and was refused there.
+
+    The exit down to zero is done; what another link of ours holds against it stays that link's.
+    """
+    for done in results:
+        if isinstance(done.step, Open) and done.step.name == CROSS:
+            crossed = (done.result.volume or done.step.volume) if isinstance(done.result, Done) else ZERO
+            left = done.step.volume - crossed
+            link = replace(link, parts=_less(link.parts, other(done.step.side), left, "", 0))
+    return link
+
+
+def _down_to(link: Link, target: Decimal) -> Link:
+    """The link at its debt's target. More can be left only where another link stands against it (netting account)."""
+    if not link.own:
+        return link
+    side = side_of(link.own)
+    beyond = abs(link.own) - max(ZERO, signed(side, target))
+    return replace(link, parts=_less(link.parts, side, beyond, "", 0)) if beyond > 0 else link
 
 
 def _opened(link: Link, step: Open, done: Done) -> Link:

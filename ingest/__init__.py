@@ -3,12 +3,21 @@
     tap ─► exchange ─► broker_rest | paper ─► picture.interpret ─► outbox ─► orders stream
            (values)    (calls and polls)      (pure: facts)        (disk)
 
-`exchange` holds what passed the proxy, without secrets; `source` what the settings say about it. `broker_rest` (with
-`rest_rows`) and `paper` know the two protocols and give the vocabulary of `calls`. `picture` keeps what one source
-account looks like and is the entry for the tap: `interpret(picture, exchange or frame, source, stamp)` returns the new
-picture, the facts in order, and notes on everything that is no fact. Behind it: `state` (what a picture is made of),
-`desk` (a working copy that changes are written on), `accepted` (calls), `matching` (positions as polls show them),
-`orders` (orders as polls show them) and `levels` (stop loss and take profit).
+`exchange` holds what passed the proxy, without secrets; `source` what the settings say about it. `broker_rest` and
+`paper` know the two protocols (`rest_calls`, `paper_calls`: requests; `rest_rows`, `paper_rows`: what polls list) and
+speak the vocabulary of `calls`. `picture` is the entry for the tap: `interpret(picture, exchange or frame, source,
+stamp)` returns the new picture of one source account, the facts in order, and notes on everything that is no fact.
+
+Behind it: `state` (what a picture is made of), `desk` (a working copy, the one place where quantities change),
+`changes` (one change), `stating` (change to fact). Calls: `accepted`, `order_calls`, `position_calls`. Polls:
+`orders`, `matching` (what a position's quantity means), `identity` (which position a row is), `levels` (stop loss and
+take profit).
+
+Around it, the shells: `tap` (the proxy's addon), `intake` (one exchange, every source and account it concerns),
+`streaming` (replies read while they pass), `proxy` and `scope` (which hosts are opened), `album` (the pictures and
+their patches), `outbox` (what was asked, became of it and was published) over `records`, `segments` and `recollection`;
+`ownership` (who owns a source) and `publishing` (outbox to stream); `plan` and `service` put it together; `explain`
+and `certificate` are for people.
 
 What always holds: only the broker's own yes counts; a failed poll is unknown, never flat; a poll says nothing about
 what a call has touched since the poll's request left; what no call explains needs two polls; the same exchange seen

@@ -191,7 +191,8 @@ class Desk:
     def end(self, order: OrderState, reason: Ending, why: Why, *, sure: bool, text: str = "") -> None:
         """`order` will fill no more; what had been coming of it no longer is."""
         position = self.positions[order.position]
-        position = self.bounded(replace(position, opening=position.opening - order.coming), ended=order.id)
+        if order.coming:
+            position = self.bounded(replace(position, opening=position.opening - order.coming), ended=order.id)
         if self.model == "hedging" and not position.held and not position.opening:
             position = replace(position, over=True, closing=ZERO)
         order = replace(order, live=False, sure=sure, ended=why.at, doubt=None)

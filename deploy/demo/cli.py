@@ -32,9 +32,7 @@ def demo(keep: bool, data: Path | None) -> None:
 
     async def play(stop: process.Stop) -> None:
         nonlocal ended
-        click.echo(
-            "Starting Valkey, PostgreSQL, two simulated terminals, the executor, the archiver and the proxy …"
-        )
+        click.echo("Starting Valkey, PostgreSQL, two simulated terminals, the executor, the archiver and the proxy …")
         place = Scenery(folder=folder, proxy_port=free_port())
         ended = await Stage(stop, place, click.echo).play(keep)
 

@@ -42,6 +42,10 @@ prices = {{ EURUSD = 1.25 }}
     return file
 
 
+def open_files(pid: int) -> set[str]:
+    return {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 @pytest.fixture
 async def stop() -> AsyncIterator[Stop]:
     stop = Stop()
@@ -58,6 +62,9 @@ async def test_everything_is_started_restarted_and_stopped(tmp_path: Path, stop:
         assert terminal.symbol_info_tick("EURUSD").ask == 1.25
         terminal.shutdown()
         executor = next(pid for pid, words in belonging_to(tmp_path).items() if "executor run" in words)
+        held = open_files(executor)
+        assert str(tmp_path / "data" / "lock") in held
+        assert str(tmp_path / "data" / "supervisor.lock") not in held
         os.kill(executor, signal.SIGKILL)
         async with asyncio.timeout(30):
             while not any("executor run" in w for pid, w in belonging_to(tmp_path).items() if pid != executor):

@@ -1,9 +1,7 @@
 """Facts become trades on a real (simulated) terminal, exactly once, also when the terminal, Redis or the lane fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
-from shared import outcomes, streams
+from shared import outcomes
 from shared.facts import Levels
 from tests.executor.rig import (
     ACCOUNT,
@@ -23,29 +21,6 @@ from tests.executor.rig import (
     running,
     told,
 )
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def source(redis: Redis) -> Source:
-    source = Source(redis)
-    await source.open()
-    return source
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    yield simulator
-    simulator.stop()
 
 
 def results(found: list[outcomes.Outcome]) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """The scripts write all or nothing, and only for who holds the account as the server knows it."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from deploy.embedded import Valkey
 from executor.book import Debt, Link
 from executor.ledger import Change, End, Fenced, LeaseLost, Ledger, Passed, Work, dead_letter
 from executor.states import AccountState
-from shared import outcomes, streams, wire
+from shared import outcomes, wire
 from shared.lease import Lease
 from shared.streams import Entry, Reader
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source
@@ -21,14 +19,6 @@ ALL = list(AccountState)
 NOW = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
 LINK = Link(key="demo/10001/o1", instrument="EURUSD", symbol="EURUSD", revision=1, followed=Decimal("0.1"))
 DEBT = Debt(link=LINK.key, fact="f", entry="1-1", target=Decimal(0), since=NOW, captured=NOW)
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
 
 
 def lane(redis: Redis) -> tuple[Ledger, Lease]:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,11 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from executor.cli import POINTS
 from executor.service import plan
-from shared import process, streams
+from shared import process
 from shared.settings import SettingsError
 from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, PATIENCE_S, Simulator, Source, ended
 
 KEY = "k1:" + (b"1" * 32).hex()
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    yield simulator
-    simulator.stop()
 
 
 def settings_file(folder: Path, simulator_address: str) -> Path:

@@ -74,6 +74,12 @@ def test_an_opening_that_was_not_done_leaves_nothing_and_ends_with_its_reason(
     assert settled.text
 
 
+def test_an_opening_that_was_refused_leaves_no_remainder_of_its_rounding() -> None:
+    account = PerfectAccount(account=accounts.settings(sizing=Sizing(factor=D("0.37"))))
+    settled = account.settled(first(Source().accepted("o1", "0.05")), {"open": Denied(Reason.TOO_OLD)})
+    assert settled.link is None
+
+
 def test_what_was_denied_is_let_go_and_the_next_increase_opens_its_own_size() -> None:
     account, source = PerfectAccount("netting"), Source("netting")
     account.settled(first(source.accepted("EURUSD", "1")), {"open": Denied(Reason.TOO_OLD)})
@@ -251,7 +257,11 @@ def test_whatever_is_refused_the_links_say_what_the_account_has_and_a_close_clos
         if isinstance(plan, Ignore):
             account.follow(fact)
             continue
-        results = [StepResult(s, unlucky(account, s, data.draw(RESULTS))) for s in plan.steps]
+        results: list[StepResult] = []
+        for step in plan.steps:
+            blocked = isinstance(step, Open) and any(isinstance(r.result, Owed | Rejected) for r in results)
+            refused = Denied(Reason.EXIT_OWED)
+            results.append(StepResult(step, refused if blocked else unlucky(account, step, data.draw(RESULTS))))
         settled = settle(fact, plan, results)
         link, debt = settled.link, settled.debt
         if debt is not None:

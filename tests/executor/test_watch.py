@@ -1,10 +1,8 @@
 """What MT5 does by itself is seen, told, and never undone by a later fact."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -13,35 +11,11 @@ from deploy.embedded import Valkey
 from executor.book import Figures
 from executor.settings import Limits
 from executor.watch import noted, remembered
-from shared import outcomes, streams
+from shared import outcomes
 from shared.facts import Levels
 from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 D = Decimal
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def source(redis: Redis) -> Source:
-    source = Source(redis)
-    await source.open()
-    return source
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    simulator.price("EURUSD", "1.08504", "1.08512")
-    yield simulator
-    simulator.stop()
 
 
 async def seen(redis: Redis, kind: type) -> list[outcomes.Message]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest.calls import OrdersShown, PlaceOrder
 from ingest.changes import Change, Why
@@ -152,3 +153,12 @@ def test_what_has_ended_long_ago_is_forgotten_and_what_lives_is_not() -> None:
     assert len(it.positions) == MEMORY + 1
     assert it.order("live") is not None
     assert it.order("0") is None
+
+
+def test_the_end_of_a_resting_order_leaves_a_close_that_is_coming_alone() -> None:
+    it = desk("netting")
+    order = place(it, market("1", type="limit", limit_price=D(1)))
+    assert order is not None
+    it.keep(replace(it.positions["X"], held=D(1), opening=D(2), closing=D("-2.5"), closing_since=START))
+    it.end(order, "canceled", WHY, sure=True)
+    assert it.positions["X"].closing == D("-2.5")

@@ -65,6 +65,24 @@ def test_the_brackets_of_a_cancelled_order_do_not_touch_the_netting_position() -
     assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.02")
 
 
+def test_a_cancelled_order_s_bracket_is_no_removal_even_where_no_other_is_listed() -> None:
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="1", stopLoss="1.01")
+    story.place("3", qty="1", stopLoss="1.0", **LIMIT)
+    filled, resting = order("1", "filled", qty=1), order("3", qty=1, **LIMIT)
+    child = bracket("s3", 1.0, "SL", "3", "inactive", parentType="order")
+    story.wait(4)
+    story.orders(filled, resting, child)
+    story.positions(position("n", 1))
+    story.call("DELETE", "/orders/3")
+    story.wait(4)
+    for _ in range(3):
+        assert story.orders(filled, resting | {"status": "cancelled"}, child | {"status": "cancelled"}) == []
+    assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.01")
+
+
 def test_a_bracket_of_a_resting_order_changes_the_order() -> None:
     story = Story()
     story.orders()

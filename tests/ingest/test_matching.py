@@ -126,3 +126,22 @@ def test_one_poll_that_comes_in_twice_does_not_agree_with_itself() -> None:
     poll = story.exchange("GET", "/accounts/10001/positions", {}, answer)
     assert story.hear(poll) == []
     assert story.hear(poll) == []
+
+
+def test_on_a_netting_account_a_close_elsewhere_is_not_taken_for_the_fill_of_an_order() -> None:
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="4", side="sell")
+    story.orders(order("1", "filled", qty=4, side="sell"))
+    story.positions(position("n", 4, "sell"))
+    story.wait(5)
+    story.place("2", qty="3")
+    pending = order("2", "working", qty=3)
+    for _ in range(4):
+        story.positions()
+        story.orders(order("1", "filled", qty=4, side="sell"), pending)
+    assert story.facts[-1].exposure.after.total == 3
+    story.orders(order("1", "filled", qty=4, side="sell"), pending | {"status": "filled"})
+    story.positions(position("n", 3))
+    assert [f.exposure.after.total for f in story.facts] == [-4, -4, -1, 3, 3]

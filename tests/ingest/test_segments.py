@@ -68,6 +68,7 @@ def test_a_record_that_does_not_fit_leaves_the_file_as_it_was_and_the_next_one_f
     segment.append(b"first")
     with room_for(30), pytest.raises(OSError, match=r"could be written|too large"):
         segment.append(b"x" * 100)
+    assert segment.path.stat().st_size == segment.size
     segment.append(b"second")
     segment.close()
     assert list(records(segment.path)) == [b"first", b"second"]

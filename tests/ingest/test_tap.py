@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
+from mitmproxy.test import tflow
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
@@ -25,6 +26,7 @@ from ingest.scope import Host
 from ingest.tap import Tap, recorded
 from shared.facts import Fact
 from shared.process import UserError
+from tests.ingest import http2
 from tests.ingest.samples import BROKER
 from tests.ingest.wire import (
     CHUNKED,
@@ -308,7 +310,18 @@ async def test_a_full_disk_does_not_keep_the_reply_from_the_trader(
     assert not scene.outbox.unwritten
 
 
-async def test_websocket_messages_are_heard_and_not_kept_on_the_flow(scene: Scene) -> None:
+def test_websocket_messages_do_not_pile_up_on_a_connection_that_lives_for_days(tmp_path: Path) -> None:
+    outbox, metrics = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), Metrics(CollectorRegistry())
+    tap = Tap(Intake([BROKER], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC)), metrics)
+    flow = tflow.twebsocketflow()
+    assert flow.websocket is not None
+    assert flow.websocket.messages
+    tap.websocket_message(flow)
+    assert flow.websocket.messages == []
+    outbox.close()
+
+
+async def test_websocket_messages_are_heard_in_their_order(scene: Scene) -> None:
     async def feed(asked: Asked, writer: asyncio.StreamWriter) -> None:
         key = accept(asked.headers["sec-websocket-key"])
         writer.write(
@@ -381,3 +394,20 @@ def test_a_file_that_is_no_recording_is_one_line(tmp_path: Path, content: bytes)
             list(recorded(path))
     else:
         assert list(recorded(path)) == []
+
+
+async def test_http2_is_spoken_on_both_sides_and_read(tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    authority[1].set_alpn_protocols(["h2"])
+    async with await asyncio.start_server(
+        lambda reader, writer: http2.answer(reader, writer, ACCEPTED), "127.0.0.1", 0, ssl=authority[1]
+    ) as server:
+        origin = Origin(authority)
+        origin.port = server.sockets[0].getsockname()[1]
+        scene = Scene(origin, confdir := tmp_path / "proxy", tmp_path / "outbox")
+        async with through(scene.proxy, [scene.to]) as at:
+            head = [(":method", "POST"), (":path", PATH), *PAGE.items()]
+            trusted = trusting(confdir / "mitmproxy-ca-cert.pem")
+            assert await http2.ask(at, scene.to, trusted, head, BUY.encode()) == ACCEPTED
+        assert [fact.instrument for fact in scene.facts] == ["EURUSD"]
+        scene.outbox.close()
