@@ -28,7 +28,7 @@ from executor.watch import Watch, remembered
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.lease import Lease
-from shared.process import UserError
+from shared.process import UserError, cancelled
 from shared.streams import BLOCK_MS, Entry, GroupLost, Keys, Reader
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.5
 ATTEND_S = 0.1
 REFRESH_S = 1.0
-CANCEL_AGAIN_S = 0.1
+CANCEL_AGAIN_S = 0.25
 
 
 class Watcher(Protocol):
@@ -126,7 +126,8 @@ class Lane:
             memory.place, dict(memory.debts),
         )  # fmt: skip
         payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
-        watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock)
+        watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock, memory.state)
+        await watch.begin()
         self._watcher.lane(self.name, "active")
         await _together(self._renew(), self._refresh(), self._work(follower, payer, watch, memory.suspect_before))
 
@@ -219,17 +220,9 @@ async def _together(*loops: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        await _end(tasks)
+        await cancelled(*tasks, patience=CANCEL_AGAIN_S)
     for task in done:
         task.result()
-
-
-async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    # More than once, because a cancellation that meets a reply of Redis is swallowed by its client at times.
-    while tasks:
-        for task in tasks:
-            task.cancel()
-        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
 
 
 __all__ = ["GroupLost", "Lane"]

@@ -5,32 +5,27 @@ missing counts as closed only when the history shows the deals that closed it.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from executor import readings
 from executor.book import Debt, Figures, Link
 from executor.bookkeeping import Bookkeeper
+from executor.deals import is_trade, not_ours, observation
 from executor.follower import Follower
 from executor.guards import Breach, breach
 from executor.ledger import Change, Ledger
-from executor.marks import is_ours
-from executor.mt5.api import DealEntry, DealReason, TradeDeal
+from executor.mt5.api import DealEntry
+from executor.readings import number
 from executor.reconcile import Gone, reconcile, without
 from executor.settings import Account
 from executor.states import AccountState
 from shared import outcomes
 
 ZERO = Decimal(0)
-_ENTRIES = {
-    DealEntry.IN: "in",
-    DealEntry.OUT: "out",
-    DealEntry.INOUT: "inout",
-    DealEntry.OUT_BY: "out_by",
-}
-_REASONS = {DealReason.SL: "stop_loss", DealReason.TP: "take_profit", DealReason.SO: "stop_out"}
+DEALS_TOLD = "deals-told"
+"""The field of the account's state with the ticket of the newest deal that was told."""
 
 
 class Watch:
@@ -44,6 +39,7 @@ class Watch:
         keeper: Bookkeeper,
         follower: Follower,
         clock: Callable[[], datetime],
+        state: Mapping[str, str],
     ) -> None:
         self._name = name
         self._account = account
@@ -51,24 +47,40 @@ class Watch:
         self._keeper = keeper
         self._follower = follower
         self._clock = clock
+        self._told = int(state.get(DEALS_TOLD, -1))
+        self._shown: object = None
         self._breached = ""
         self._noted: tuple[date | None, Decimal | None, Decimal | None] | None = None
+
+    async def begin(self) -> None:
+        """Find the place in a history that was never told: what happened before we came is not ours to tell."""
+        if self._told < 0:
+            trades = (d.ticket for d in (await self._keeper.traces()).deals if is_trade(d))
+            self._told = max(trades, default=0)
+            await self._ledger.note(**{DEALS_TOLD: str(self._told)})
 
     async def attend(self) -> None:
         """Look once after each reading of the account."""
         if not self._keeper.take_fresh():
             return
-        for key in [k for k, link in self._keeper.book.links.items() if link.pendings and self._quiet(k)]:
+        for key in [k for k, link in self._keeper.book.links.items() if self._moved(link) and self._quiet(k)]:
             await self._adopt(key)
         for finding in reconcile(self._keeper.book, (), self._account, {}, ()):
             if isinstance(finding, Gone) and self._quiet(finding.link):
                 await self._gone(finding)
+        await self._history()
         await self._limits()
 
     def _quiet(self, key: str) -> bool:
         """Whether nothing is under way on a link that could explain a difference."""
         under_way = (parked.attempt.link for parked in self._follower.parked.values())
         return key not in self._follower.debts and key not in under_way
+
+    def _moved(self, link: Link) -> bool:
+        """Whether a mirrored order is not there any more, or not with all that it had still to fill."""
+        resting = self._keeper.book.restings
+        left = ((p, resting.get(p.ticket)) for p in link.pendings.values())
+        return any(there is None or there.volume < p.volume - p.carried - p.filled for p, there in left)
 
     async def _adopt(self, key: str) -> None:
         before = self._keeper.book.links[key]
@@ -78,33 +90,30 @@ class Watch:
             await self._follower.write(Change(links={key: after}))
 
     async def _gone(self, gone: Gone) -> None:
-        deals = [d for d in await self._keeper.deals_of_position(gone.identifier) if d.entry != DealEntry.IN]
-        foreign = [d for d in deals if not is_ours(d.magic) or d.reason in _REASONS]
-        if sum(readings.number(d.volume) for d in foreign) < gone.volume:
+        deals = await self._keeper.deals_of_position(gone.identifier)
+        closed = sum((number(d.volume) for d in deals if d.entry != DealEntry.IN and not_ours(d)), ZERO)
+        if closed < gone.volume:
             return
         link = without(self._keeper.book.links[gone.link], gone)
-        told = [self._deal(d) for d in foreign]
-        await self._follower.write(Change(links={gone.link: None if link.over else link}, messages=told))
+        await self._follower.write(Change(links={gone.link: None if link.over else link}))
 
-    def _deal(self, deal: TradeDeal) -> outcomes.Deal:
-        return outcomes.Deal(
-            account=self._name,
-            deal=deal.ticket,
-            order=deal.order,
-            position=deal.position_id,
-            symbol=deal.symbol,
-            side="buy" if deal.type == 0 else "sell",
-            entry=_ENTRIES[DealEntry(deal.entry)],  # type: ignore[arg-type]
-            volume=readings.number(deal.volume),
-            price=readings.number(deal.price),
-            time=datetime.fromtimestamp(deal.time_msc / 1000, UTC),
-            seen=self._clock(),
-            mark=deal.magic if is_ours(deal.magic) else 0,
-            profit=readings.number(deal.profit),
-            swap=readings.number(deal.swap),
-            commission=readings.number(deal.commission),
-            reason=_REASONS.get(DealReason(deal.reason), "hand"),  # type: ignore[arg-type]
-        )
+    # -- the history
+
+    async def _history(self) -> None:
+        """Tell every deal that the history did not have when we looked last."""
+        book = self._keeper.book
+        shown = (book.figures.balance, frozenset((h.ticket, h.volume) for h in book.holdings.values()))
+        if shown == self._shown:
+            return
+        trades = [d for d in (await self._keeper.traces()).deals if is_trade(d)]
+        fresh = [d for d in trades if d.ticket > self._told]
+        told = max((d.ticket for d in fresh), default=self._told)
+        if fresh:
+            messages = [observation(d, self._name, self._clock()) for d in sorted(fresh, key=lambda d: d.ticket)]
+            await self._follower.write(Change(messages=messages))
+        if told != self._told:
+            await self._ledger.note(**{DEALS_TOLD: str(told)})
+        self._told, self._shown = told, shown
 
     # -- limits on losses
 

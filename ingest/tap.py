@@ -5,6 +5,7 @@ surprise in here is logged and counted and never reaches the proxy: the trader's
 ours.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -59,10 +60,12 @@ class Tap:
         ):
             self._guarded("responseheaders", lambda: self._let_pass(flow, response))
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         """A whole reply came in; it passes when this returns, unless it did already."""
         if self._is_captured(flow) and flow.websocket is None:
             self._guarded("response", lambda: self._intake.answered(self._exchange(flow)))
+            # What became a fact is handed to Redis first: sending the browser its reply takes longer than that.
+            await asyncio.sleep(0)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """There will be no reply: connection cut, tab closed, broker away."""

@@ -1,83 +1,118 @@
-"""A Redis client with a short way for one command at a time: the way that orders take.
+"""A Redis client with a short way for what orders wait for: one script or one read at a time, straight over a socket.
 
-redis-py walks through its pool, its retries and its statistics for each command, and writes in a task of its own, which
-together cost more than the round trip; before Python 3.12 that task also loses cancellations. Here a command that finds
-nobody else under way goes straight over a connection that is kept for it; any other takes redis-py's own way. On
-neither is anything sent twice.
+redis-py walks through its pool, its retries, its statistics and two layers of streams for each command and writes in a
+task of its own; on a machine that has just woken up that costs more than the server does. Here it opens the connection
+(address, encryption, password, protocol) and everything else takes its way; a script or a blocked read that finds
+nobody else on the short way is written at once and answered from the very callback that the reply comes with. On
+neither way is anything sent twice.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+import hiredis
+from redis._parsers.base import BaseParser
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import InvalidResponse
+from redis.exceptions import TimeoutError as TimedOut
+
+SHORT = frozenset({"EVALSHA", "XREADGROUP"})
+_NOTHING = object()
 
 
-class _Straight(AbstractConnection):
-    """What is sent is with the kernel when the call returns: no command of ours fills a socket's buffer.
+class Line(asyncio.Protocol):
+    """A connection that redis-py has opened, with one question under way at most."""
 
-    Where a server takes nothing any more, the wait for the reply has its limit.
-    """
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_NOTHING
+        )
+        self._answer: asyncio.Future[Any] | None = None
+        self.is_open = True
+        transport.set_protocol(self)
 
-    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002  redis-py's own signature
-        if not self.is_connected:
-            await self.connect()
-        assert self._writer is not None
-        packed = command.encode() if isinstance(command, str) else command
-        self._writer.writelines([packed] if isinstance(packed, bytes) else packed)
+    async def ask(self, packed: bytes, patience: float) -> Any:
+        """The reply, errors of the server included. Raises redis errors when none came; then the line is closed."""
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        late = TimedOut("Redis did not answer in time")
+        timer = loop.call_later(patience, self.close, late)
+        try:
+            self._transport.write(packed)
+            return await self._answer
+        except asyncio.CancelledError:
+            self.close(Disconnected("nobody waits for the reply any more"))
+            raise
+        finally:
+            timer.cancel()
+            self._answer = None
 
+    def close(self, reason: Exception) -> None:
+        """Hang up; who still waits for a reply gets the reason."""
+        self.is_open = False
+        self._transport.abort()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(reason)
 
-class _Plain(_Straight, Connection):
-    pass
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _NOTHING:
+                self._take(reply)
+        except InvalidResponse as error:
+            self.close(error)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.close(Disconnected(f"Redis closed the connection: {exc or 'without a word'}"))
 
-class _Encrypted(_Straight, SSLConnection):
-    pass
-
-
-class _Local(_Straight, UnixDomainSocketConnection):
-    pass
-
-
-_KINDS: dict[type[Any], type[Any]] = {
-    Connection: _Plain,
-    SSLConnection: _Encrypted,
-    UnixDomainSocketConnection: _Local,
-}
+    def _take(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.PushNotification):
+            return
+        if self._answer is None or self._answer.done():
+            self.close(Disconnected("Redis answered what was not asked"))
+        else:
+            self._answer.set_result(reply)
 
 
 class Client(Redis):
-    """See above. The pool must not retry: what is retried could act twice."""
+    """See above. `patience` in seconds is how long a reply may take; the pool must not retry."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        pool.connection_class = _KINDS[pool.connection_class]
+    def __init__(self, pool: ConnectionPool, patience: float) -> None:
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
-        self._own: AbstractConnection = pool.make_connection()
+        self._patience = patience
+        self._opened: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._line: Line | None = None
         self._busy = False
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and give its reply. Raises redis errors; after one nobody knows whether it was done."""
-        if self._busy:
-            return await super().execute_command(*args, **options)
+        if args[0] not in SHORT or self._busy:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         self._busy = True
         try:
-            await self._ready()
-            await self._own.send_packed_command(self._own.pack_command(*args))
-            return await self.parse_response(self._own, args[0], **options)
+            line = self._line if self._line is not None and self._line.is_open else await self._open()
+            reply = await line.ask(hiredis.pack_command(cast(Any, args)), self._patience)
         finally:
             self._busy = False
+        if isinstance(reply, Exception):
+            raise reply
+        understand = self.response_callbacks.get(args[0])
+        return reply if understand is None else understand(reply, **options)
 
-    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001  redis-py's own signature
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close all connections."""
-        await self._own.disconnect(nowait=True)
+        if self._line is not None:
+            self._line.close(Disconnected("closed by us"))
+        await self._opened.disconnect(nowait=True)
         await super().aclose(close_connection_pool)
 
-    async def _ready(self) -> None:
-        """Have a connection on which nothing is left over: one that the server closed meanwhile is opened anew."""
-        if not self._own.is_connected:
-            await self._own.connect()
-        elif await self._own.can_read():
-            await self._own.disconnect(nowait=True)
-            await self._own.connect()
+    async def _open(self) -> Line:
+        await self._opened.disconnect(nowait=True)
+        await self._opened.connect()  # type: ignore[no-untyped-call]
+        assert self._opened._writer is not None
+        self._line = Line(cast(asyncio.Transport, self._opened._writer.transport))
+        return self._line

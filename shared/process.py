@@ -80,17 +80,17 @@ class Stop:
         await cancelled(*self._tasks)
 
 
-async def cancelled(*tasks: "asyncio.Future[Any]") -> None:
+async def cancelled(*tasks: "asyncio.Future[Any]", patience: float = ASK_AGAIN) -> None:
     """Cancel tasks and return when they are over; what they raise is left to whoever asks them.
 
-    They are asked again until they listen. Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, loses a
+    They are asked again every `patience` seconds until they listen. Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, loses a
     cancellation that comes in the moment its work is done, and a loop that reads would go on for ever.
     """
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=ASK_AGAIN)
+        _, left = await asyncio.wait(left, timeout=patience)
 
 
 def run(main: Callable[[Stop], Awaitable[None]], name: str, grace: float = GRACE) -> None:

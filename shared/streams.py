@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from shared import facts, wire
+from shared.connection import Client
 
 SOCKET_TIMEOUT_S = 5.0
 """No reply within this time counts as a lost connection. Above every block time, or reads would time out silently."""
@@ -48,7 +49,7 @@ class Keys:
 
 def connect(url: str) -> Redis:
     """A client that never repeats a command by itself: a repeated write could act twice. Callers retry knowingly."""
-    return Redis.from_url(
+    pool = ConnectionPool.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
@@ -57,6 +58,7 @@ def connect(url: str) -> Redis:
         socket_keepalive=True,
         decode_responses=False,
     )
+    return Client(pool, SOCKET_TIMEOUT_S)
 
 
 async def unsafe(redis: Redis) -> list[str]:

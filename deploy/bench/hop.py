@@ -89,7 +89,7 @@ def read(redis: Redis, hop: Hop) -> list[float]:
     """The reader's end: says that it is there, then reads until all have come. Milliseconds of each."""
     redis.xgroup_create(hop.stream, GROUP, id="$", mkstream=True)
     print("reading", flush=True)
-    took = []
+    took: list[float] = []
     while len(took) < hop.count:
         reply = cast(list[Any], redis.xreadgroup(GROUP, "reader", cast(Any, {hop.stream: ">"}), count=1, block=0))
         now = time.time_ns()

@@ -117,7 +117,7 @@ class Journey:
 
 async def opened(stop: Stop, folder: Path, stack: AsyncExitStack) -> Journey:
     """Start the broker, all services and the trader; `stack` clears everything away. Raises UserError."""
-    ca, context = authority.issue(folder, HOST, datetime.now(UTC))
+    ca, context = authority.issue(folder, HOST, datetime.fromtimestamp(time.time(), UTC))
     broker = Broker(scenery.quoted, time.time, Rules(keep_final=KEEP_FINAL_S))
     stack.push_async_callback(broker.stop)
     await broker.start(context)

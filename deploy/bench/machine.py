@@ -17,7 +17,7 @@ async def conditions(way: Journey) -> Conditions:
     """What a reader of the result has to know. Raises redis errors."""
     asked = cast(dict[Any, Any], await way.redis.config_get("append*"))
     synced = {_text(name): _text(value) for name, value in asked.items()}
-    info = cast(dict[str, Any], await way.redis.info("server"))
+    info = await way.redis.info("server")
     account = way.machine.executor.accounts[ACCOUNT]
     libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
     return Conditions(

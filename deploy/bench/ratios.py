@@ -44,5 +44,5 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
 
 def coverage(count: int, k: int) -> float:
     """How likely the median lies between the k-th smallest and the k-th largest of so many independent values."""
-    outside = sum(math.comb(count, i) for i in range(k)) / 2**count
+    outside: float = sum(math.comb(count, i) for i in range(k)) / 2**count
     return 1 - 2 * outside

@@ -128,11 +128,11 @@ def record(report: Report) -> dict[str, Any]:
 def _totals(report: Report) -> list[str]:
     total = _percentiles(report.samples, "total")
     bare = [estimate([getattr(pair.bare, name) for pair in report.pairs]).median for name in ("p50", "p99")]
+    hops = sum(pair.bare.count for pair in report.pairs)
     return [
         "",
         f"{len(report.samples)} orders, capture -> order_send: p50 {total['p50']:.2f} ms, p99 {total['p99']:.2f} ms",
-        f"{sum(p.bare.count for p in report.pairs)} bare hops: p50 {bare[0]:.2f} ms, p99 {bare[1]:.2f} ms "
-        "(medians of the runs)",
+        f"{hops} bare hops: p50 {bare[0]:.2f} ms, p99 {bare[1]:.2f} ms (medians of the runs)",
     ]
 
 

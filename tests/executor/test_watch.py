@@ -18,10 +18,10 @@ from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, acc
 D = Decimal
 
 
-async def seen(redis: Redis, kind: type) -> list[outcomes.Message]:
-    """Messages of a kind, once there are any."""
+async def seen(redis: Redis, kind: type, count: int = 1) -> list[outcomes.Message]:
+    """Messages of a kind, once there are so many."""
     async with asyncio.timeout(PATIENCE_S):
-        while not (found := [m for m in await told(redis) if isinstance(m, kind)]):
+        while len(found := [m for m in await told(redis) if isinstance(m, kind)]) < count:
             await redis.xread({KEYS.outcomes: "$"}, block=50)
     return found
 
@@ -33,7 +33,7 @@ async def test_a_position_that_a_stop_closed_stays_closed(
         await source.buy("o1", levels=Levels(stop_loss=D("1.08")))
         await ended(redis, 1)
         simulator.price("EURUSD", "1.07", "1.0701")
-        (deal,) = await seen(redis, outcomes.Deal)
+        (_, deal) = await seen(redis, outcomes.Deal, 2)
         await source.close("o1", "0.04")
         await source.close("o1")
         found = await ended(redis, 3)
@@ -52,7 +52,7 @@ async def test_a_position_that_was_closed_by_hand_stays_closed_and_says_so(
         await source.buy("o1")
         await ended(redis, 1)
         await simulator.close_by_hand()
-        (deal,) = await seen(redis, outcomes.Deal)
+        (_, deal) = await seen(redis, outcomes.Deal, 2)
         await source.levels("o1", stop_loss=D("1.08"))
         found = await ended(redis, 2)
 

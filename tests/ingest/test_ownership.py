@@ -10,6 +10,7 @@ from ingest.outbox import Outbox
 from ingest.ownership import Ownership
 from shared import streams
 from shared.lease import Lease
+from shared.process import cancelled
 from shared.streams import Keys
 
 KEYS = Keys("test")
@@ -86,6 +87,6 @@ async def test_the_lease_is_kept_while_we_live(valkey: Valkey, tmp_path: Path) -
         for _ in range(12):
             assert await stranger.acquire() is not None
             await asyncio.sleep(0.05)
-    keeping.cancel()
+    await cancelled(keeping)
     box.close()
     await redis.aclose()

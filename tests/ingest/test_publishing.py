@@ -18,6 +18,7 @@ from ingest.ownership import Ownership
 from ingest.publishing import Courier
 from shared import streams
 from shared.lease import Lease
+from shared.process import cancelled
 from shared.streams import Keys, Publisher
 from shared.wire import Codec, Keyring
 from tests.ingest.samples import fact, journal
@@ -73,9 +74,7 @@ async def working(url: str, path: Path, *sources: str) -> AsyncIterator[Desk]:
     try:
         yield desk
     finally:
-        for task in desk.tasks:
-            task.cancel()
-        await asyncio.gather(*desk.tasks, return_exceptions=True)
+        await cancelled(*desk.tasks)
         desk.outbox.close()
         await redis.aclose()
 
