@@ -18,11 +18,12 @@ from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.netting import net_holding
 from executor.owing import brought_up, joined, probe, when_paid
+from executor.parts import adopt_fill
 from executor.reasons import Ignored, say
 from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
-from executor.settle import Settled, adopt_fill, settle
+from executor.settle import Settled, settle
 from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate

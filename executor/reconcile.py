@@ -27,7 +27,7 @@ ZERO = Decimal(0)
 
 
 class Adopt(Struct, frozen=True):
-    """The mirror of `order` has given `filled` lots in all, as the position `identifier`: see `settle.adopt_fill`."""
+    """The mirror of `order` has given `filled` lots in all, as the position `identifier`: see `parts.adopt_fill`."""
 
     link: str
     order: str

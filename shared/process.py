@@ -83,8 +83,9 @@ class Stop:
 async def cancelled(*tasks: "asyncio.Future[Any]", patience: float = ASK_AGAIN) -> None:
     """Cancel tasks and return when they are over; what they raise is left to whoever asks them.
 
-    They are asked again every `patience` seconds until they listen. Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, loses a
-    cancellation that comes in the moment its work is done, and a loop that reads would go on for ever.
+    They are asked again every `patience` seconds until they listen. Before Python 3.12 `asyncio.wait_for`, with which
+    redis-py sends, loses a cancellation that comes in the moment its work is done, and a loop that reads would go on
+    for ever.
     """
     left = set(tasks)
     while left:

@@ -109,7 +109,7 @@ def keyring(security: Security) -> Keyring:
     """The signing keys: lines of `id:hex`, the first of which signs. Raises SettingsError."""
     path = security.signing_key_file
     if path is None:
-        raise SettingsError("security.signing-key-file is not set: name the file that `tradecopier up` made, or run `up`")
+        raise SettingsError("security.signing-key-file is not set: name the file that `up` made, or run `up`")
     try:
         lines = path.read_text().split()
         mode = path.stat().st_mode

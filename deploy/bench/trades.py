@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 
@@ -106,7 +107,7 @@ def _exposure(drawn: Drawn, revision: int, before: Amount, after: Amount) -> Exp
     return Exposure(position=f"p{drawn.number}", revision=revision, before=before, after=after)
 
 
-def _header(drawn: Drawn, name: str, producer: str, seq: int, at: datetime, price: Decimal) -> dict[str, object]:
+def _header(drawn: Drawn, name: str, producer: str, seq: int, at: datetime, price: Decimal) -> dict[str, Any]:
     return {
         "id": f"{SOURCE}/{SOURCE_ACCOUNT}/{name}",
         "source": SOURCE,

@@ -8,16 +8,17 @@ second.
 import asyncio
 import secrets
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
-from deploy.demo import forms, rows
+from deploy.demo import forms, rows, rowstream
 from deploy.demo.book import Book
 from deploy.demo.forms import Refusal
 from deploy.demo.rules import FINAL, Price, Rules
-from deploy.demo.web import Request, Response, serve
+from deploy.demo.serving import serve
+from deploy.demo.web import Answer, Hangup, Request, Response, Stream
 from shared.process import cancelled
 
 FIRST_ID = 764986466
@@ -59,6 +60,7 @@ class Broker:
         self._prices: dict[str, Price] = {}
         ids = count(FIRST_ID)
         self.books: Mapping[str, Book] = {a: Book(a, self.rules, ids, self._prices) for a in accounts}
+        self._polls = 0
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.advance()
@@ -84,22 +86,37 @@ class Broker:
         for book in self.books.values():
             book.advance(now)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Answer:
         """The answer to one request."""
         self.advance()
         if request.method == "OPTIONS":
-            return Response(status=204, headers={**_allowed(request), **CORS})
+            return Response(status=204, headers={**self._allowed(request), **CORS})
         segments = [unquote(part) for part in request.path.split("/") if part]
         public = segments == ["authorize"]
         if not public and request.headers.get("authorization") != f"Bearer {self.token}":
-            return _reply(request, {"s": "error", "errmsg": "The access token is invalid or expired"}, 401)
+            return self._reply(request, {"s": "error", "errmsg": "The access token is invalid or expired"}, 401)
+        if request.method == "GET" and segments[2:] in (["orders"], ["positions"]) and self._cuts_this_poll():
+            return Hangup()
         try:
             answer = self._route(request, segments)
         except Refusal as refusal:
-            return _reply(request, {"s": "error", "errmsg": str(refusal)})
+            return self._reply(request, {"s": "error", "errmsg": str(refusal)})
         except NoSuchPlace:
-            return _reply(request, {"s": "error", "errmsg": "Not found"}, 404)
-        return _reply(request, {"s": "ok"} if answer is None else {"s": "ok", "d": answer})
+            return self._reply(request, {"s": "error", "errmsg": "Not found"}, 404)
+        if isinstance(answer, AsyncIterator):
+            return Stream(headers={"Content-Type": rowstream.CONTENT_TYPE, **self._allowed(request)}, pieces=answer)
+        return self._reply(request, {"s": "ok"} if answer is None else {"s": "ok", "d": answer})
+
+    def _cuts_this_poll(self) -> bool:
+        self._polls += 1
+        return self.rules.cuts_poll_every > 0 and self._polls % self.rules.cuts_poll_every == 0
+
+    def _reply(self, request: Request, body: object, status: int = 200) -> Response:
+        headers = {"Content-Type": "application/json", **self._allowed(request)}
+        return Response(status=status, headers=headers, body=rows.encode(body))
+
+    def _allowed(self, request: Request) -> dict[str, str]:
+        return allowed(request, self.rules.origins)
 
     async def _tick(self) -> None:
         while True:
@@ -127,6 +144,10 @@ class Broker:
                 return self.rules.instruments
             case ("GET", "state"):
                 return _state(book)
+            case ("GET", "stream", "orders") if self.rules.streams:
+                return rowstream.lines(lambda: list(book.orders.values()))
+            case ("GET", "stream", "positions") if self.rules.streams:
+                return rowstream.lines(book.shown_positions)
             case ("GET", "executions") if self.rules.executions:
                 return [x for x in book.executions if x.instrument == request.query.get("instrument")]
             case ("GET", "ordersHistory"):
@@ -219,13 +240,8 @@ def _preview(form: forms.Form, rules: Rules, now: float) -> dict[str, Any]:
     return {"sections": sections, "confirmId": secrets.token_hex(8)}
 
 
-def _allowed(request: Request) -> dict[str, str]:
-    """The page's origin by its exact name, on every status code; nobody else's pages are allowed."""
+def allowed(request: Request, origins: Collection[str]) -> dict[str, str]:
+    """The page's origin by its exact name, on every status code: TradingView's pages and `origins`, nobody else's."""
     origin = request.headers.get("origin", "")
-    ours = origin.startswith("https://") and origin.endswith(".tradingview.com")
-    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if ours else {}
-
-
-def _reply(request: Request, body: object, status: int = 200) -> Response:
-    headers = {"Content-Type": "application/json", **_allowed(request)}
-    return Response(status=status, headers=headers, body=rows.encode(body))
+    is_ours = origin in origins or (origin.startswith("https://") and origin.endswith(".tradingview.com"))
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if is_ours else {}

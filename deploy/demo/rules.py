@@ -56,6 +56,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     accepted and rejected later. `dotted_ids` gives brackets ids like `7.TP.1731600000000`, `names_positions` puts a
     position's id on its order. `shows_closing_orders` lists the orders that close a position, `keeps_closed` its row
     with quantity 0. `keep_final` is how many seconds a finished order stays in the list; TradingView asks for 60.
+    `streams` offers rows in answers that never end. Every so many polls (0: none) one gets no answer, its connection
+    is cut. `origins` are pages that may call beside TradingView's own.
     """
 
     multiposition: bool = True
@@ -73,6 +75,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     refuse_above: Decimal | None = D("50")
     reject_above: Decimal | None = None
     keep_final: float = 90.0
+    streams: bool = True
+    cuts_poll_every: int = 0
+    origins: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = INSTRUMENTS
 
     def flags(self) -> dict[str, bool]:

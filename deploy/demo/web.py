@@ -1,19 +1,12 @@
-"""HTTPS for the stand-in broker: HTTP/1.1 with kept connections on asyncio; h11 reads and writes the protocol."""
+"""What passes between a stand-in's face and whoever calls it: requests, and the ways in which a server can answer."""
 
-import asyncio
-import gzip
-import logging
-import ssl
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from http.cookies import SimpleCookie
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-import h11
 from msgspec import Struct
-
-log = logging.getLogger(__name__)
-
-COMPRESS_ABOVE = 256
-"""Bytes; a shorter body is not worth it."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -30,88 +23,58 @@ class Request(Struct, frozen=True, kw_only=True):
         """The body as a form; a DELETE may have one, too."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
+    @property
+    def json(self) -> Any:
+        """The body as JSON, whatever its content type says. Raises ValueError."""
+        return json.loads(self.body)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name."""
+        return {name: morsel.value for name, morsel in SimpleCookie(self.headers.get("cookie", "")).items()}
+
 
 class Response(Struct, frozen=True, kw_only=True):
-    """One answer."""
+    """A whole answer."""
 
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
 
 
-Handler = Callable[[Request], Response]
+class Stream(Struct, frozen=True, kw_only=True):
+    """An answer without a length: each piece is sent as it comes, and it ends when the pieces do, if ever."""
+
+    headers: Mapping[str, str] = {}
+    pieces: AsyncIterator[bytes]
 
 
-async def serve(handler: Handler, context: ssl.SSLContext, host: str, port: int) -> asyncio.Server:
-    """Answer requests with `handler` until the server is closed; port 0 takes a free one."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await _Connection(reader, writer, handler).run()
-        except (ConnectionError, ssl.SSLError, h11.RemoteProtocolError) as error:
-            log.debug("a client went away: %s", error)
-        finally:
-            writer.close()
-
-    return await asyncio.start_server(connected, host, port, ssl=context)
+class Hangup(Struct, frozen=True):
+    """No answer: the connection is cut, as happens when a server or the way to it fails."""
 
 
-class _Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._handler = handler
-        self._protocol = h11.Connection(h11.SERVER)
+class Socket(Protocol):
+    """A websocket as the stand-in's side uses it."""
 
-    async def run(self) -> None:
-        """Answer one request after the other until the client leaves."""
-        while (request := await self._request()) is not None:
-            self._send(request, self._handler(request))
-            await self._writer.drain()
-            if self._protocol.our_state is h11.MUST_CLOSE:
-                return
-            self._protocol.start_next_cycle()
+    async def send(self, text: str) -> None:
+        """Send a text message. Raises ConnectionError."""
 
-    async def _request(self) -> Request | None:
-        head: h11.Request | None = None
-        body = b""
-        while True:
-            match event := await self._event():
-                case h11.Request():
-                    head = event
-                case h11.Data():
-                    body += event.data
-                case h11.EndOfMessage() if head is not None:
-                    return _request(head, body)
-                case _:
-                    return None
-
-    async def _event(self) -> h11.Event | None:
-        """What the client sends next; None when it has no more to say for now."""
-        while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            self._protocol.receive_data(await self._reader.read(65536))
-        return event if isinstance(event, h11.Event) else None
-
-    def _send(self, request: Request, response: Response) -> None:
-        headers, body = dict(response.headers), response.body
-        if len(body) > COMPRESS_ABOVE and "gzip" in request.headers.get("accept-encoding", ""):
-            headers, body = {**headers, "Content-Encoding": "gzip"}, gzip.compress(body, 1)
-        headers["Content-Length"] = str(len(body))
-        parts = (
-            h11.Response(status_code=response.status, headers=list(headers.items())),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        )
-        # One write: the proxy sees the whole answer at once.
-        self._writer.write(b"".join(self._protocol.send(part) or b"" for part in parts))
+    async def receive(self) -> str | None:
+        """The next text message; None when the other side has left."""
 
 
-def _request(head: h11.Request, body: bytes) -> Request:
-    target = urlsplit(head.target.decode("ascii"))
-    return Request(
-        method=head.method.decode("ascii"),
-        path=target.path,
-        query=dict(parse_qsl(target.query, keep_blank_values=True)),
-        headers={name.decode("ascii"): value.decode("latin-1") for name, value in head.headers},
-        body=body,
-    )
+class Upgrade(Struct, frozen=True, kw_only=True):
+    """The connection becomes a websocket; `serve` runs for as long as it is open."""
+
+    serve: Callable[[Socket], Awaitable[None]]
+
+
+Answer = Response | Stream | Hangup | Upgrade
+Handler = Callable[[Request], Answer]
+
+
+def request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
+    """A request from what was on the wire; `target` is path and query."""
+    parts = urlsplit(target)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return Request(method=method, path=parts.path, query=query, headers=headers, body=body)

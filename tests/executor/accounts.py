@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from executor.book import Book, Figures, Holding, Link, Margin, Price, Resting, Specification
 from executor.instruments import signed
+from executor.parts import adopt_fill
 from executor.requests import as_asked, request, taking
 from executor.results import Already, Done, Result, StepResult
 from executor.settings import Account, Simulated
-from executor.settle import Settled, adopt_fill, settle
+from executor.settle import Settled, settle
 from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from executor.translate import Ignore, Plan, translate
 from shared.facts import Fact, Side

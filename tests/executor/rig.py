@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,8 +13,10 @@ from typing import Any
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from executor.book import Link
+from executor.bookkeeping import Bookkeeper
 from executor.lane import Lane, never
-from executor.mt5.api import Credentials, Unknown
+from executor.mt5.api import Connected, Credentials, Unknown
 from executor.mt5.simulator.faults import Fault, FaultKind
 from executor.mt5.simulator.remote import Remote
 from executor.mt5.terminal import Deadlines, Terminal
@@ -33,6 +35,7 @@ OWNER = "ingest-rig"
 PATIENCE_S = 30.0
 GRACE_S = 1.0
 NO_LEVELS = Levels()
+NO_LINKS: Mapping[str, Link] = {}
 
 
 class Simulator:
@@ -76,6 +79,11 @@ class Simulator:
         with closing(Remote.at(self.address)) as remote:
             remote.fault(Fault(kind=kind, **how))
 
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        with closing(Remote.at(self.address)) as remote:
+            remote.clear_faults()
+
     def price(self, symbol: str, bid: str, ask: str) -> None:
         """Pin a price; what it triggers is done when this returns."""
         with closing(Remote.at(self.address)) as remote:
@@ -96,6 +104,25 @@ class Simulator:
             orders = await eyes.orders()
             assert not isinstance(orders, Unknown)
             return [o.ticket for o in orders]
+
+    @asynccontextmanager
+    async def keeper(self, links: Mapping[str, Link] = NO_LINKS) -> AsyncIterator[tuple[Terminal, Bookkeeper]]:
+        """A bookkeeper of the account, with everything read."""
+        terminal = Terminal(SIMULATOR)
+        await terminal.start()
+        try:
+            connected = await terminal.connect(self.credentials())
+            assert isinstance(connected, Connected), connected
+            keeper = Bookkeeper(ACCOUNT, terminal, lambda: datetime.now(UTC))
+            await keeper.open(connected, links)
+            yield terminal, keeper
+        finally:
+            await terminal.stop()
+
+    def trade(self, **request: Any) -> Any:
+        """Send a request as a person at the terminal would."""
+        with closing(Remote.at(self.address)) as remote:
+            return remote.trade(**request)
 
     @asynccontextmanager
     async def eyes(self) -> AsyncIterator[Terminal]:

@@ -78,9 +78,9 @@ def test_a_step_without_an_answer_may_have_been_sent() -> None:
 def test_it_waits_for_its_opening_until_that_has_a_result() -> None:
     waiting = attempt()
     waiting.results["close:1"] = StepResult(CLOSE, Already())
-    assert waiting.waiting_opening is OPEN
+    before = waiting.waiting_opening
 
     waiting.results["open"] = StepResult(OPEN, Already())
 
-    assert waiting.waiting_opening is None
+    assert (before, waiting.waiting_opening) == (OPEN, None)
     assert [r.result for r in waiting.reports()] == ["already", "already"]

@@ -220,10 +220,9 @@ async def test_renewing_the_lease_tells_that_the_server_forgot_what_we_wrote(
     redis: Redis, ledger: Ledger, entry: Entry
 ) -> None:
     await ledger.renew()
-    before = await redis.hgetall(KEYS.account("place", ACCOUNT))
+    before: Any = await redis.hgetall(KEYS.account("place", ACCOUNT))
     await ledger.commit(ending(entry), NOW)
     await ledger.renew()
-    assert isinstance(before, dict)
     await redis.hset(KEYS.account("place", ACCOUNT), mapping=before)
 
     with pytest.raises(LeaseLost):

@@ -77,7 +77,7 @@ def test_an_order_that_still_works_is_told_from_one_that_filled() -> None:
     found = marks.find(OURS, REST, traces(orders=[working]))
 
     assert found is not None
-    assert (found.state, found.ticket, found.volume) == ("working", 5, 0)
+    assert (found.state, found.ticket, found.volume) == ("working", 5, Decimal(0))
 
 
 def test_an_order_that_ended_without_a_fill_is_no_effect() -> None:
@@ -86,7 +86,7 @@ def test_an_order_that_ended_without_a_fill_is_no_effect() -> None:
     found = marks.find(OURS, OPEN, traces(history_orders=[ended]))
 
     assert found is not None
-    assert (found.state, found.volume) == ("ended", 0)
+    assert (found.state, found.volume) == ("ended", Decimal(0))
 
 
 def test_a_part_close_is_found_by_the_opposite_deal() -> None:

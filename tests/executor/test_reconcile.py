@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from executor.book import Margin
 from executor.marks import candidates
+from executor.parts import adopt_fill
 from executor.reconcile import Adopt, Drift, Finding, Gone, Resolve, Stray, reconcile, without
-from executor.settle import adopt_fill
 from shared.facts import Fact
 from tests.executor.accounts import PerfectAccount, holding
 from tests.executor.sources import Source, key

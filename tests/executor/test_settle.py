@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Debt, Link, Margin, Part, Pending
+from executor.book import Debt, Link, Margin, Part
 from executor.reasons import Denied, Ignored, Obstacle, Reason
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
 from executor.settings import Sizing
-from executor.settle import Settled, adopt_fill, settle, settle_debt
+from executor.settle import Settled, settle, settle_debt
 from executor.steps import Close, Open, Protect, Reduce
 from executor.translate import Ignore, Plan, bare, owed_steps, protect_after, translate
 from shared.facts import Fact, Levels, Model
@@ -222,24 +222,6 @@ def test_results_are_named_by_their_strongest_effect(deed: str, result: str) -> 
         "levels": lambda: source.levels("o1", Levels(take_profit=D("1.3"))),
     }
     assert account.settled(first(facts[deed]()), {}).result == result
-
-
-def test_a_mirrors_fill_is_adopted_once_however_often_it_is_told() -> None:
-    pending = Pending(ticket=5, type="limit", side="buy", volume=D(1), price=D(1), quantity=D(1))
-    link = Link(key="k", instrument="EURUSD", symbol="EURUSD", pendings={"L": pending})
-    half = adopt_fill(link, "L", D("0.5"), 5)
-    assert half.own == D("0.5")
-    assert adopt_fill(half, "L", D("0.5"), 5) == half
-    whole = adopt_fill(half, "L", D(1), 5)
-    assert whole.parts == (Part(ticket=5, identifier=5, volume=D(1), side="buy"),)
-
-
-def test_on_a_netting_account_an_opposite_fill_takes_from_our_share() -> None:
-    pending = Pending(ticket=5, type="limit", side="sell", volume=D(1), price=D(1), quantity=D(1))
-    part = Part(ticket=1, identifier=1, volume=D("0.4"), side="buy")
-    link = Link(key="k", instrument="EURUSD", symbol="EURUSD", pendings={"L": pending}, parts=(part,))
-    adopted = adopt_fill(link, "L", D(1), 1, margin="netting")
-    assert [(p.side, p.volume) for p in adopted.parts] == [("sell", D("0.6"))]
 
 
 RESULTS = st.sampled_from(["done", "denied", "rejected", "part"])

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.demo.broker import Broker
 from deploy.demo.rules import Rules
-from deploy.demo.web import Request
+from deploy.demo.web import Hangup, Request, Response, Stream
 from tests.deploy.demo.conftest import Bench
 
 BUY = {"instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market"}
@@ -30,6 +30,7 @@ class Browser:
         body = urlencode(form or {}).encode()
         request = Request(method=method, path=path, query=QUERY | query, headers=self.headers, body=body)
         response = self.broker.answer(request)
+        assert isinstance(response, Response)
         self.status, self.answered = response.status, dict(response.headers)
         return msgspec.json.decode(response.body) if response.body else None
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import authority
-from deploy.demo.web import Request, Response, serve
+from deploy.demo.serving import serve
+from deploy.demo.web import Request, Response
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

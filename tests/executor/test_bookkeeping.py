@@ -1,0 +1,84 @@
+"""The book in memory is the account as it was read, changed by what we did, and never by a reading that overlapped."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from executor.book import Link
+from executor.bookkeeping import TerminalAway
+from executor.mt5.simulator.faults import FaultKind
+from tests.executor.rig import Simulator
+
+D = Decimal
+
+
+def bought(simulator: Simulator, volume: float = 0.1) -> int:
+    ticket: int = simulator.trade(action=1, symbol="EURUSD", volume=volume, type=0)["order"]
+    return ticket
+
+
+async def test_the_account_is_read_whole(simulator: Simulator) -> None:
+    ticket = bought(simulator)
+
+    async with simulator.keeper({"k": Link(key="k", instrument="GBPUSD", symbol="GBPUSD")}) as (_, keeper):
+        book = keeper.book
+
+    assert (book.identity, book.margin) == ("1@Demo", "hedging")
+    assert {t: (h.side, h.volume) for t, h in book.holdings.items()} == {ticket: ("buy", D("0.1"))}
+    assert {"EURUSD", "GBPUSD"} <= book.symbols
+    assert set(book.specifications) == set(book.prices) == {"GBPUSD"}
+
+
+async def test_a_symbol_is_made_ready_when_it_is_wanted(simulator: Simulator) -> None:
+    async with simulator.keeper() as (_, keeper):
+        await keeper.ensure("EURUSD")
+
+        assert keeper.book.prices["EURUSD"].bid == D("1.08504")
+        assert keeper.book.specifications["EURUSD"].contract_size == 100000
+
+
+async def test_a_symbol_that_is_not_there_stays_unknown(simulator: Simulator) -> None:
+    async with simulator.keeper() as (_, keeper):
+        await keeper.ensure("NOWHERE")
+
+        assert "NOWHERE" not in keeper.book.specifications
+
+
+async def test_a_reading_that_overlaps_with_something_we_did_is_thrown_away(simulator: Simulator) -> None:
+    async with simulator.keeper() as (_, keeper):
+        bought(simulator)
+        reading = asyncio.create_task(keeper.refresh())
+        await asyncio.sleep(0)
+        keeper.changed(keeper.book)
+        await reading
+
+        assert keeper.book.holdings == {}
+        assert not keeper.take_fresh()
+
+        await keeper.refresh()
+
+        assert len(keeper.book.holdings) == 1
+        assert keeper.take_fresh()
+        assert not keeper.take_fresh()
+
+
+async def test_what_an_order_gave_is_counted_from_its_deals(simulator: Simulator) -> None:
+    ticket = bought(simulator, 0.3)
+
+    async with simulator.keeper() as (_, keeper):
+        assert await keeper.filled(ticket) == D("0.3")
+        assert await keeper.filled(ticket + 1) == 0
+        assert [d.order for d in await keeper.deals_of_position(ticket)] == [ticket]
+
+
+@pytest.mark.parametrize("function", ["positions_get", "orders_get"])
+async def test_none_is_never_read_as_flat(function: str, simulator: Simulator) -> None:
+    bought(simulator)
+
+    async with simulator.keeper() as (_, keeper):
+        simulator.goes_wrong(FaultKind.NONE, function=function, code=-1)
+        with pytest.raises(TerminalAway):
+            await keeper.reread()
+
+        assert len(keeper.book.holdings) == 1

@@ -1,0 +1,91 @@
+"""What is owed is done, once, however often it was refused and whoever goes on with it."""
+
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from shared import outcomes
+from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, ended, running, told
+
+
+async def owed(redis: Redis, count: int) -> None:
+    """Wait until so many facts are owed."""
+    while len([m for m in await told(redis) if isinstance(m, outcomes.Pending) and m.state == "owed"]) < count:
+        await redis.xread({KEYS.outcomes: "$"}, block=50)
+
+
+async def test_another_lane_goes_on_with_what_is_owed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        await source.close("o1", "0.4")
+        await owed(redis, 1)
+    simulator.heal()
+
+    async with running(valkey.url, simulator):
+        found = await ended(redis, 2)
+
+    assert found[1].result == "closed"
+    assert await simulator.volumes() == [("EURUSD", 0, 0.6)]
+    assert len(await simulator.deals()) == 2
+
+
+async def test_facts_that_wait_for_one_debt_end_together(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        for part in ("0.5", "0.25", None):
+            await source.close("o1", part)
+        await owed(redis, 3)
+        simulator.heal()
+        found = await ended(redis, 4)
+
+    assert [(o.fact[-1], o.result) for o in found] == [
+        ("1", "filled"),
+        ("2", "closed"),
+        ("3", "closed"),
+        ("4", "closed"),
+    ]
+    assert await simulator.volumes() == []
+    assert await redis.hgetall(KEYS.account("debts", ACCOUNT)) == {}
+
+
+async def test_an_exit_that_a_person_does_meanwhile_is_no_longer_owed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        await source.close("o1")
+        await owed(redis, 1)
+        simulator.heal()
+        await simulator.close_by_hand()
+        found = await ended(redis, 2)
+
+    assert found[1].fact[-1] == "2"
+    assert len(await simulator.deals()) == 2
+    assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {}
+
+
+async def test_an_opening_waits_for_what_is_owed_on_its_position(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        await source.close("o1", "0.5")
+        await owed(redis, 1)
+        await source.buy("o1", "0.2")
+        simulator.heal()
+        found = await ended(redis, 3)
+
+    assert {o.fact[-1]: o.result for o in found} == {"1": "filled", "2": "closed", "3": "filled"}
+    assert sum(volume for _, _, volume in await simulator.volumes()) == 0.7

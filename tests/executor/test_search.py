@@ -1,0 +1,170 @@
+"""What may have been sent is looked for, and believed absent only after a whole grace."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from executor import marks
+from executor.attempt import Attempt, Grace
+from executor.book import Link, Pending
+from executor.ledger import Work
+from executor.reasons import Obstacle
+from executor.results import Already, Done, Owed, Rejected
+from executor.search import Search
+from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
+from tests.executor.rig import PATIENCE_S, Simulator
+from tests.shared.samples import placed
+
+D = Decimal
+IDENTITY = "1@Demo"
+
+
+def attempt(*steps: Step, grace: float = 60.0) -> Attempt:
+    return Attempt(
+        work=Work(fact="f"),
+        meaning="m",
+        fact=placed(),
+        link="l",
+        steps=list(steps),
+        grace=Grace(grace),
+        read=datetime.now(UTC),
+        suspect=True,
+    )
+
+
+def opening() -> Open:
+    return Open(name="open", link="l", symbol="EURUSD", side="buy", volume=D("0.1"))
+
+
+def closing(ticket: int, name: str = "close:1") -> Close:
+    return Close(name=name, link="l", ticket=ticket, symbol="EURUSD", side="buy", volume=D("0.1"))
+
+
+def reducing(ticket: int, floor: str) -> Reduce:
+    return Reduce(
+        name="reduce:1", link="l", ticket=ticket, symbol="EURUSD", side="buy", volume=D("0.04"), floor=D(floor)
+    )
+
+
+def bought(simulator: Simulator, magic: int = 0) -> int:
+    ticket: int = simulator.trade(action=1, symbol="EURUSD", volume=0.1, type=0, magic=magic)["order"]
+    return ticket
+
+
+def closed(simulator: Simulator, ticket: int, volume: float, magic: int = 0) -> None:
+    simulator.trade(action=1, symbol="EURUSD", volume=volume, type=1, position=ticket, magic=magic)
+
+
+def mark(step: str) -> int:
+    return marks.candidates(IDENTITY, "m", step)[2]
+
+
+async def test_an_opening_is_found_by_its_mark(simulator: Simulator) -> None:
+    ticket = bought(simulator, mark("open"))
+
+    async with simulator.keeper() as (terminal, keeper):
+        found = await Search(terminal, keeper).search(attempt(opening()), opening())
+
+    assert isinstance(found, Done)
+    assert (found.identifier, found.volume, found.mark) == (ticket, D("0.1"), mark("open"))
+
+
+async def test_an_opening_that_does_not_show_stays_unknown_until_the_grace_is_over(simulator: Simulator) -> None:
+    sought = attempt(opening(), grace=0.3)
+
+    async with simulator.keeper() as (terminal, keeper):
+        search = Search(terminal, keeper)
+        assert await search.search(sought, opening()) is None
+        assert "open" in sought.unknown
+
+        async with asyncio.timeout(PATIENCE_S):
+            while "open" in sought.unknown:
+                assert await search.search(sought, opening()) is None
+
+    assert not sought.maybe_sent(opening())
+
+
+async def test_a_position_without_our_mark_is_not_taken_for_it(simulator: Simulator) -> None:
+    bought(simulator)
+    sought = attempt(opening())
+
+    async with simulator.keeper() as (terminal, keeper):
+        assert await Search(terminal, keeper).search(sought, opening()) is None
+
+    assert "open" in sought.unknown
+
+
+async def test_a_close_is_done_when_the_position_is_gone_and_tells_its_deal(simulator: Simulator) -> None:
+    ticket = bought(simulator)
+    closed(simulator, ticket, 0.1, mark("close:1"))
+
+    async with simulator.keeper() as (terminal, keeper):
+        found = await Search(terminal, keeper).search(attempt(), closing(ticket))
+
+    assert isinstance(found, Done)
+    assert (found.volume, found.mark) == (D("0.1"), mark("close:1"))
+
+
+async def test_a_close_that_somebody_else_did_needs_nothing(simulator: Simulator) -> None:
+    ticket = bought(simulator)
+    closed(simulator, ticket, 0.1)
+
+    async with simulator.keeper() as (terminal, keeper):
+        assert await Search(terminal, keeper).search(attempt(), closing(ticket)) == Already()
+
+
+async def test_a_close_whose_position_is_there_is_asked_at_once(simulator: Simulator) -> None:
+    sought = attempt()
+
+    async with simulator.keeper() as (terminal, keeper):
+        assert await Search(terminal, keeper).search(sought, closing(bought(simulator))) is None
+
+    assert not sought.unknown
+
+
+async def test_a_part_close_goes_by_what_the_position_has_left(simulator: Simulator) -> None:
+    """A failover forgot that a part was closed: whoever closed it, it is not closed again."""
+    ticket = bought(simulator)
+    closed(simulator, ticket, 0.05)
+
+    async with simulator.keeper() as (terminal, keeper):
+        assert await Search(terminal, keeper).search(attempt(), reducing(ticket, "0.06")) == Already()
+
+
+async def test_a_part_close_of_an_unknown_end_is_owed_and_holds_nobody_up(simulator: Simulator) -> None:
+    ticket = bought(simulator)
+    sought = attempt()
+
+    async with simulator.keeper() as (terminal, keeper):
+        found = await Search(terminal, keeper).search(sought, reducing(ticket, "0.06"))
+
+    assert found == Owed(Obstacle.NO_ANSWER)
+
+
+async def test_levels_are_read(simulator: Simulator) -> None:
+    ticket = bought(simulator)
+    wanted = Protect(name="p", link="l", ticket=ticket, symbol="EURUSD", stop_loss=None, take_profit=None)
+    other = Protect(name="p", link="l", ticket=ticket, symbol="EURUSD", stop_loss=D(1), take_profit=None)
+
+    async with simulator.keeper() as (terminal, keeper):
+        search = Search(terminal, keeper)
+        assert await search.search(attempt(), wanted) == Already()
+        assert await search.search(attempt(), other) is None
+
+
+async def test_an_order_that_filled_instead_of_being_removed_is_not_removed(simulator: Simulator) -> None:
+    placed_order = simulator.trade(
+        action=5, symbol="EURUSD", volume=0.1, type=2, price=1.08, type_filling=2, type_time=0
+    )
+    ticket = placed_order["order"]
+    pending = Pending(ticket=ticket, type="limit", side="buy", volume=D("0.1"), price=D("1.08"))
+    link = Link(key="l", instrument="EURUSD", symbol="EURUSD", pendings={"o": pending})
+    step = Withdraw(name="withdraw", link="l", order="o", ticket=ticket, symbol="EURUSD")
+
+    async with simulator.keeper({"l": link}) as (terminal, keeper):
+        search = Search(terminal, keeper)
+        assert await search.search(attempt(), step) is None
+        simulator.price("EURUSD", "1.0790", "1.0791")
+        filled = await search.search(attempt(), step)
+
+    assert filled == Rejected(0, Obstacle.CHANGED)
