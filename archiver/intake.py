@@ -1,13 +1,15 @@
 """One stream on its way into the archive: read a batch, judge each entry, store, bury what is no row, acknowledge.
 
-Nothing is held but the batch in hand. Whatever fails, the batch is still pending in Redis and is read again from there,
-before anything new; until PostgreSQL takes it nothing else is asked for, so an outage costs no memory.
+Nothing is held but the batch in hand and, while PostgreSQL works on a full one, the next, read and judged meanwhile.
+Whatever fails, both are still pending in Redis and are read again from there, before anything new; until PostgreSQL
+takes the one in hand nothing else is asked for, so an outage costs no memory.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
+from typing import TypeVar, cast
 
 from msgspec import Struct
 from redis.exceptions import RedisError
@@ -28,6 +30,8 @@ ADOPT_EVERY_S = 10.0
 
 REFUSED = "refused-by-postgres"
 
+A = TypeVar("A")
+B = TypeVar("B")
 Judge = Callable[[Entry], Row | Unreadable | Held]
 Bury = Callable[[Entry, str, str], Awaitable[None]]
 
@@ -50,9 +54,10 @@ class Pace(Struct, frozen=True, kw_only=True):
     linger: float
 
 
-class Judged(Struct, frozen=True):
-    """A batch by what becomes of its entries."""
+class Batch(Struct, frozen=True):
+    """Entries that were read together, by what becomes of them."""
 
+    entries: Sequence[Entry]
     rows: dict[str, tuple[Entry, Row]]
     refused: list[tuple[Entry, Unreadable]]
     held: list[tuple[Entry, Held]]
@@ -70,6 +75,7 @@ class Intake:
         self._metrics = metrics
         self._recovered: str | None = "0-0"
         self._adopt_at = 0.0
+        self._ahead: Batch | None = None
 
     async def run(self, stop: Stop) -> None:
         """Go on until the service stops; failures of either server are waited out."""
@@ -80,7 +86,7 @@ class Intake:
                 self._say_well(failures)
                 failures = 0
             except (Away, GroupLost, RedisError, OSError) as error:
-                self._recovered = "0-0"
+                self._recovered, self._ahead = "0-0", None
                 self._say_ill(error, failures)
                 await wait(stop, delay(failures))
                 failures += 1
@@ -88,7 +94,8 @@ class Intake:
     async def _turn(self) -> None:
         if not self.working.is_set():
             await self._stream.join()
-        await self._archive(await self._next())
+        batch, self._ahead = self._ahead, None
+        await self._archive(batch or self._judge(await self._next()))
         self.working.set()
 
     async def _next(self) -> list[Entry]:
@@ -112,19 +119,26 @@ class Intake:
             entries += await self._stream.reader.read(size - len(entries), left)
         return entries
 
-    async def _archive(self, entries: Sequence[Entry]) -> None:
-        batch = self._judge(entries)
-        poisoned = await self._save([row for _, row in batch.rows.values()])
+    async def _archive(self, batch: Batch) -> None:
+        rows = [row for _, row in batch.rows.values()]
+        poisoned, self._ahead = await _both(self._save(rows), self._look_ahead(batch))
         for entry, why in batch.refused:
             await self._bury(entry, why.reason, why.text)
         for poison in poisoned:
             await self._bury(batch.rows[poison.row.entry][0], REFUSED, poison.text)
         held = {entry.id for entry, _ in batch.held}
-        if entries:
+        if batch.entries:
             self._metrics.held(self._stream.name, len(held))
-        done = [entry.id for entry in entries if entry.id not in held]
+        done = [entry.id for entry in batch.entries if entry.id not in held]
         if done:
             await self._stream.reader.ack(*done)
+
+    async def _look_ahead(self, batch: Batch) -> Batch | None:
+        """The next batch, ready for PostgreSQL, if this one was full; what comes slowly waits for its own turn."""
+        if len(batch.entries) < self._pace.size or self._recovered is not None:
+            return None
+        entries = await self._stream.reader.read(self._pace.size, None)
+        return self._judge(entries) if entries else None
 
     async def _save(self, rows: list[Row]) -> list[Poisoned]:
         began = monotonic()
@@ -133,8 +147,8 @@ class Intake:
             self._metrics.stored(self._stream.name, rows, monotonic() - began)
         return poisoned
 
-    def _judge(self, entries: Sequence[Entry]) -> Judged:
-        batch = Judged({}, [], [])
+    def _judge(self, entries: Sequence[Entry]) -> Batch:
+        batch = Batch(entries, {}, [], [])
         for entry in entries:
             verdict = self._stream.judge(entry)
             match verdict:
@@ -168,3 +182,12 @@ class Intake:
         self.trouble = ""
         if failures:
             log.warning("%s: the archive goes on after %d attempts", self._stream.name, failures)
+
+
+async def _both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """Both results, when both have ended; the first failure, when one of them failed."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(tuple[A, B], tuple(results))

@@ -12,11 +12,10 @@ from decimal import Decimal
 from itertools import chain
 from typing import Literal
 
-import psycopg
 from msgspec import Struct
 from psycopg import sql
 
-from archiver.patience import Away, one_line
+from archiver.reading import streamed
 
 Cell = str | int | Decimal | datetime | None
 Form = Literal["table", "csv", "json"]
@@ -36,7 +35,6 @@ HEADINGS = {
 }
 NUMBERS = frozenset(COLUMNS[6:])
 WIDTHS = {"captured": 23, "account": 12, "side": 4, "state": 7, "lots": 6, "lots_closed": 6}
-FETCH = 500
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -49,8 +47,24 @@ class Question(Struct, frozen=True, kw_only=True):
     instrument: str | None = None
 
 
-def query(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
+def query(question: Question, columns: Sequence[str] = COLUMNS) -> tuple[sql.Composed, dict[str, Cell]]:
     """The question as SQL with its parameters; days become a range of `captured`, which reaches the partitions."""
+    conditions, values = _narrowed(question)
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
+    text = sql.SQL("select {} from trades where {} order by captured, account").format(names, conditions)
+    return text, values
+
+
+def denials_query(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
+    """How often each account denied or was refused for each reason, most frequent first."""
+    conditions, values = _narrowed(question)
+    text = sql.SQL(
+        "select account, result, reason, count(*) from denials where {} group by 1, 2, 3 order by 1, 4 desc, 2, 3"
+    )
+    return text.format(conditions), values
+
+
+def _narrowed(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
     asked: dict[str, tuple[str, Cell]] = {
         "namespace": ("namespace = %(namespace)s", question.namespace),
         "since": ("captured >= %(since)s", _midnight(question.first)),
@@ -60,25 +74,17 @@ def query(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
     }
     given = {name: (condition, value) for name, (condition, value) in asked.items() if value is not None}
     conditions = sql.SQL(" and ").join(sql.SQL(condition) for condition, _ in given.values())
-    columns = sql.SQL(", ").join(sql.Identifier(name) for name in COLUMNS)
-    text = sql.SQL("select {} from trades where {} order by captured, account").format(columns, conditions)
-    return text, {name: value for name, (_, value) in given.items()}
+    return conditions, {name: value for name, (_, value) in given.items()}
 
 
-def trades(dsn: str, question: Question) -> Iterator[Sequence[Cell]]:
-    """The trades in the order of their opening, each with the values of COLUMNS. Raises Away."""
-    try:
-        yield from _fetched(dsn, *query(question))
-    except psycopg.Error as error:
-        raise Away(one_line(error)) from error
+def trades(dsn: str, question: Question, columns: Sequence[str] = COLUMNS) -> Iterator[Sequence[Cell]]:
+    """The trades in the order of their opening, each with the values of the columns. Raises Away."""
+    return streamed(dsn, *query(question, columns))
 
 
-def _fetched(dsn: str, text: sql.Composed, values: dict[str, Cell]) -> Iterator[Sequence[Cell]]:
-    with psycopg.connect(dsn, connect_timeout=5, application_name="tradecopier-journal") as connection:
-        connection.execute("set time zone 'UTC'")
-        with connection.cursor(name="journal") as cursor:
-            cursor.itersize = FETCH
-            yield from cursor.execute(text, values)
+def denials(dsn: str, question: Question) -> Iterator[Sequence[Cell]]:
+    """Account, result, reason and how often. Raises Away."""
+    return streamed(dsn, *denials_query(question))
 
 
 def written(rows: Iterable[Sequence[Cell]], form: Form) -> Iterator[str]:

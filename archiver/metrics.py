@@ -31,11 +31,11 @@ class Metrics:
 
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
-        now = self._clock()
+        now, age = self._clock(), self._age.labels(stream)
         self._rows.labels(stream).inc(len(rows))
         self._save.labels(stream).observe(seconds)
         for row in rows:
-            self._age.labels(stream).observe(max(0.0, (now - row.published).total_seconds()))
+            age.observe(max(0.0, (now - row.published).total_seconds()))
 
     def buried(self, stream: str, reason: str) -> None:
         """An entry is a dead letter."""

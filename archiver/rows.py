@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from archiver.tables import FactRow, ObservationRow, OutcomeRow, Row, Signed
+from archiver.tables import FactRow, ObservationRow, OutcomeRow, Row
 from shared import facts, outcomes, wire
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ZERO = Decimal(0)
 
 
 class Unreadable(Struct, frozen=True):
@@ -55,7 +55,7 @@ def _readable(
     namespace: str, entry: str, fields: wire.Fields, message: facts.Fact | outcomes.Message
 ) -> Row | Unreadable:
     try:
-        return _row(msgspec.structs.asdict(_signed(namespace, entry, fields)), message)
+        return _row(_signed(namespace, entry, fields), message)
     except UnicodeDecodeError as error:
         return Unreadable("malformed", f"the message is not UTF-8 at byte {error.start}")
     except OverflowError:
@@ -78,17 +78,18 @@ def _row(signed: dict[str, Any], message: facts.Fact | outcomes.Message) -> Row:
             return _fact(signed, message)
 
 
-def _signed(namespace: str, entry: str, fields: wire.Fields) -> Signed:
+def _signed(namespace: str, entry: str, fields: wire.Fields) -> dict[str, Any]:
+    """The fields of Signed; a dict, because a struct would only be taken apart again for every row."""
     milliseconds, _ = wire.entry_order(entry)
-    return Signed(
-        namespace=namespace,
-        entry=entry,
-        published=EPOCH + timedelta(milliseconds=milliseconds),
-        m=fields[b"m"],
-        k=fields[b"k"].decode("ascii"),
-        s=fields[b"s"].decode("ascii"),
-        body=fields[b"m"].decode("utf-8"),
-    )
+    return {
+        "namespace": namespace,
+        "entry": entry,
+        "published": EPOCH + timedelta(milliseconds=milliseconds),
+        "m": fields[b"m"],
+        "k": fields[b"k"].decode("ascii"),
+        "s": fields[b"s"].decode("ascii"),
+        "body": fields[b"m"].decode("utf-8"),
+    }
 
 
 def _fact(signed: dict[str, Any], fact: facts.Fact) -> FactRow:
@@ -191,14 +192,18 @@ def _steps(steps: Sequence[outcomes.StepReport]) -> dict[str, Any]:
 def _traded(name: str, steps: Sequence[outcomes.StepReport], kind: outcomes.StepKind) -> dict[str, Any]:
     """Lots that were traded for sure, and their average price where each step's price is known."""
     done = [(s.volume, s.price) for s in steps if s.kind == kind and s.result == "done" and s.volume]
-    lots = sum((volume for volume, _ in done), Decimal(0))
+    if not done:
+        return {f"lots_{name}": ZERO, f"price_{name}": None}
+    lots = sum((volume for volume, _ in done), ZERO)
     priced = [volume * price for volume, price in done if price is not None]
-    average = sum(priced, Decimal(0)) / lots if lots and len(priced) == len(done) else None
+    average = sum(priced, ZERO) / lots if len(priced) == len(done) else None
     return {f"lots_{name}": lots, f"price_{name}": average}
 
 
 def _utc(time: datetime) -> datetime:
     """The same moment in UTC. Raises OverflowError where that is not within the years 1 to 9999."""
+    if time.tzinfo is UTC:
+        return time
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 

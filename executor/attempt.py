@@ -5,8 +5,8 @@ from datetime import datetime
 
 from executor import report
 from executor.ledger import Work
-from executor.results import StepResult
-from executor.steps import Opening, Step
+from executor.results import Done, Skipped, StepResult
+from executor.steps import Opening, Reducing, Step
 from shared.facts import Fact
 from shared.outcomes import StepReport
 
@@ -54,8 +54,24 @@ class Attempt:
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing of it was tried, by us or before us."""
-        return not (self.suspect or self.results or self.unknown)
+        """Whether nothing of it was tried or looked for yet, so that it can be planned anew."""
+        return not (self.results or self.unknown)
+
+    @property
+    def superseded(self) -> bool:
+        """Whether nothing of it was done because newer facts leave nothing to do."""
+        skipped = [r.result for r in self.results.values() if isinstance(r.result, Skipped)]
+        return len(skipped) == len(self.results) and any(self.probe or s.superseded for s in skipped)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it closes something, or was to."""
+        return any(isinstance(step, Reducing) for step in self.steps)
+
+    @property
+    def changes_parts(self) -> bool:
+        """Whether something of it has changed what is ours."""
+        return any(isinstance(r.result, Done) and isinstance(r.step, Opening | Reducing) for r in self.results.values())
 
     @property
     def waiting_opening(self) -> Opening | None:

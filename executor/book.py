@@ -173,8 +173,9 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An exit still to be done: bring `link` down to `target` (signed lots; 0 closes it).
 
     `fact` made the debt (empty: an operator or a limit did); `also` are later facts of the link that moved the target,
-    all end with it. `meaning` is what the marks of its steps are made from, whatever moves the target. `since` is when
-    it was owed first; `attempts` counts those whose end is known.
+    all end with it. `meaning` is what the marks of its steps are made from, whatever moves the target, and `sought`
+    names the steps that may have been sent before it was made. `since` is when it was owed first; `attempts` counts
+    the tries whose end is known.
     """
 
     link: str
@@ -186,6 +187,7 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 1
     attempts: int = 0
     meaning: str = ""
+    sought: tuple[str, ...] = ()
     reason: str = ""
     also: tuple[Owing, ...] = ()
 

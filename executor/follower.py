@@ -4,8 +4,7 @@ An opening that nobody knows the end of is parked: its entry stays pending, open
 facts about what only it can have made. Everything else goes on.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -13,42 +12,22 @@ from msgspec.structs import replace
 from executor.attempt import Attempt, Grace
 from executor.book import Debt, Link, link_key
 from executor.bookkeeping import Bookkeeper
+from executor.follow import total
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.netting import net_holding
-from executor.owing import brought_up, joined, probe, when_paid
+from executor.owing import brought_up, joined, probe, unfinished, when_paid
+from executor.parking import Parked, Parking
 from executor.parts import adopt_fill
 from executor.reasons import Ignored, say
-from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import Settled, settle
-from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import outcomes, wire
-from shared.facts import Fact, OrderFact
-
-
-@dataclass
-class Parked:
-    """A fact that was read and has no end yet; `told` once the outcomes stream says so."""
-
-    attempt: Attempt
-    fact: Fact
-    plan: Plan
-    told: bool = False
-
-    @property
-    def entry(self) -> str:
-        """The entry that it came with."""
-        return self.attempt.entry or ""
-
-    @property
-    def order(self) -> str | None:
-        """The source order that the fact is about."""
-        return self.fact.order.id if isinstance(self.fact, OrderFact) else None
+from shared.facts import Fact
 
 
 class Follower:
@@ -67,7 +46,7 @@ class Follower:
         debts: dict[str, Debt],
     ) -> None:
         self.place = place
-        self.parked: dict[str, Parked] = {}
+        self.parking = Parking()
         self.debts = debts
         self._account = account
         self._ledger = ledger
@@ -77,41 +56,43 @@ class Follower:
         self._clock = clock
         self._reach = reach
 
-    async def follow(self, entry: str, fact: Fact, *, suspect: bool, read: datetime | None = None) -> None:
+    async def follow(
+        self, entry: str, fact: Fact, *, suspect: bool, read: datetime | None = None, told: bool = False
+    ) -> None:
         """Follow the fact of an entry as far as it goes, and commit what came of it.
 
-        `suspect` says that it may have been sent before; `read` is when the entry was read, if that was earlier.
+        `suspect` says that it may have been sent before; `read` is when the entry was read, if that was earlier, and
+        `told` whether the outcomes stream has its state already.
         """
-        began, work = read or self._clock(), Work(fact=fact.id)
+        work = Work(fact=fact.id)
         suspect = suspect or self._runner.has_called(work)
         if suspect and (await self._ledger.outcome(work) is not None or self._is_owed(fact)):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
-        await self._ready(fact)
-        await self.adopt_fills(link_key(fact.source, fact.account, fact.exposure.position))
+        key = link_key(fact.source, fact.account, fact.exposure.position)
+        await self._ready(fact, key)
         plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
         attempt = Attempt(
             work=work,
             meaning=meaning(fact),
             fact=fact,
-            link=link_key(fact.source, fact.account, fact.exposure.position),
+            link=key,
             steps=list(plan.steps) if isinstance(plan, Plan) else [],
             grace=Grace(self._account.grace),
-            read=began,
+            read=read or self._clock(),
             entry=entry,
             suspect=suspect,
         )
-        await self._start(attempt, fact, plan)
+        await self._start(attempt, fact, plan, told)
 
     async def attend(self) -> None:
         """See what has become of the parked facts, the oldest first."""
-        for entry in sorted(self.parked, key=wire.entry_order):
-            parked = self.parked.get(entry)
-            if parked is None:
-                continue
-            if parked.attempt.untouched:
-                del self.parked[entry]
-                await self.follow(entry, parked.fact, suspect=False, read=parked.attempt.read)
+        for parked in self.parking:
+            attempt = parked.attempt
+            if attempt.untouched:
+                self.parking.drop(parked.entry)
+                suspect, read, told = attempt.suspect, attempt.read, parked.told
+                await self.follow(parked.entry, parked.fact, suspect=suspect, read=read, told=told)
             else:
                 await self._go(parked)
 
@@ -121,7 +102,7 @@ class Follower:
         await self.write(change)
         self.move(change.passed)
         if change.ends:
-            self.parked.pop(entry, None)
+            self.parking.drop(entry)
 
     async def write(self, change: Change) -> None:
         """Commit `change`, and remember what it says when it was written."""
@@ -155,17 +136,23 @@ class Follower:
 
     # -- one fact
 
-    async def _ready(self, fact: Fact) -> None:
+    async def _ready(self, fact: Fact, key: str) -> None:
         symbol = self._symbol(fact)
         if symbol is not None and symbol not in self._keeper.book.prices:
             await self._keeper.ensure(symbol)
+        await self.adopt_fills(key)
 
     def _symbol(self, fact: Fact) -> str | None:
         return symbol_of(fact.instrument, self._account.symbols, self._keeper.book)
 
-    async def _start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore) -> None:
+    async def _start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore, told: bool) -> None:
         if isinstance(plan, Plan):
-            await self._go(Parked(attempt, fact, plan))
+            await self._go(Parked(attempt, fact, plan, told))
+            return
+        later = Parked(attempt, fact, Plan(link=plan.link or Link(key=attempt.link, instrument="", symbol="")), told)
+        known = self._keeper.book.links.get(attempt.link)
+        if plan.reason is not Ignored.SUPERSEDED and self.parking.waits(later, known):
+            await self._park(later)
             return
         symbol = self._symbol(fact)
         sought = probe(fact, symbol) if symbol and attempt.suspect and plan.reason is Ignored.SUPERSEDED else None
@@ -173,44 +160,54 @@ class Follower:
             await self._ignore(attempt, fact, plan)
             return
         attempt.steps, attempt.probe = list(sought.steps), True
-        await self._go(Parked(attempt, fact, sought))
+        await self._go(Parked(attempt, fact, sought, told))
 
     async def _go(self, parked: Parked) -> None:
         attempt = parked.attempt
-        if attempt.link in self.debts and parked.plan.reduced is not None and attempt.untouched:
-            await self._join(parked)
-        elif self._waits(parked) or not await self._runner.run(attempt, self._blocked(attempt)):
+        indebted = attempt.link in self.debts and not attempt.probe and not attempt.results
+        if indebted and parked.plan.reduced is not None:
+            await (self._move_target(parked) if parked.opens else self._join(parked))
+        elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)):
             await self._park(parked)
-        else:
+        elif await self._runner.run(attempt, self.parking.blocks(attempt, self.debts)):
             await self._finish(parked)
+        else:
+            await self._park(parked)
 
     async def _finish(self, parked: Parked) -> None:
         attempt, fact, plan = parked.attempt, parked.fact, parked.plan
-        if attempt.probe and all(isinstance(r.result, Skipped) for r in attempt.done()):
+        if attempt.superseded:
             await self._ignore(attempt, fact, Ignore(reason=Ignored.SUPERSEDED, text=say(Ignored.SUPERSEDED)))
             return
-        settled = brought_up(fact, plan, settle(fact, plan, attempt.done()), self._keeper.book, self._clock())
+        settled = settle(fact, plan, attempt.done())
+        settled = brought_up(fact, plan, settled, self._keeper.book, self.debts.get(attempt.link), self._clock())
         end = End(entry=attempt.entry)
         if settled.result is not None:
             end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
+        link = self._unpaid(attempt, settled.link or plan.link) if attempt.link in self.debts else settled.link
         change = Change(
             ends=[end],
             messages=[self._said(attempt, fact, settled)],
-            links={attempt.link: settled.link or self._kept(parked)},
+            links={attempt.link: link or self.parking.kept(parked)},
             debts={attempt.link: self._owed(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)
 
     async def _ignore(self, attempt: Attempt, fact: Fact, plan: Ignore) -> None:
+        known = self._keeper.book.links.get(attempt.link)
+        link = plan.link
+        if attempt.link in self.debts and known is not None and plan.reason is not Ignored.SUPERSEDED:
+            after = total(fact.exposure.after, self._account)
+            link = self._unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision))
         change = Change(
             ends=[End(entry=attempt.entry, result="ignored", work=attempt.work)],
             messages=[self._teller.ended(attempt, fact, "ignored", str(plan.reason), plan.text)],
-            links={attempt.link: plan.link} if plan.link or attempt.link in self._keeper.book.links else {},
+            links={attempt.link: link} if link or known else {},
         )
         await self.commit(attempt.entry or "", fact, change)
 
     async def _park(self, parked: Parked) -> None:
-        self.parked[parked.entry] = parked
+        self.parking.put(parked)
         if parked.told:
             return
         parked.told = True
@@ -223,41 +220,16 @@ class Follower:
             return self._teller.unended(attempt, fact, "owed", settled.reason, settled.text)
         return self._teller.ended(attempt, fact, settled.result, settled.reason, settled.text)
 
-    # -- what has to wait
-
-    def _waits(self, parked: Parked) -> bool:
-        link = self._keeper.book.links.get(parked.attempt.link)
-        return any(
-            other.attempt.link == parked.attempt.link
-            and other.attempt.waiting_opening is not None
-            and (link is None or not link.parts or (other.order is not None and other.order == parked.order))
-            for other in self._before(parked.attempt)
-        )
-
-    def _blocked(self, attempt: Attempt) -> Callable[[Opening], bool]:
-        def blocked(step: Opening) -> bool:
-            openings = (other.attempt.waiting_opening for other in self._before(attempt))
-            return step.link in self.debts or any(o is not None and o.symbol == step.symbol for o in openings)
-
-        return blocked
-
-    def _before(self, attempt: Attempt) -> Iterable[Parked]:
-        place = wire.entry_order(attempt.entry or "0-0")
-        return (p for entry, p in self.parked.items() if wire.entry_order(entry) < place)
-
-    def _kept(self, parked: Parked) -> Link | None:
-        """A link that is over is remembered while an older opening of it may still show up."""
-        others = (p.attempt for p in self.parked.values() if p is not parked)
-        if not any(a.link == parked.attempt.link and a.waiting_opening is not None for a in others):
-            return None
-        return replace(parked.plan.link, parts=(), pendings={})
-
     # -- exits that are owed
 
     def _is_owed(self, fact: Fact) -> bool:
         return any(owing.fact == fact.id for debt in self.debts.values() for owing in debt.owing)
 
     def _owed(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
+        """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""
+        there = self.debts.get(attempt.link)
+        if there is not None:
+            return joined(there, debt.target if attempt.reduces else there.target, fact, attempt.entry or "")
         return replace(
             debt,
             entry=attempt.entry or "",
@@ -265,18 +237,31 @@ class Follower:
             captured=fact.captured,
             attempt=attempt.work.attempt,
             meaning=attempt.meaning,
+            **unfinished(attempt.done()),
         )
 
+    def _unpaid(self, attempt: Attempt, link: Link) -> Link:
+        """A link that was planned as if its debt were paid, with what is really ours of it."""
+        known = self._keeper.book.links.get(attempt.link)
+        return replace(link, parts=known.parts) if known is not None and not attempt.changes_parts else link
+
     async def _join(self, parked: Parked) -> None:
-        """Let a later exit of the link move the target of what is owed."""
+        """Let a later exit of the link move the target of what is owed, and wait for it."""
         attempt, fact, plan = parked.attempt, parked.fact, parked.plan
-        debt, real = self.debts[attempt.link], self._keeper.book.links[attempt.link]
+        debt = self.debts[attempt.link]
         target = debt.target if plan.reduced is None else plan.reduced
         text = "an exit before it on the same position is still to be done"
         change = Change(
             ends=[End(entry=attempt.entry)],
             messages=[self._teller.unended(attempt, fact, "owed", debt.reason, text)],
-            links={attempt.link: replace(plan.link, parts=real.parts)},
+            links={attempt.link: self._unpaid(attempt, plan.link)},
             debts={attempt.link: joined(debt, target, fact, parked.entry)},
         )
         await self.commit(parked.entry, fact, change)
+
+    async def _move_target(self, parked: Parked) -> None:
+        """A reversal's exit moves the target of what is owed; its opening waits until that is done."""
+        debt, target = self.debts[parked.attempt.link], parked.plan.reduced
+        if target is not None and target != debt.target:
+            await self.write(Change(debts={parked.attempt.link: replace(debt, target=target)}))
+        await self._park(parked)

@@ -139,8 +139,8 @@ class Lane:
                 f"account {self.name} was {known} and the terminal is logged in as {identity}: "
                 f"correct the terminal, or run `tradecopier account repoint {self.name}`"
             )
-        mode = memory.state.get("mode") or (AccountState.ACTIVE if self._account.live else AccountState.SHADOW)
-        await self._ledger.note(identity=identity, mode=mode)
+        await self._ledger.note(identity=identity)
+        await self._ledger.tighten(AccountState.ACTIVE)
 
     # -- beside the loop
 
@@ -163,13 +163,13 @@ class Lane:
             await follower.attend()
             await payer.attend()
             await watch.attend()
-            waits = follower.parked or follower.debts
+            waits = follower.parking or follower.debts
             for entry in await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS):
                 self._reach("read")
                 await self._entry(follower, entry, suspect_before)
 
     async def _entry(
-        self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False
+        self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False, looked: bool = False
     ) -> None:
         read = self._codec.fact(entry.fields)
         judgement = judge(read, entry.id, follower.place, self._account.sources)
@@ -177,23 +177,30 @@ class Lane:
             case Follow(fact, suspect):
                 await follower.follow(entry.id, fact, suspect=suspect or claimed or _before(fact, suspect_before))
             case PassBy(fact):
-                await follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
+                await self._pass_or_follow(follower, entry, fact, suspect=claimed)
             case Bury(reason, text):
                 await self._bury(follower, entry, reason, text)
             case Hold(reason, text):
                 await self._close_only(f"entry {entry.id} is held: {text}", reason)
             case Missing(fact, expected):
-                await self._look_for_missing(follower, entry, suspect_before)
+                if not looked:
+                    await self._look_for_missing(follower, entry, suspect_before)
                 if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
                     what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
                     await self._close_only(f"{what} were removed: run `tradecopier restore`", "removed")
-                await follower.follow(entry.id, fact, suspect=claimed or _before(fact, suspect_before))
+                await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, suspect_before))
+
+    async def _pass_or_follow(self, follower: Follower, entry: Entry, fact: Fact, *, suspect: bool) -> None:
+        if fact.source in self._account.sources:
+            await follower.follow(entry.id, fact, suspect=suspect)
+        else:
+            await follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
 
     async def _look_for_missing(self, follower: Follower, entry: Entry, suspect_before: datetime) -> None:
         """Another consumer of ours may have taken the entries between: look among the pending ones first."""
-        between = [e for e in await self._reader.claim() if e.id not in follower.parked and e.id != entry.id]
+        between = [e for e in await self._reader.claim() if e.id not in follower.parking and e.id != entry.id]
         for other in between:
-            await self._entry(follower, other, suspect_before, claimed=True)
+            await self._entry(follower, other, suspect_before, claimed=True, looked=True)
 
     async def _bury(self, follower: Follower, entry: Entry, reason: str, text: str) -> None:
         log.error("%s: entry %s goes to the dead letters: %s", self.name, entry.id, text)
@@ -204,7 +211,7 @@ class Lane:
 
     async def _close_only(self, text: str, reason: str) -> None:
         log.error("%s: openings are stopped: %s", self.name, text)
-        await self._ledger.note(mode=AccountState.CLOSE_ONLY, reason=reason)
+        await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
         notice = outcomes.Notice(account=self.name, reason=reason, text=text, seen=self._clock())
         await self._ledger.commit(Change(messages=[notice]), self._clock())
 

@@ -105,6 +105,7 @@ class Ledger:
         self._fence = redis.register_script(scripts.FENCE)
         self._commit = redis.register_script(scripts.COMMIT)
         self._renew = redis.register_script(scripts.RENEW)
+        self._tighten = redis.register_script(scripts.TIGHTEN)
         self._note = redis.register_script(scripts.NOTE)
 
     async def begin(self) -> Memory:
@@ -165,9 +166,15 @@ class Ledger:
         return stored.decode().split(" ")[0] if stored else None
 
     async def note(self, **fields: str) -> None:
-        """Set fields of the account's state (mode, identity, reason …)."""
+        """Set fields of the account's state (identity, figures, places …)."""
         flat = [x for pair in fields.items() for x in pair]
         if not await self._note(keys=self._names("lease", "state"), args=[self._lease.token, *flat]):
+            raise LeaseLost("lease")
+
+    async def tighten(self, mode: AccountState, reason: str = "") -> None:
+        """Bring the account into a state that lets less through; a stricter one that it is in stays."""
+        args = [self._lease.token, str(mode), reason]
+        if not await self._tighten(keys=self._names("lease", "state"), args=args):
             raise LeaseLost("lease")
 
     async def _memory(self, suspect_before: datetime) -> Memory:

@@ -7,13 +7,16 @@ debt, so that it is done or stays owed.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
 from executor.book import Book, Debt, Link, Owing, link_key
 from executor.instruments import side_of
+from executor.reasons import Obstacle
+from executor.results import Done, Owed, StepResult
 from executor.settle import Settled
-from executor.steps import Open, Step
+from executor.steps import Close, Open, Reduce, Step
 from executor.translate import Plan, target_steps
 from shared.facts import Fact
 
@@ -42,6 +45,34 @@ def joined(debt: Debt, target: Decimal, fact: Fact, entry: str) -> Debt:
     return replace(debt, target=target, also=(*debt.also, owing))
 
 
+def unfinished(results: Iterable[StepResult]) -> dict[str, Any]:
+    """What a new debt remembers of the attempt that made it: which steps nobody knows the end of, and that some did
+    their part, so that the marks of the tries to come are other ones.
+    """
+    results = list(results)
+    exits = [r for r in results if isinstance(r.step, Close | Reduce)]
+    unknown = [r for r in exits if isinstance(r.result, Owed) and r.result.reason is Obstacle.NO_ANSWER]
+    return {
+        "sought": tuple(r.step.name for r in unknown),
+        "attempts": int(any(isinstance(r.result, Done) for r in exits)),
+    }
+
+
+def probes(link: Link, debt: Debt, book: Book) -> list[Step]:
+    """The exits under whose marks a debt may have been worked at before: searched first, never sent.
+
+    On a hedging account they are the ones that would be sent now, since they go by what the position has left. On a
+    netting one each name that may have been sent is asked for; what is found is taken off what is ours.
+    """
+    steps = renamed(target_steps(link, debt.target, book), debt.attempts)
+    if book.margin == "hedging":
+        return [s for s in steps if isinstance(s, Reduce)]
+    side, own = side_of(link.own), abs(link.own)
+    names = dict.fromkeys((*debt.sought, *(s.name for s in steps)))
+    floor, symbol = Decimal(0), link.symbol
+    return [Reduce(name=n, link=link.key, ticket=0, symbol=symbol, side=side, volume=own, floor=floor) for n in names]
+
+
 def renamed(steps: Iterable[Step], attempts: int) -> list[Step]:
     """Steps of a debt's later tries: a new name each, since what the marks of the earlier ones did is known."""
     return [replace(s, name=f"{s.name}/{attempts}") if attempts else s for s in steps]
@@ -58,14 +89,18 @@ def probe(fact: Fact, symbol: str) -> Plan | None:
     return Plan(link=link, steps=(step,))
 
 
-def brought_up(fact: Fact, plan: Plan, settled: Settled, book: Book, now: datetime) -> Settled:
-    """What was settled, laid into the link as newer facts have made it; the rest that is too much becomes a debt."""
+def brought_up(fact: Fact, plan: Plan, settled: Settled, book: Book, owed: Debt | None, now: datetime) -> Settled:
+    """What was settled, laid into the link as newer facts have made it; the rest that is too much becomes a debt.
+
+    `owed` is the debt of the link, if there is one: what showed up comes on top of its target.
+    """
     current = book.links.get(plan.link.key)
     if current is None or settled.link is None or current.revision <= plan.link.revision:
         return settled
     fresh = tuple(p for p in settled.link.parts if p not in plan.link.parts)
     link = replace(current, parts=(*current.parts, *fresh))
-    target = current.own + (link.own - current.own) * _share(current.followed, plan.link.followed)
+    base = current.own if owed is None else owed.target
+    target = base + (link.own - current.own) * _share(current.followed, plan.link.followed)
     if not target_steps(link, target, book):
         return replace(settled, link=link)
     debt = Debt(link=link.key, fact=fact.id, entry="", target=target, since=now, captured=fact.captured)

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
-import msgspec
+from msgspec.structs import replace
 
 from executor.attempt import Attempt, Grace
 from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
 from executor.ledger import Change, End, Work
-from executor.owing import renamed
+from executor.owing import probes, renamed
 from executor.reasons import Obstacle
+from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import Settled, settle_debt
 from executor.telling import Teller
-from executor.translate import owed_steps
+from executor.translate import owed_steps, target_steps
 
 FIRST_TRY_S = 0.25
 LONGEST_WAIT_S = 60.0
@@ -34,7 +35,7 @@ class Payment:
 
     debt: Debt
     attempt: Attempt | None = None
-    tries: int = 0
+    refusals: int = 0
     due: float = 0.0
 
 
@@ -57,6 +58,7 @@ class Payer:
         self._follower = follower
         self._clock = clock
         self._inherited = set(follower.debts)
+        self._searched: set[str] = set()
         self._payments: dict[str, Payment] = {}
 
     async def attend(self) -> None:
@@ -67,8 +69,9 @@ class Payer:
                 await self._pay(key, payment)
 
     def _payment(self, key: str, debt: Debt) -> Payment:
+        """The payment of a debt. One that has changed begins anew, but for what nobody knows the end of."""
         payment = self._payments.get(key)
-        if payment is None or payment.debt.target != debt.target or payment.debt.attempts != debt.attempts:
+        if payment is None or payment.debt != debt:
             unknown = payment.attempt if payment and payment.attempt and payment.attempt.unknown else None
             payment = self._payments[key] = Payment(debt, unknown)
         return payment
@@ -78,39 +81,53 @@ class Payer:
         if link is None:
             await self._write(key, payment.debt, Settled(link=None, debt=None, result="closed", text="nothing is left"))
             return
-        attempt = payment.attempt = payment.attempt or self._attempt(key, payment.debt, link, payment.tries)
-        if not await self._runner.run(attempt, lambda _step: True):
+        attempt = payment.attempt = payment.attempt or self._attempt(key, payment.debt, link)
+        if await self._runner.run(attempt, lambda _opening: True):
+            payment.attempt = None
+            await self._settle(key, payment, link, attempt)
+        else:
+            # What was asked and not answered is only searched from now on: what is asked next is computed anew.
+            attempt.probe = True
             payment.due = monotonic() + FIRST_TRY_S
-            return
-        payment.attempt = None
-        settled = settle_debt(link, payment.debt, attempt.done())
-        if settled.result is None and settled.link == link:
-            self._later(payment)
-            return
-        await self._write(key, payment.debt, settled, attempt)
 
-    def _attempt(self, key: str, debt: Debt, link: Link, tries: int) -> Attempt:
-        steps = owed_steps(link, debt, self._keeper.book)
+    def _attempt(self, key: str, debt: Debt, link: Link) -> Attempt:
+        book = self._keeper.book
+        unsure = key in self._inherited or debt.sought or debt.reason == Obstacle.NO_ANSWER
+        sought = probes(link, debt, book) if unsure and key not in self._searched else []
+        self._searched.add(key)
         return Attempt(
             work=Work(fact=debt.fact, attempt=debt.attempt),
             meaning=debt.meaning,
             fact=None,
             link=key,
-            steps=renamed(steps, debt.attempts),
+            steps=sought or renamed(owed_steps(link, debt, book), debt.attempts),
             grace=Grace(self._account.grace),
             read=self._clock(),
-            # What another lane may have sent, or we without an answer, is searched before it is asked again.
-            suspect=tries == 0 and (key in self._inherited or debt.reason == Obstacle.NO_ANSWER),
+            suspect=bool(sought),
+            probe=bool(sought),
         )
 
-    def _later(self, payment: Payment) -> None:
-        payment.due = monotonic() + min(LONGEST_WAIT_S, FIRST_TRY_S * 2**payment.tries)
-        payment.tries += 1
+    async def _settle(self, key: str, payment: Payment, link: Link, attempt: Attempt) -> None:
+        known = [r for r in attempt.done() if not (attempt.probe and isinstance(r.result, Skipped))]
+        if attempt.probe and not known:
+            return
+        settled = settle_debt(link, payment.debt, known)
+        if settled.result is not None and self._left(settled.link, payment.debt):
+            settled = replace(settled, result=None)
+        if settled.result is None and settled.link == link and not attempt.probe:
+            payment.due = monotonic() + min(LONGEST_WAIT_S, FIRST_TRY_S * 2**payment.refusals)
+            payment.refusals += 1
+        else:
+            await self._write(key, payment.debt, settled, attempt)
+
+    def _left(self, link: Link | None, debt: Debt) -> bool:
+        """Whether something is still to be closed, by what is ours of the link and not by what a try was to do."""
+        return link is not None and bool(target_steps(link, debt.target, self._keeper.book))
 
     async def _write(self, key: str, debt: Debt, settled: Settled, attempt: Attempt | None = None) -> None:
         """Commit the end of a debt, or how far it came."""
         if settled.result is None:
-            progress = msgspec.structs.replace(debt, attempts=debt.attempts + 1, reason=settled.reason)
+            progress = replace(debt, attempts=debt.attempts + 1, reason=settled.reason)
             change = Change(links={key: settled.link}, debts={key: progress})
         else:
             result, steps = settled.result, attempt.reports() if attempt else ()
@@ -119,5 +136,6 @@ class Payer:
             told = [self._teller.paid(o, read, result, settled.reason, settled.text, steps) for o in debt.owing]
             change = Change(ends=ends, messages=told, links={key: settled.link}, debts={key: None})
             self._inherited.discard(key)
+            self._searched.discard(key)
         await self._follower.write(change)
         self._payments.pop(key, None)

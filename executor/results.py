@@ -50,9 +50,10 @@ class Owed(Struct, frozen=True, tag=True):
 
 
 class Skipped(Struct, frozen=True, tag=True):
-    """Not asked: the account is in shadow, or a step before it was not done."""
+    """Not asked: the account is in shadow, the source has closed since, or a step before it was not done."""
 
     shadow: bool = False
+    superseded: bool = False
 
 
 Result = Done | Already | Denied | Rejected | Owed | Skipped

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from executor import effects, marks, report
 from executor.attempt import Attempt
 from executor.bookkeeping import Bookkeeper, TerminalAway
@@ -18,12 +20,13 @@ from executor.guards import guard
 from executor.ledger import Fenced, Ledger, Passed, Work
 from executor.mt5.api import Expired, OrderFilling
 from executor.mt5.terminal import Terminal
+from executor.netting import net_holding
 from executor.reasons import Denied, Obstacle, Reason
 from executor.requests import as_asked, fillings, request
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
 from executor.search import Search
 from executor.settings import Account
-from executor.states import AccountState, allows
+from executor.states import AccountState, allows, stricter
 from executor.steps import Open, Opening, Step, Withdraw, kind
 from executor.translate import bare, protect_after
 
@@ -62,14 +65,12 @@ class Runner:
 
         `blocked` says of an opening whether it has to wait for another one of its instrument.
         """
-        for step in list(attempt.steps):
-            if step.name in attempt.results:
-                continue
+        while step := next((s for s in attempt.steps if s.name not in attempt.results), None):
             result = await self._step(attempt, step, blocked)
             if result is None:
                 return False
             self._record(attempt, step, result)
-        return all(s.name in attempt.results for s in attempt.steps)
+        return True
 
     def has_called(self, work: Work) -> bool:
         """Whether this process has called the vendor for an attempt, even if the server has forgotten its delivery."""
@@ -83,7 +84,7 @@ class Runner:
 
     async def _step(self, attempt: Attempt, step: Step, blocked: Callable[[Opening], bool]) -> Result | None:
         if attempt.maybe_sent(step):
-            known = await self._search.search(attempt, step)
+            known = await self._found(attempt, step)
             if known is not None or step.name in attempt.unknown:
                 return known
         if attempt.probe:
@@ -102,6 +103,9 @@ class Runner:
         if any(isinstance(r.result, Owed | Rejected) for r in attempt.done()):
             return Denied(Reason.EXIT_OWED)
         assert attempt.fact is not None, "a debt only reduces"
+        link = self._keeper.book.links.get(step.link)
+        if link is not None and link.revision > attempt.fact.exposure.revision and not link.followed:
+            return Skipped(superseded=True)
         return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), list(self._openings))
 
     # -- asking
@@ -110,10 +114,11 @@ class Runner:
         """Ask until there is an answer; None with the step unknown when nobody knows what became of it."""
         asked, filling = step, None
         for tries in range(1, TRIES + 1):
+            before = self._clock()
             passed = await self._ledger.fence(attempt.work, self._modes(step))
             if isinstance(passed, Fenced):
                 return _fenced(step, passed)
-            verdict = await self._call(attempt, asked, filling, passed)
+            verdict = await self._call(attempt, asked, filling, self._not_after(attempt, step, before, passed))
             if isinstance(verdict, Retry):
                 if tries == TRIES:
                     return _exhausted(step, verdict)
@@ -122,7 +127,7 @@ class Runner:
             known = await self._judge(attempt, step, asked, verdict)
             if known is not None or step.name in attempt.unknown:
                 return known
-        return _passing(step, Passing(Obstacle.NO_ANSWER))
+        return _passing(step, Passing(Obstacle.NOT_SENT))
 
     async def _judge(
         self,
@@ -135,44 +140,62 @@ class Runner:
             case Passing():
                 return _passing(step, verdict)
             case Unresolved():
-                return await self._search.search(attempt, step)
+                return await self._found(attempt, step)
             case NotSent():
                 if not await self._keeper.connected():
                     raise TerminalAway(verdict.text)
                 return self._refused(attempt, step) if isinstance(step, Opening) else None
-            case Done() if isinstance(step, Open) and asked is not step:
-                attempt.steps.append(protect_after(step, verdict))
-                return verdict
+            case Done() if isinstance(step, Open):
+                if asked is not step:
+                    _protect_too(attempt, step, verdict)
+                return await self._opened(step, verdict)
             case Done() | Already() if isinstance(step, Withdraw):
                 return await self._search.withdrawn(step, verdict)
             case Done() | Already() | Rejected():
                 return verdict
 
     async def _call(
-        self, attempt: Attempt, step: Step, filling: OrderFilling | None, passed: Passed
+        self, attempt: Attempt, step: Step, filling: OrderFilling | None, not_after: int
     ) -> Done | Already | Rejected | Passing | Retry | Unresolved | NotSent:
         book = self._keeper.book
         mark = marks.choose(marks.candidates(book.identity, attempt.meaning, step.name), self._keeper.taken()) or 0
         wanted = request(step, book, mark, self._account, tag=attempt.work.fact[-12:], filling=filling)
         self._called.append(attempt.work.key)
         self._reach("fenced")
-        reply = await self._terminal.send(wanted, self._not_after(attempt, step, passed))
+        reply = await self._terminal.send(wanted, not_after)
         self._reach("called")
         attempt.calls[step.name] = report.call(reply, mark)
         if isinstance(step, Opening) and not isinstance(reply, Expired):
             self._openings.append(self._clock())
         verdict = classify(reply, step)
-        return _marked(verdict, mark) if isinstance(verdict, Done) else verdict
+        return replace(verdict, mark=mark) if isinstance(verdict, Done) else verdict
 
-    def _not_after(self, attempt: Attempt, step: Step, passed: Passed) -> int:
-        latest = self._clock() + timedelta(seconds=min(self._account.window, passed.lease_left))
+    async def _found(self, attempt: Attempt, step: Step) -> Result | None:
+        """What the search says. An opening that is found may have been sent without its levels."""
+        known = await self._search.search(attempt, step)
+        if isinstance(known, Done) and isinstance(step, Open) and not attempt.probe:
+            _protect_too(attempt, step, known)
+        return known
+
+    async def _opened(self, step: Open, done: Done) -> Done:
+        """On a netting account the order is not the position: its identifier is that of the one the symbol has."""
+        if self._keeper.book.margin == "hedging":
+            return done
+        await self._keeper.reread()
+        held = net_holding(step.symbol, self._keeper.book)
+        return replace(done, identifier=held.identifier) if held else done
+
+    def _not_after(self, attempt: Attempt, step: Step, before: datetime, passed: Passed) -> int:
+        """When it is too late to call the vendor, counted from before the fence: a pause after it counts too."""
+        latest = before + timedelta(seconds=min(self._account.window, passed.lease_left))
         if isinstance(step, Opening) and attempt.fact is not None:
             latest = min(latest, attempt.fact.captured + timedelta(seconds=float(self._account.limits.max_age)))
         return int(latest.timestamp() * 1e9)
 
     def _modes(self, step: Step) -> list[AccountState]:
         live = any(link.parts or link.pendings for link in self._keeper.book.links.values())
-        return [mode for mode in AccountState if allows(mode, kind(step), live)]
+        written = AccountState.ACTIVE if self._account.live else AccountState.SHADOW
+        return [mode for mode in AccountState if allows(stricter(mode, written), kind(step), live)]
 
     async def _prepare(
         self, step: Step, filling: OrderFilling | None, retry: Retry, tries: int
@@ -198,23 +221,16 @@ class Runner:
 def _fenced(step: Step, fenced: Fenced) -> Result:
     if fenced.why == "done":
         return Skipped()
-    if fenced.mode == AccountState.SHADOW:
-        return Skipped(shadow=True)
+    if fenced.mode in (AccountState.SHADOW, AccountState.ACTIVE):
+        return Skipped(shadow=True)  # an active account that the settings keep in shadow
     if isinstance(step, Opening):
         return Denied(Reason.STATE, {"state": fenced.mode})
     return Owed(Obstacle.HALTED)
 
 
-def _marked(done: Done, mark: int) -> Done:
-    return Done(
-        ticket=done.ticket,
-        identifier=done.identifier,
-        deal=done.deal,
-        volume=done.volume,
-        price=done.price,
-        retcode=done.retcode,
-        mark=mark,
-    )
+def _protect_too(attempt: Attempt, step: Open, done: Done) -> None:
+    if step.stop_loss is not None or step.take_profit is not None:
+        attempt.steps.append(protect_after(step, done))
 
 
 def _exhausted(step: Step, retry: Retry) -> Result:

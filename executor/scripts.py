@@ -97,6 +97,17 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 'ok'
 """
 
+TIGHTEN = """
+-- KEYS: lease, state.  ARGV: token, mode, reason.  Never lets more through than an operator or a limit has said.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local order = {active = 1, shadow = 2, ['close-only'] = 3, halted = 4}
+local now = redis.call('HGET', KEYS[2], 'mode')
+if not now or order[ARGV[2]] > (order[now] or 0) then
+  redis.call('HSET', KEYS[2], 'mode', ARGV[2], 'reason', ARGV[3])
+end
+return 1
+"""
+
 NOTE = """
 -- KEYS: lease, state.  ARGV: token, then field, value …
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

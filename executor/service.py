@@ -17,7 +17,7 @@ from executor.mt5.api import Credentials
 from executor.mt5.terminal import Deadlines, Terminal
 from executor.settings import Account, MetaTrader5, Settings, Simulated
 from shared import metrics, settings, streams
-from shared.process import Stop, UserError
+from shared.process import Stop, UserError, settled
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 
@@ -136,6 +136,7 @@ async def _checked(redis: Redis) -> None:
 
 async def _announce(watcher: Metrics, ready_file: Path | None) -> None:
     await watcher.all_settled()
+    settled()
     log.info("following")
     if ready_file is not None:
         partial_file = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")

@@ -73,8 +73,7 @@ class Watch:
 
     def _quiet(self, key: str) -> bool:
         """Whether nothing is under way on a link that could explain a difference."""
-        under_way = (parked.attempt.link for parked in self._follower.parked.values())
-        return key not in self._follower.debts and key not in under_way
+        return key not in self._follower.debts and not self._follower.parking.on(key)
 
     def _moved(self, link: Link) -> bool:
         """Whether a mirrored order is not there any more, or not with all that it had still to fill."""
@@ -131,7 +130,7 @@ class Watch:
     async def _breach(self, found: Breach, reason: str) -> None:
         notice = outcomes.Notice(account=self._name, reason=reason, text=found.denied.text, seen=self._clock())
         if found.action != "notify":
-            await self._ledger.note(mode=AccountState.CLOSE_ONLY, reason=reason)
+            await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
         links = [x for x in self._keeper.book.links.values() if x.parts or x.pendings]
         if found.action != "flatten":
             links = []

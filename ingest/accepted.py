@@ -28,7 +28,7 @@ def accept(desk: Desk, call: Call) -> None:
     if call.flow in desk.flows:
         desk.note("duplicate", call.flow)
         return
-    desk.flows = (*desk.flows, call.flow)
+    desk.flows[call.flow] = True
     instrument = instrument_of(desk, call)
     _apply(desk, call)
     desk.hush(instrument, call.answered or call.asked)

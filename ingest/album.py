@@ -46,6 +46,15 @@ class Album:
         self._pictures[key] = picture
         return key not in self._kept
 
+    def adopt(self, picture: Picture) -> Raw:
+        """Put a picture in place of an account's as if it had always been kept; how it is to be kept, whole."""
+        self._pictures[picture.source, picture.account] = self._kept[picture.source, picture.account] = picture
+        return Raw(_ENCODER.encode(picture))
+
+    def of(self, source: str) -> list[Picture]:
+        """The pictures of a source's accounts."""
+        return [picture for (name, _), picture in self._pictures.items() if name == source]
+
     def changes(self, source: str) -> dict[str, Raw]:
         """What is to be kept of the source's pictures since this was last asked."""
         found: dict[str, Raw] = {}

@@ -6,7 +6,7 @@ cannot disagree. Nothing outside one `apply` ever sees a desk.
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
@@ -49,7 +49,7 @@ class Desk:
         self.uses = dict(picture.uses)
         self.panel = picture.panel
         self.listed = picture.listed
-        self.flows = picture.flows
+        self.flows = dict(picture.flows)
         self.waiting = picture.waiting
         self.said: list[Change | Note] = []
 
@@ -228,10 +228,14 @@ class Desk:
         over = [p for p in self.positions.values() if p.over]
         for position in over[: max(0, len(over) - MEMORY)]:
             del self.positions[position.key]
-        self.flows = self.flows[-MEMORY:]
+        _forget(self.flows, MEMORY)
         for names in (self.brackets, self.links, self.uses):
-            for name in list(names)[: max(0, len(names) - 10 * MEMORY)]:
-                del names[name]
+            _forget(names, 10 * MEMORY)
+
+
+def _forget(names: dict[str, Any], but: int) -> None:
+    for name in list(names)[: len(names) - but] if len(names) > but else ():
+        del names[name]
 
 
 def stated(position: PositionState) -> Levels:

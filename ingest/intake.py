@@ -3,19 +3,27 @@
 Knows nothing of the proxy; the tap calls it, and so does a restart for what was asked before it. Nothing here waits.
 """
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+
+from msgspec import Raw
 
 from ingest import picture as pictures
 from ingest.album import Album
 from ingest.calls import Note
 from ingest.exchange import Exchange, Frame
+from ingest.inheritance import adopted
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.picture import Interpreted, Stamp
 from ingest.scope import Host, hosts
 from ingest.source import Source
 from ingest.state import Picture
+from ingest.times import not_after
+from shared.facts import Fact
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -59,11 +67,32 @@ class Intake:
             waiting = [a.exchange for a in self._outbox.asked.values() if a.source == source.name]
             calls = [asked.call for e in waiting if (asked := pictures.asks(e, source)) is not None]
             for account in {call.account for call in calls} | self._album.accounts(source.name):
-                picture, stamp = self._picture(source, account), self._stamp(source)
+                stamp = self._stamp(source)
+                picture = not_after(self._picture(source, account), stamp.captured)
                 mine = [call for call in calls if call.account == account]
                 self._keep(source, pictures.restarted(picture, source, stamp, mine), also=bool(mine))
             for exchange in waiting:
                 self._outbox.answer(source.name, flow=exchange.flow)
+
+    def adopt(self, source_name: str, told: Sequence[Fact], memories: Mapping[str, Picture]) -> dict[str, Raw]:
+        """Put what another ingest has left of a source in place of our pictures; how they are to be kept.
+
+        `told` are facts, oldest first, `memories` what it remembered of each source account. What we know of an account
+        that nobody has told of stays; what was asked and has no reply is settled by the polls.
+        """
+        source = next(s for s in self.sources if s.name == source_name)
+        kept = {}
+        for account in {fact.account for fact in told} | memories.keys():
+            base = memories.get(account) or pictures.new_picture(source, account)
+            if not base.polled:
+                log.warning(
+                    "%s/%s: nobody has told what was open before, so the next polls are a first look", *_of(base)
+                )
+            stamp = self._stamp(source)
+            found = pictures.restarted(adopted(base, told, stamp.captured), source, stamp)
+            kept["/".join(_of(base))] = self._album.adopt(found.picture)
+            self._note(source, found.notes)
+        return kept
 
     def keep(self) -> None:
         """Keep on disk what polls have changed in the pictures without giving a fact."""
@@ -113,3 +142,7 @@ class Intake:
     def _note(self, source: Source, notes: Iterable[Note]) -> None:
         for note in notes:
             self._metrics.noted(source.name, note.kind)
+
+
+def _of(picture: Picture) -> tuple[str, str]:
+    return picture.source, picture.account

@@ -31,6 +31,9 @@ class Metrics:
         self._renewals = counter(
             registry, "ingest_new_producers", "Times that the outbox was out of step.", ("source", "reason")
         )
+        self._overtaken = counter(
+            registry, "ingest_overtaken_facts", "Facts that another ingest has told meanwhile.", source
+        )
         self._redis = gauge(registry, "ingest_redis_up", "Whether Redis takes the facts of the source.", source)
         self._owned = gauge(
             registry, "ingest_owned", "Whether this ingest owns the source and opens its traffic.", source
@@ -71,6 +74,10 @@ class Metrics:
     def renewed(self, source: str, reason: str) -> None:
         """The source has a new producer."""
         self._renewals.labels(source, reason).inc()
+
+    def overtook(self, source: str, count: int) -> None:
+        """So many facts of the source wait no more: another ingest has told what became of them."""
+        self._overtaken.labels(source).inc(count)
 
     def reachable(self, source: str, *, up: bool) -> None:
         """Whether Redis takes the source's facts."""

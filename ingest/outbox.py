@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from ingest import records
 from ingest.exchange import Exchange
 from ingest.recollection import facts_after, outdated, recollect
-from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot
+from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot, TakenOver
 from ingest.segments import Directory, Segment, Syncer
 from shared.facts import Fact
 from shared.process import UserError
@@ -69,6 +69,7 @@ class Outbox:
     """The journal of one ingest. `fresh` makes the name of a new producer from its source's.
 
     `pictures` are those that were kept before this start; from then on `remember` gives them for a new segment.
+    `is_new`: there was no outbox here before.
     """
 
     def __init__(self, path: Path, sources: Iterable[str], *, fresh: Callable[[str], str]) -> None:
@@ -76,7 +77,9 @@ class Outbox:
         self.syncer = Syncer()
         self.unwritten: deque[bytes] = deque()
         self._fresh = fresh
-        state = recollect(self.directory.segments())
+        found = self.directory.segments()
+        self.is_new = not found
+        state = recollect(found)
         lines = {name: Line(producer=fresh(name)) for name in sources} | dict(state.lines)
         self.pictures = {name: Raw(msgspec.json.encode(picture)) for name, picture in state.pictures.items()}
         self.remember: Callable[[], Mapping[str, Raw]] = lambda: self.pictures
@@ -122,6 +125,8 @@ class Outbox:
         line = replace(producer.line, published=last)
         found = await asyncio.to_thread(facts_after, self.directory.segments(), line)
         known = {f.seq: f for f in (*found, *producer.waiting)}
+        if producer.id != line.producer:
+            return True  # a new producer was begun meanwhile, and what it has not published waits already
         line = replace(producer.line, published=last)  # facts may have come while the disk was read
         again = [known[seq] for seq in sorted(known) if seq > last]
         if not records.whole(again, line):
@@ -133,10 +138,26 @@ class Outbox:
     def renew(self, source: str) -> None:
         """Begin a new producer: what waits is restated under it, from 1."""
         producer, name = self.producers[source], self._fresh(source)
-        facts = tuple(replace(f, producer=name, seq=i) for i, f in enumerate(producer.waiting, 1))
-        producer.line = replace(producer.line, producer=name, seq=len(facts), published=0)
-        producer.waiting = deque(facts)
+        facts = numbered(producer.waiting, name)
+        producer.line, producer.waiting = records.begun(producer.line, name, facts), deque(facts)
         self._write(Renewed(source=source, producer=name, facts=facts))
+        producer.changed()
+
+    def take_over(
+        self, source: str, writer: str, facts: Sequence[Fact], pictures: Mapping[str, Raw], overtaken: Sequence[Fact]
+    ) -> None:
+        """Begin a new producer with `facts` and `pictures`, which is what `writer` has left in Redis.
+
+        What waits under the old producer is published no more; `overtaken` of it is put down by name.
+        """
+        producer, name = self.producers[source], self._fresh(source)
+        stated = numbered(facts, name)
+        producer.line, producer.waiting = records.begun(producer.line, name, stated, writer), deque(stated)
+        names = tuple(fact.id for fact in overtaken)
+        record = TakenOver(
+            source=source, producer=name, writer=writer, facts=stated, pictures=pictures, overtaken=names
+        )  # fmt: skip
+        self._write(record)
         producer.changed()
 
     def own(self, source: str, token: str) -> None:
@@ -214,3 +235,8 @@ class Outbox:
             return False
         self.syncer.written(self._segment)
         return True
+
+
+def numbered(facts: Iterable[Fact], producer: str) -> tuple[Fact, ...]:
+    """The facts as `producer` states them, from 1; everything else about them stays, the time of capture too."""
+    return tuple(replace(fact, producer=producer, seq=seq) for seq, fact in enumerate(facts, 1))

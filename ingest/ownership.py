@@ -8,7 +8,7 @@ out.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
 
@@ -21,14 +21,25 @@ LEASE_S = 10.0
 """How long a dead owner keeps a source; short enough for a stand-by, long enough for a slow server."""
 
 
-class Ownership:
-    """Whether we own `source`; `changed` is called whenever that changes."""
+Settle = Callable[[str], Awaitable[None]]
 
-    def __init__(self, source: str, lease: Lease, outbox: Outbox, changed: Callable[[], None]) -> None:
+
+class Ownership:
+    """Whether we own `source`; `changed` is called whenever that changes.
+
+    `settle` takes over what is there when the lease was taken anew, before anything is captured or published under it;
+    when it fails, the source is not ours yet.
+    """
+
+    def __init__(
+        self, source: str, lease: Lease, outbox: Outbox, changed: Callable[[], None], settle: Settle
+    ) -> None:  # fmt: skip
         self.source = source
         self._lease = lease
         self._outbox = outbox
         self._changed = changed
+        self._settle = settle
+        self._claiming = asyncio.Lock()
         self._holder: str | None = "nobody has been asked yet"
         if self.owned:
             lease.token = self.token
@@ -45,12 +56,18 @@ class Ownership:
 
     async def claim(self) -> bool:
         """Renew or take the lease; whether the source is ours. Raises redis errors, then nothing has changed."""
+        async with self._claiming:
+            return await self._claim()
+
+    async def _claim(self) -> bool:
         holder = await self._lease.acquire()
         token = self._lease.token if holder is None else ""
         if holder != self._holder:
             self._say(holder)
             self._holder = holder
         if token != self.token:
+            if token:
+                await self._settle(self.source)
             was_owned = self.owned
             self._outbox.own(self.source, token)
             if was_owned != self.owned:

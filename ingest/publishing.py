@@ -35,14 +35,23 @@ class Door(Protocol):
     async def last(self, producer: str) -> int: ...
 
 
+class Heir(Protocol):
+    """What is asked of `ingest.succession.Succession`."""
+
+    async def torn(self, source: str, reason: str) -> None: ...
+
+
 class Courier:
     """Publishes the facts of one source, for ever."""
 
-    def __init__(self, ownership: Ownership, outbox: Outbox, publisher: Door, metrics: Metrics) -> None:
+    def __init__(
+        self, ownership: Ownership, outbox: Outbox, publisher: Door, heir: Heir, metrics: Metrics
+    ) -> None:  # fmt: skip
         self.source = ownership.source
         self._ownership = ownership
         self._outbox = outbox
         self._publisher = publisher
+        self._heir = heir
         self._metrics = metrics
         self._pause = 0.0
         self._producer = outbox.producers[self.source]
@@ -65,7 +74,7 @@ class Courier:
     async def _compare(self) -> None:
         last, line = await self._publisher.last(self._producer.id), self._producer.line
         if last > line.seq:
-            self._renew("ahead", f"the stream has facts up to {last}, the outbox up to {line.seq} only")
+            await self._torn("ahead", last)
         elif last < line.published:
             await self._rewind(last)
         elif last - 1 > line.published:
@@ -83,6 +92,8 @@ class Courier:
 
     async def _publish(self, fact: Fact) -> None:
         result = await self._publisher.publish(fact, self._ownership.token)
+        if fact.producer != self._producer.id:
+            return  # the source was taken over meanwhile: this fact is overtaken, or stated again under another place
         match result:
             case Published() | Duplicate():
                 self._outbox.published(self.source, fact.seq)
@@ -90,7 +101,7 @@ class Courier:
             case Gap(last):
                 await self._rewind(last)
             case Conflict(last):
-                self._renew("conflict", f"the stream has another fact under {self._producer.id} {last}")
+                await self._torn("conflict", last)
             case NotOwner():
                 await self._ownership.claim()
             case _:
@@ -108,12 +119,15 @@ class Courier:
                 line.published,
             )
         else:
-            self._renew("gone", f"facts after {last} are in neither stream nor outbox: run `tradecopier restore`")
+            self._outbox.renew(self.source)
+            self._metrics.renewed(self.source, "gone")
+            text = f"facts after {last} are in neither stream nor outbox: run `tradecopier restore`"
+            log.error("source %s has a new producer, %s: %s", self.source, self._producer.id, text)
 
-    def _renew(self, reason: str, text: str) -> None:
-        self._outbox.renew(self.source)
-        self._metrics.renewed(self.source, reason)
-        log.error("source %s has a new producer, %s: %s", self.source, self._producer.id, text)
+    async def _torn(self, reason: str, last: int) -> None:
+        line = self._producer.line
+        log.error("%s: the stream is at %d, the outbox at %d: %s", line.producer, last, line.seq, reason)
+        await self._heir.torn(self.source, reason)
 
     async def _sleep(self, longest: float) -> None:
         self._producer.wake.clear()

@@ -19,13 +19,15 @@ from shared.facts import Fact
 class Line(Struct, frozen=True, kw_only=True):
     """One source's place in the outbox: its producer, the last sequence given out, the last one known to be published.
 
-    `owner` is the token by which we hold the source's lease, empty when we do not.
+    `owner` is the token by which we hold the source's lease, empty when we do not. `after` are the producers whose
+    facts this one goes on from: while the last fact in the stream is theirs or our own, nobody else has written since.
     """
 
     producer: str
     seq: int = 0
     published: int = 0
     owner: str = ""
+    after: tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True, kw_only=True, tag="asked", tag_field="record"):
@@ -59,6 +61,21 @@ class Renewed(Struct, frozen=True, kw_only=True, tag="renewed", tag_field="recor
     facts: tuple[Fact, ...]
 
 
+class TakenOver(Struct, frozen=True, kw_only=True, tag="taken-over", tag_field="record"):
+    """We go on under a new producer from what is in Redis, last written by `writer`: `facts` restate it, from 1.
+
+    `overtaken` names the facts of the producer before that were not published and never will be: whoever wrote since
+    has told what became of them. `pictures` are whole and replace those that were kept.
+    """
+
+    source: str
+    producer: str
+    writer: str
+    facts: tuple[Fact, ...]
+    pictures: Mapping[str, Raw]
+    overtaken: tuple[str, ...] = ()
+
+
 class Owned(Struct, frozen=True, kw_only=True, tag="owned", tag_field="record"):
     """We hold the source's lease by this token from here on; empty: another ingest has taken the source over."""
 
@@ -74,7 +91,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="rec
     asked: tuple[Asked, ...] = ()
 
 
-Record = Asked | Answered | Published | Renewed | Owned | Snapshot
+Record = Asked | Answered | Published | Renewed | TakenOver | Owned | Snapshot
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
@@ -104,7 +121,11 @@ def follow(state: Snapshot, record: Record) -> Snapshot:
         case Published():
             return _move(state, record.source, published=record.seq)
         case Renewed():
-            return _move(state, record.source, producer=record.producer, seq=len(record.facts), published=0)
+            return _begin(state, record, writer="")
+        case TakenOver():
+            pictures = {name: msgspec.json.decode(content) for name, content in record.pictures.items()}
+            state = _begin(state, record, writer=record.writer)
+            return replace(state, pictures={**state.pictures, **pictures})
         case Owned():
             return _move(state, record.source, owner=record.owner)
     assert_never(record)
@@ -124,7 +145,13 @@ def patched(picture: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
 
 def stated(record: Record) -> tuple[Fact, ...]:
     """The facts that a record brings."""
-    return record.facts if isinstance(record, Answered | Renewed) else ()
+    return record.facts if isinstance(record, Answered | Renewed | TakenOver) else ()
+
+
+def begun(line: Line, producer: str, facts: tuple[Fact, ...], writer: str = "") -> Line:
+    """The line of a new producer that goes on from `line`, and from `writer` when another has written since."""
+    after = (writer,) if writer else (*line.after, line.producer)
+    return replace(line, producer=producer, seq=len(facts), published=0, after=after)
 
 
 def whole(found: Iterable[Fact], line: Line) -> bool:
@@ -137,6 +164,14 @@ def _answered(state: Snapshot, record: Answered) -> Snapshot:
     changed = {k: patched(state.pictures.get(k, {}), msgspec.json.decode(v)) for k, v in record.pictures.items()}
     after = replace(state, asked=still, pictures={**state.pictures, **changed})
     return _move(after, record.source, seq=record.facts[-1].seq) if record.facts else after
+
+
+def _begin(state: Snapshot, record: Renewed | TakenOver, *, writer: str) -> Snapshot:
+    line = state.lines.get(record.source)
+    if line is None:
+        return state
+    after = begun(line, record.producer, record.facts, writer)
+    return replace(state, lines={**state.lines, record.source: after})
 
 
 def _move(state: Snapshot, source: str, **to: int | str) -> Snapshot:

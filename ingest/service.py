@@ -11,7 +11,6 @@ import secrets
 import socket
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -25,11 +24,13 @@ from ingest.plan import Plan
 from ingest.proxy import Proxy
 from ingest.publishing import Courier
 from ingest.settings import parse_listen
+from ingest.steady import Steady
+from ingest.succession import Succession
 from ingest.tap import Tap
 from shared import clock, streams
 from shared.lease import Lease
 from shared.metrics import new_registry, served
-from shared.process import Stop, UserError
+from shared.process import Stop, UserError, settled
 from shared.streams import Keys, Publisher
 from shared.wire import Codec
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 TEND_EVERY_S, KEEP_EVERY_S = 1.0, 10.0
 """How often the outbox is tended, and pictures that polls changed without a fact are kept on disk."""
+REMEMBER_EVERY_S = 1.0
+"""How often Redis is told what a successor needs to know, as far as it is new."""
 MEASURE_EVERY_S = 30.0
 """How often our clock is compared with the Redis server's."""
 LAST_CALL_S = 2.0
@@ -63,10 +66,13 @@ class Service:
         self.metrics = Metrics(new_registry("ingest"))
         self._redis = streams.connect(plan.redis_url)
         self._outbox = Outbox(plan.places.outbox, names, fresh=lambda name: f"{name}-{secrets.token_hex(4)}")
-        self._intake = Intake(plan.sources, self._outbox, Album(self._outbox.pictures), self.metrics, clock=_now)
+        self._album, self._clock = Album(self._outbox.pictures), Steady(time.time_ns, time.monotonic_ns)
+        self._intake = Intake(plan.sources, self._outbox, self._album, self.metrics, clock=self._clock.now)
+        codec, box, adopt = Codec(plan.namespace, plan.keyring), self._outbox, self._intake.adopt
+        self._heir = Succession(self._redis, keys, codec, box, self.metrics, adopt)
         self._owners = [self._owner(name, keys) for name in names]
-        publisher = Publisher(self._redis, keys, Codec(plan.namespace, plan.keyring))
-        self._couriers = [Courier(owner, self._outbox, publisher, self.metrics) for owner in self._owners]
+        publisher = Publisher(self._redis, keys, codec)
+        self._couriers = [Courier(owner, box, publisher, self._heir, self.metrics) for owner in self._owners]
         listen = parse_listen(plan.settings.listen, "listen")
         tap, ca = Tap(self._intake, self.metrics), plan.settings.upstream_ca_file
         self._proxy = Proxy(listen, plan.places.confdir, tap, upstream_ca=ca)
@@ -81,10 +87,13 @@ class Service:
         self._stop.supervise(self._outbox.syncer.run(), "sync")
         self._stop.supervise(self._tend(), "tend")
         self._stop.supervise(self._watch_redis(), "watch redis")
+        self._stop.supervise(self._keep_remembering(), "remember")
         for owner, courier in zip(self._owners, self._couriers, strict=True):
             self._stop.supervise(owner.keep(), f"lease of {owner.source}")
             self._stop.supervise(courier.run(), f"publish {courier.source}")
-        self._announce(*await self._proxy.started())
+        address = await self._proxy.started()
+        settled()
+        self._announce(*address)
 
     async def finish(self) -> None:
         """Take nothing in any more, let out what waits, let another ingest have the sources."""
@@ -97,6 +106,7 @@ class Service:
         except TimeoutError:
             log.warning("%d facts stay in the outbox and go out at the next start", self._waiting())
         self._intake.keep()
+        await self._remember()
         await self._stop.end_tasks()
         for owner in self._owners:
             await owner.release()
@@ -116,7 +126,7 @@ class Service:
 
     def _owner(self, name: str, keys: Keys) -> Ownership:
         lease = Lease(self._redis, keys.source("lease", name), duration=LEASE_S, owner=socket.gethostname())
-        return Ownership(name, lease, self._outbox, self._owners_changed)
+        return Ownership(name, lease, self._outbox, self._owners_changed, self._heir.settle)
 
     def _owners_changed(self) -> None:
         self._proxy.open(self._intake.opened())
@@ -136,11 +146,24 @@ class Service:
         while True:
             try:
                 await require_safe(self._redis)
-                offset = await clock.measure(self._redis, wall=time.time_ns)
+                offset = await clock.measure(self._redis, wall=self._clock.nanoseconds)
                 self._intake.uncertainty = (abs(offset.ns) + offset.uncertainty_ns) / 1e9
             except RedisError as error:
                 log.debug("the clocks cannot be compared: %s", error)
             await asyncio.sleep(MEASURE_EVERY_S)
+
+    async def _keep_remembering(self) -> None:
+        while True:
+            await asyncio.sleep(REMEMBER_EVERY_S)
+            await self._remember()
+
+    async def _remember(self) -> None:
+        try:
+            for owner in self._owners:
+                if owner.owned:
+                    await self._heir.remember(owner.source, self._album.of(owner.source))
+        except RedisError as error:
+            log.debug("what a successor needs could not be kept: %s", error)
 
     async def _tend(self) -> None:
         kept = time.monotonic()
@@ -167,7 +190,3 @@ async def require_safe(redis: Redis) -> None:
     """Raise UserError when this server would lose trades."""
     if found := await streams.unsafe(redis):
         raise UserError("; ".join(found))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -164,5 +164,5 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uses: dict[str, int] = {}
     panel: dict[str, PositionRow] = {}
     listed: frozenset[str] = frozenset()
-    flows: tuple[str, ...] = ()
+    flows: dict[str, bool] = {}
     waiting: tuple[OrdersShown | PositionsShown, ...] = ()

@@ -6,6 +6,7 @@ exit code 2.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -109,6 +110,15 @@ def run(main: Callable[[Stop], Awaitable[None]], name: str, grace: float = GRACE
         last_resort.cancel()
     if failure is not None:
         raise SystemExit(report(name, failure))
+
+
+def settled() -> None:
+    """Say that a service is up and what it holds now stays: the collector leaves that alone from here on.
+
+    A full collection over everything that was imported stops the process for 20 ms, and would do so under a trade.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def report(name: str, failure: BaseException) -> int:

@@ -43,7 +43,7 @@ class Keys:
         return f"{self._tag}:{part}:{account}"
 
     def source(self, part: str, source: str) -> str:
-        """A key of one source; `part` is picture or lease."""
+        """A key of one source; `part` is picture, memory or lease."""
         return f"{self._tag}:source-{part}:{source}"
 
 
@@ -124,8 +124,9 @@ if seq <= last then return {'conflict', tostring(last)} end
 if seq > last + 1 then return {'gap', tostring(last)} end
 local id = redis.call('XADD', KEYS[1], '*', 'm', ARGV[4], 'k', ARGV[5], 's', ARGV[6])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. id .. ' ' .. ARGV[6])
+redis.call('HSET', KEYS[4], 'writer', ARGV[2])
 for i = 7, #ARGV, 2 do
-  if ARGV[i + 1] == '1' then redis.call('HSET', KEYS[4], ARGV[i], ARGV[4])
+  if ARGV[i + 1] == '1' then redis.call('HSET', KEYS[4], ARGV[i], ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[4])
   else redis.call('HDEL', KEYS[4], ARGV[i]) end
 end
 return {'ok', id}

@@ -89,6 +89,19 @@ class Codec:
         """The outcome or observation in an entry of the outcomes stream."""
         return self._read("outcomes", fields, self._outcomes)
 
+    def seal(self, name: str, content: bytes) -> bytes:
+        """`content` with key id and signature before it, for what is kept under `name` and is no entry of a stream."""
+        key = self._keyring.current
+        return b" ".join((key.encode(), self._signature(key, name, content), content))
+
+    def opened(self, name: str, sealed: bytes) -> bytes | None:
+        """What `seal` sealed under that name; `None` when the signature is not a sound one of ours."""
+        key, signature, content = (*sealed.split(b" ", 2), b"", b"", b"")[:3]
+        known = key.decode("ascii", "replace")
+        if known not in self._keyring.keys or not hmac.compare_digest(signature, self._signature(known, name, content)):
+            return None
+        return content
+
     def _read(self, stream: str, fields: Fields, decoder: "msgspec.json.Decoder[T]") -> T | Refused:
         body, key, signature = fields.get(b"m"), fields.get(b"k", b"").decode("ascii", "replace"), fields.get(b"s")
         if body is None or signature is None:

@@ -164,7 +164,7 @@ class Bench:
 
     async def _drained(self, redis: Redis) -> bool:
         for stream in (self._keys.orders, self._keys.outcomes):
-            (group,) = cast(list[dict[str, Any]], await redis.xinfo_groups(stream))
+            (group,) = await redis.xinfo_groups(stream)
             if group["lag"] or group["pending"]:
                 return False
         return True

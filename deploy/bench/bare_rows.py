@@ -57,10 +57,9 @@ def store(dsn: str, batches: Sequence[Batch], months: Sequence[tuple[int, int]],
 def counted(dsn: str) -> int:
     """How many rows the archive has."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        found = connection.execute(
-            "select (select count(*) from facts) + (select count(*) from outcomes) + (select count(*) from observations)"
-        ).fetchone()
-    return int(found[0]) if found else 0
+        tables = ("facts", "outcomes", "observations")
+        counts = [connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(t))) for t in tables]
+        return sum(int(count.fetchall()[0][0]) for count in counts)
 
 
 def promises(dsn: str) -> dict[str, str]:

@@ -98,9 +98,7 @@ def _opening(drawn: Drawn, producer: str, seq: int) -> facts.OrderPlaced:
 def _closing(drawn: Drawn, producer: str, seq: int) -> facts.PositionClosed:
     exposure = _exposure(drawn, 2, Amount(held=drawn.lots), Amount(held=drawn.lots, coming=-drawn.lots))
     name = f"position:p{drawn.number}/2"
-    return facts.PositionClosed(
-        exposure=exposure, **_header(drawn, name, producer, seq, drawn.closed, drawn.exit)
-    )
+    return facts.PositionClosed(exposure=exposure, **_header(drawn, name, producer, seq, drawn.closed, drawn.exit))
 
 
 def _exposure(drawn: Drawn, revision: int, before: Amount, after: Amount) -> Exposure:

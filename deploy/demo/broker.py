@@ -5,9 +5,7 @@ it. Several accounts on one host. Prices come from outside; they are looked at b
 second.
 """
 
-import asyncio
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from itertools import count
 from typing import Any
@@ -17,12 +15,10 @@ from deploy.demo import forms, rows, rowstream
 from deploy.demo.book import Book
 from deploy.demo.forms import Refusal
 from deploy.demo.rules import FINAL, Price, Rules
-from deploy.demo.serving import serve
+from deploy.demo.serving import Served
 from deploy.demo.web import Answer, Hangup, Request, Response, Stream
-from shared.process import cancelled
 
 FIRST_ID = 764986466
-TICK_S = 0.05
 TOKEN_LIFE_S = 1800
 HOST = "localhost"
 ACCOUNTS = ("10001", "10002")
@@ -41,7 +37,7 @@ class NoSuchPlace(Exception):
     """Nothing is at this path, or not for this method."""
 
 
-class Broker:
+class Broker(Served):
     """The broker; `books` are its own record of each account, for whoever wants to compare."""
 
     def __init__(
@@ -52,31 +48,16 @@ class Broker:
         accounts: tuple[str, ...] = ACCOUNTS,
     ) -> None:
         """`clock` gives unix seconds."""
+        super().__init__()
         self.rules = rules or Rules()
         self.token = secrets.token_urlsafe(24)
-        self.port = 0
         self._quotes = quotes
         self._clock = clock
         self._prices: dict[str, Price] = {}
         ids = count(FIRST_ID)
         self.books: Mapping[str, Book] = {a: Book(a, self.rules, ids, self._prices) for a in accounts}
         self._polls = 0
-        self._server: asyncio.Server | None = None
-        self._ticking: asyncio.Task[None] | None = None
         self.advance()
-
-    async def start(self, context: ssl.SSLContext, port: int = 0) -> None:
-        """Listen on loopback; port 0 takes a free one, `port` tells which."""
-        self._server = await serve(self.answer, context, "127.0.0.1", port)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._ticking = asyncio.create_task(self._tick())
-
-    async def stop(self) -> None:
-        """Stop listening; connections that are open end with the loop."""
-        if self._ticking is not None:
-            await cancelled(self._ticking)
-        if self._server is not None:
-            self._server.close()
 
     def advance(self) -> None:
         """Look at the prices and do everything that is due."""
@@ -116,12 +97,7 @@ class Broker:
         return Response(status=status, headers=headers, body=rows.encode(body))
 
     def _allowed(self, request: Request) -> dict[str, str]:
-        return allowed(request, self.rules.origins)
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.advance()
+        return allowed(request, self.origins)
 
     def _route(self, request: Request, segments: list[str]) -> Any:
         match (request.method, *segments):
@@ -144,10 +120,6 @@ class Broker:
                 return self.rules.instruments
             case ("GET", "state"):
                 return _state(book)
-            case ("GET", "stream", "orders") if self.rules.streams:
-                return rowstream.lines(lambda: list(book.orders.values()))
-            case ("GET", "stream", "positions") if self.rules.streams:
-                return rowstream.lines(book.shown_positions)
             case ("GET", "executions") if self.rules.executions:
                 return [x for x in book.executions if x.instrument == request.query.get("instrument")]
             case ("GET", "ordersHistory"):
@@ -156,6 +128,8 @@ class Broker:
                 return _preview(request.form, self.rules, self._clock())
             case ("POST", "trackLatency"):
                 return None
+            case ("GET", "stream", *rest) if self.rules.streams:
+                return _streamed(book, rest)
             case (_, "orders", *rest):
                 return self._orders(request, book, rest)
             case (_, "positions", *rest):
@@ -227,6 +201,16 @@ def config() -> dict[str, Any]:
         ],
         "pullingInterval": {"quotes": 500, "orders": 500, "positions": 500, "accountManager": 1000, "balances": 1000},
     }
+
+
+def _streamed(book: Book, segments: list[str]) -> AsyncIterator[bytes]:
+    match segments:
+        case ["orders"]:
+            return rowstream.lines(lambda: list(book.orders.values()))
+        case ["positions"]:
+            return rowstream.lines(book.shown_positions)
+        case _:
+            raise NoSuchPlace
 
 
 def _state(book: Book) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import brotli  # type: ignore[import-untyped]
+from msgspec.structs import replace
 
 from deploy.demo.web import Request, Response
 
@@ -38,4 +39,4 @@ def packed(request: Request, response: Response) -> Response:
     if name is not None and len(body) > COMPRESS_ABOVE:
         headers, body = {**headers, "Content-Encoding": name}, ENCODERS[name](body)
     headers["Content-Length"] = str(len(body))
-    return Response(status=response.status, headers=headers, body=body)
+    return replace(response, headers=headers, body=body)

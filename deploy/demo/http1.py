@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from typing import assert_never
 
 import h11
@@ -33,9 +32,7 @@ class Http1:
         match answer := self._handler(asked):
             case Response():
                 whole = packed(asked, answer)
-                await self._send(
-                    self._begin(whole.status, whole.headers), h11.Data(data=whole.body), h11.EndOfMessage()
-                )
+                await self._send(_head(whole), h11.Data(data=whole.body), h11.EndOfMessage())
             case Stream():
                 await self._flow(answer)
             case Hangup():
@@ -50,7 +47,7 @@ class Http1:
 
     async def _flow(self, answer: Stream) -> None:
         """Send the pieces until they end or the client leaves, which an endless answer would not notice by itself."""
-        await self._send(self._begin(200, answer.headers))
+        await self._send(_head(Response(headers=answer.headers)))
         sending = asyncio.ensure_future(self._pieces(answer))
         leaving = asyncio.ensure_future(self._reader.read(1))
         try:
@@ -68,9 +65,6 @@ class Http1:
     async def _pieces(self, answer: Stream) -> None:
         async for piece in answer.pieces:
             await self._send(h11.Data(data=piece))
-
-    def _begin(self, status: int, headers: Mapping[str, str]) -> h11.Response:
-        return h11.Response(status_code=status, headers=list(headers.items()))
 
     async def _send(self, *parts: h11.Event) -> None:
         # One write: the proxy sees the whole answer at once.
@@ -97,3 +91,7 @@ class Http1:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
             self._protocol.receive_data(await self._reader.read(65536))
         return event if isinstance(event, h11.Event) else None
+
+
+def _head(response: Response) -> h11.Response:
+    return h11.Response(status_code=response.status, headers=response.fields)

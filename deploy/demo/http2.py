@@ -99,7 +99,7 @@ class Http2:
                 assert_never(answer)
 
     def _head(self, stream: int, response: Response) -> None:
-        named = [(name.lower(), value) for name, value in response.headers.items()]
+        named = [(name.lower(), value) for name, value in response.fields]
         self._protocol.send_headers(stream, [(":status", str(response.status)), *named])
 
     async def _send(self, stream: int, data: bytes, *, last: bool) -> None:

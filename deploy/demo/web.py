@@ -35,11 +35,18 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """A whole answer."""
+    """A whole answer; `cookies` are set in the browser for as long as it runs."""
 
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    cookies: Mapping[str, str] = {}
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The header as it goes on the wire."""
+        cookies = (f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax" for name, value in self.cookies.items())
+        return [*self.headers.items(), *(("Set-Cookie", cookie) for cookie in cookies)]
 
 
 class Stream(Struct, frozen=True, kw_only=True):

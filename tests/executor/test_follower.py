@@ -28,7 +28,7 @@ async def test_an_exit_acts_on_what_is_known_while_an_addition_is_not(
 
     assert (closed.fact[-1], closed.result) == ("3", "closed")
     assert at_once == []
-    assert (found[2].fact[-1], found[2].result) in {("2", "ignored"), ("2", "denied")}
+    assert (found[2].fact[-1], found[2].result, found[2].reason) == ("2", "ignored", "superseded")
     assert await simulator.volumes() == []
 
 
@@ -59,7 +59,7 @@ async def test_an_opening_that_a_dead_lane_sent_is_found_after_newer_facts_were_
         await source.buy("o1", "0.2")
         await source.close("o1")
         await ended(redis, 2)
-    mark: Any = [m for m in await told(redis) if isinstance(m, outcomes.Pending)][0].steps[0].mark
+    mark: Any = next(m for m in await told(redis) if isinstance(m, outcomes.Pending)).steps[0].mark
     simulator.trade(action=1, symbol="EURUSD", volume=0.2, type=0, magic=mark)
 
     async with running(valkey.url, simulator, SLOW):
@@ -94,3 +94,17 @@ async def test_a_parked_fact_is_told_once(valkey: Valkey, redis: Redis, source: 
     states = [m for m in await told(redis) if isinstance(m, outcomes.Pending)]
     assert [(m.state, m.steps[0].result) for m in states] == [("unresolved", "unresolved")]
     assert states[0].steps[0].volume == Decimal("0.1")
+
+
+async def test_an_exit_waits_for_the_opening_that_waits(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o2")
+        await source.buy("o3")
+        await source.close("o3")
+        found = await ended(redis, 3)
+
+    assert [(o.fact[-4:], o.result) for o in found] == [("o2/1", "filled"), ("o3/1", "filled"), ("o3/2", "closed")]
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]

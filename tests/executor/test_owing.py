@@ -106,7 +106,7 @@ def settled(*parts: Part) -> tuple[Plan, Settled]:
 def test_what_shows_up_in_time_is_settled_as_it_is() -> None:
     plan, found = settled(part(1, "0.1"))
 
-    assert brought_up(FACT, plan, found, book(None), NOW) is found
+    assert brought_up(FACT, plan, found, book(None), None, NOW) is found
 
 
 LATE: dict[str, tuple[str, Decimal | None]] = {
@@ -122,7 +122,7 @@ def test_what_shows_up_late_is_brought_to_the_newest_total(followed: str, target
     plan, found = settled(part(1, "0.1"))
     newest = link(followed=followed, revision=2)
 
-    after = brought_up(FACT, plan, found, book(newest, part(1, "0.1")), NOW)
+    after = brought_up(FACT, plan, found, book(newest, part(1, "0.1")), None, NOW)
 
     assert after.link is not None
     assert (after.link.revision, after.link.parts) == (2, (part(1, "0.1"),))

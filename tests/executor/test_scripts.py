@@ -7,7 +7,7 @@ import pytest
 from executor import scripts
 
 WRITES = r"redis\.call\('(HSET|HDEL|HINCRBY|XADD|XACK|PEXPIRE|SET|DEL)'"
-SCRIPTS = {name: getattr(scripts, name) for name in ("BEGIN", "FENCE", "COMMIT", "RENEW", "NOTE")}
+SCRIPTS = {name: getattr(scripts, name) for name in ("BEGIN", "FENCE", "COMMIT", "RENEW", "NOTE", "TIGHTEN")}
 
 
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)

@@ -69,7 +69,7 @@ PICTURES = st.builds(
     uses=st.dictionaries(WORDS, st.integers(1, 3)),
     instruments=st.dictionaries(WORDS, st.builds(Instrument, name=WORDS, unit=st.sampled_from(["lots", None]))),
     listed=st.frozensets(WORDS),
-    flows=st.lists(WORDS).map(tuple),
+    flows=st.dictionaries(WORDS, st.just(True)),
 )
 
 

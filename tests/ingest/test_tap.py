@@ -310,6 +310,27 @@ async def test_a_full_disk_does_not_keep_the_reply_from_the_trader(
     assert not scene.outbox.unwritten
 
 
+async def test_who_waits_for_a_fact_has_it_before_the_browser_has_its_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, metrics = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), Metrics(CollectorRegistry())
+    intake, wake, told = Intake([], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC)), asyncio.Event(), []
+
+    async def publish() -> None:
+        await wake.wait()
+        told.append("published")
+
+    monkeypatch.setattr(intake, "answered", lambda _: wake.set())
+    monkeypatch.setattr(Tap, "_is_captured", lambda *_: True)
+    publisher, flow = asyncio.create_task(publish()), tflow.tflow(resp=True)
+    flow.metadata["tradecopier.asked"] = datetime.now(UTC)
+    await asyncio.sleep(0)
+    await Tap(intake, metrics).response(flow)
+    assert told == ["published"]
+    await publisher
+    outbox.close()
+
+
 def test_websocket_messages_do_not_pile_up_on_a_connection_that_lives_for_days(tmp_path: Path) -> None:
     outbox, metrics = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), Metrics(CollectorRegistry())
     tap = Tap(Intake([BROKER], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC)), metrics)

@@ -1,7 +1,11 @@
 """The short way gives what redis-py gives, never mixes replies up, and never swallows a cancellation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +13,10 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
+from deploy.demo import authority
 from deploy.embedded import Valkey
 from shared.connection import Client, Line
 
@@ -60,11 +65,8 @@ async def test_a_read_answers_as_it_does_on_the_library_s_way(redis: Client, pla
     await plain.xadd("s", {"m": "1", "k": b"\x00\xff"})
     await plain.xadd("s", {"m": "2"})
     for count in (1, 5, 5):  # the last one finds nothing
-        ours, theirs = (
-            await each.xreadgroup(group, "c", {"s": ">"}, count=count, block=5)
-            for each, group in ((redis, "ours"), (plain, "theirs"))
-        )
-        assert ours == theirs
+        ours = await redis.xreadgroup("ours", "c", {"s": ">"}, count=count, block=5)
+        assert ours == await plain.xreadgroup("theirs", "c", {"s": ">"}, count=count, block=5)
 
 
 async def test_what_the_server_refuses_is_raised_and_the_line_stays(redis: Client) -> None:
@@ -77,7 +79,7 @@ async def test_what_the_server_refuses_is_raised_and_the_line_stays(redis: Clien
 
 async def test_a_command_beside_a_blocked_read_does_not_wait_for_it(redis: Client) -> None:
     await redis.xgroup_create("s", "g", mkstream=True)
-    reading = asyncio.create_task(redis.xreadgroup("g", "c", {"s": ">"}, count=1, block=0))
+    reading: asyncio.Future[Any] = asyncio.ensure_future(redis.xreadgroup("g", "c", {"s": ">"}, count=1, block=0))
     while not any(b"xreadgroup" in str(c["cmd"]).encode() for c in await redis.client_list()):
         assert not reading.done()
     assert await redis.register_script(ECHO)(args=["beside"]) == b"beside"
@@ -117,7 +119,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_opened_anew(redi
 
 async def test_a_connection_that_breaks_under_a_command_is_an_error(redis: Client, plain: Redis) -> None:
     await redis.xgroup_create("s", "g", mkstream=True)
-    reading = asyncio.create_task(redis.xreadgroup("g", "c", {"s": ">"}, count=1, block=0))
+    reading: asyncio.Future[Any] = asyncio.ensure_future(redis.xreadgroup("g", "c", {"s": ">"}, count=1, block=0))
     while (line := redis._line) is None or line._answer is None:
         await asyncio.sleep(0)
     await plain.client_kill_filter(_type="normal", skipme=True)
@@ -128,7 +130,7 @@ async def test_a_connection_that_breaks_under_a_command_is_an_error(redis: Clien
 async def test_a_server_that_is_gone_is_an_error() -> None:
     lost = client("redis://127.0.0.1:1/0")
     with pytest.raises(Disconnected):
-        await lost.evalsha("0" * 40, 0)  # type: ignore[misc]
+        await lost.evalsha("0" * 40, 0)
     await lost.aclose()
 
 
@@ -151,13 +153,32 @@ async def test_a_cancellation_is_never_swallowed_and_leaves_no_reply_behind(redi
     assert ended == 200
 
 
-async def answered_by(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> tuple[Line, Any]:
-    """A line to a server that is made up for the test."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    transport, _ = await asyncio.get_running_loop().create_connection(
-        asyncio.Protocol, *server.sockets[0].getsockname()[:2]
-    )
-    return Line(transport), server
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def answered_by(
+    serve: Serve, server_side: ssl.SSLContext | None = None, ours: ssl.SSLContext | None = None
+) -> AsyncIterator[Line]:
+    """A line to a server that is made up for the test; when the context ends, so have both."""
+    ended = asyncio.Event()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=server_side)
+    address = server.sockets[0].getsockname()[:2]
+    name = "localhost" if ours else None
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, *address, ssl=ours, server_hostname=name)
+    line = Line(transport)
+    yield line
+    line.close(Disconnected("done"))
+    await ended.wait()
+    server.close()
 
 
 async def test_a_reply_may_come_in_pieces_and_news_between_is_passed_over() -> None:
@@ -165,28 +186,40 @@ async def test_a_reply_may_come_in_pieces_and_news_between_is_passed_over() -> N
         await reader.read(100)
         for piece in (b"*2\r\n$1", b"\r\na\r\n", b":", b"7\r\n"):
             writer.write(piece)
-            await writer.drain()
             await asyncio.sleep(0.001)
         await reader.read(100)
         writer.write(b">2\r\n+MOVING\r\n:1\r\n+OK\r\n")
-        await reader.read()
-        writer.close()
 
-    line, server = await answered_by(serve)
-    assert await line.ask(b"question", PATIENCE_S) == [b"a", 7]
-    assert await line.ask(b"question", PATIENCE_S) == b"OK"
-    line.close(Disconnected("done"))
-    server.close()
+    async with answered_by(serve) as line:
+        assert await line.ask(b"question", PATIENCE_S) == [b"a", 7]
+        assert await line.ask(b"question", PATIENCE_S) == b"OK"
 
 
-@pytest.mark.parametrize("said", [b"+OK\r\n+OK\r\n", b"what is this\r\n"])
-async def test_a_server_that_says_what_cannot_be_its_answer_is_hung_up_on(said: bytes) -> None:
+async def test_an_encrypted_connection_is_a_line_like_any_other(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
-        await reader.read()
-        writer.close()
+        writer.write(b":%d\r\n" % len(await reader.read(100)))
 
-    line, server = await answered_by(serve)
-    while line.is_open:
-        await asyncio.sleep(0)
-    server.close()
+    ca, context = authority.issue(tmp_path, "localhost", datetime.now(UTC))
+    async with answered_by(serve, context, ssl.create_default_context(cafile=str(ca))) as line:
+        assert await line.ask(b"question", PATIENCE_S) == 8
+
+
+@pytest.mark.parametrize("said", [b"+OK\r\n", b"what is this\r\n"])
+async def test_a_server_that_says_what_nobody_asked_is_hung_up_on(said: bytes) -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+
+    async with answered_by(serve) as line:
+        while line.is_open:
+            await asyncio.sleep(0)
+
+
+async def test_a_reply_that_is_none_is_an_error() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"what is this\r\n")
+
+    async with answered_by(serve) as line:
+        with pytest.raises(RedisError):
+            await line.ask(b"question", PATIENCE_S)
+        assert not line.is_open

@@ -193,3 +193,22 @@ def test_ending_a_child_that_has_ended_tells_its_exit_code() -> None:
     child = spawn(["false"])
     child.wait()
     assert end(child, [signal.SIGTERM]) == 1
+
+
+def test_what_a_settled_service_holds_is_left_alone_by_the_collector_and_new_garbage_is_not() -> None:
+    program = """
+        import gc
+        from shared.process import settled
+
+        class Ring:
+            def __init__(self):
+                self.me = self
+
+        held = [object() for _ in range(10)]
+        settled()
+        print(gc.get_freeze_count() > 1000, flush=True)
+        Ring()
+        print(gc.collect() > 0, flush=True)
+    """
+    with python(program) as service:
+        assert [told(service), told(service)] == ["True", "True"]

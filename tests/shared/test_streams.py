@@ -88,12 +88,12 @@ async def test_who_does_not_own_the_source_publishes_nothing(redis: Redis, publi
 async def test_the_picture_has_the_newest_fact_of_what_lives(redis: Redis, publisher: Publisher) -> None:
     await publisher.publish(numbered(1), OWNER)
     picture: Any = await redis.hgetall(KEYS.source("picture", "demo"))
-    assert set(picture) == {b"10001/position:o1", b"10001/order:1"}
+    assert set(picture) == {b"10001/position:o1", b"10001/order:1", b"writer"}
 
     closed = exposure(amount(coming="0.1"), amount(), revision=2)
     await publisher.publish(numbered(2, exposure=closed), OWNER)
 
-    assert set(await redis.hgetall(KEYS.source("picture", "demo"))) == {b"10001/order:1"}
+    assert set(await redis.hgetall(KEYS.source("picture", "demo"))) == {b"10001/order:1", b"writer"}
 
 
 async def test_a_group_starts_after_what_was_there_when_it_was_made(redis: Redis, publisher: Publisher) -> None:

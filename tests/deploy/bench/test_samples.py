@@ -8,7 +8,8 @@ from deploy.bench.samples import gathered
 from shared.outcomes import Outcome, StepReport
 from tests.shared.samples import MOMENT, placed
 
-ENTRY_MS = int(MOMENT.timestamp() * 1000) + 1
+CAPTURED = MOMENT.replace(microsecond=0)
+ENTRY_MS = int(CAPTURED.timestamp() * 1000) + 1
 
 
 def after(ms: float) -> timedelta:
@@ -19,18 +20,18 @@ def outcome(fact: str, *sent: float | None, result: str = "filled", reason: str 
     steps = tuple(
         StepReport(
             name=str(number), kind="open", action="open", symbol="EURUSD", result="done",
-            sent=None if ms is None else MOMENT + after(ms),
+            sent=None if ms is None else CAPTURED + after(ms),
         )
         for number, ms in enumerate(sent)
     )  # fmt: skip
     return Outcome(
-        fact=fact, account="hedging", result=result, reason=reason, captured=MOMENT, read=MOMENT + after(3),  # type: ignore[arg-type]
-        committed=MOMENT + after(9), steps=steps,
+        fact=fact, account="hedging", result=result, reason=reason, captured=CAPTURED, read=CAPTURED + after(3),  # type: ignore[arg-type]
+        committed=CAPTURED + after(9), steps=steps,
     )  # fmt: skip
 
 
 def test_the_stages_add_up_to_the_whole() -> None:
-    fact = placed(id="a", captured=MOMENT)
+    fact = placed(id="a", captured=CAPTURED)
     (sample,) = gathered([(f"{ENTRY_MS}-0", fact)], {"a": outcome("a", 4.25)}, 900).samples
     assert sample.total == pytest.approx(4.25)
     assert sample.published == pytest.approx(1.5)  # the id says 1 ms, which on average is half of one early
@@ -40,7 +41,7 @@ def test_the_stages_add_up_to_the_whole() -> None:
 
 
 def test_of_several_steps_the_first_call_counts() -> None:
-    run = gathered([(f"{ENTRY_MS}-0", placed(id="a", captured=MOMENT))], {"a": outcome("a", None, 7, 5)}, 900)
+    run = gathered([(f"{ENTRY_MS}-0", placed(id="a", captured=CAPTURED))], {"a": outcome("a", None, 7, 5)}, 900)
     assert [sample.total for sample in run.samples] == [pytest.approx(5)]
 
 

@@ -1,0 +1,30 @@
+"""The door to PostgreSQL for those who only read: rows come as they are asked for, however many there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from archiver.patience import Away, one_line
+
+FETCH = 500
+"""Rows that are in memory at a time."""
+
+Query = str | sql.Composed
+
+
+def streamed(dsn: str, query: Query, values: Mapping[str, Any] | None = None) -> Iterator[Sequence[Any]]:
+    """The rows of one query, times in UTC, all as of one moment. Raises Away."""
+    try:
+        yield from _streamed(dsn, query, values or {})
+    except psycopg.Error as error:
+        raise Away(one_line(error)) from error
+
+
+def _streamed(dsn: str, query: Query, values: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    with psycopg.connect(dsn, connect_timeout=5, application_name="tradecopier-journal") as connection:
+        connection.execute("set time zone 'UTC'")
+        with connection.cursor(name="rows") as cursor:
+            cursor.itersize = FETCH
+            yield from cursor.execute(query.encode() if isinstance(query, str) else query, values)

@@ -1,0 +1,98 @@
+"""The facts of one account that were read and have no end yet, and what has to wait for them."""
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from executor.attempt import Attempt
+from executor.book import Link
+from executor.steps import Opening
+from executor.translate import Plan
+from shared.facts import Fact, OrderFact
+from shared.wire import entry_order
+
+
+@dataclass
+class Parked:
+    """A fact that was read and has no end yet; `told` once the outcomes stream says so."""
+
+    attempt: Attempt
+    fact: Fact
+    plan: Plan
+    told: bool = False
+
+    @property
+    def entry(self) -> str:
+        """The entry that it came with."""
+        return self.attempt.entry or ""
+
+    @property
+    def order(self) -> str | None:
+        """The source order that the fact is about."""
+        return self.fact.order.id if isinstance(self.fact, OrderFact) else None
+
+    @property
+    def opens(self) -> bool:
+        """Whether the plan has an opening."""
+        return any(isinstance(step, Opening) for step in self.plan.steps)
+
+
+class Parking:
+    """Parked facts by entry."""
+
+    def __init__(self) -> None:
+        self._parked: dict[str, Parked] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._parked)
+
+    def __contains__(self, entry: str) -> bool:
+        return entry in self._parked
+
+    def __iter__(self) -> Iterator[Parked]:
+        """The oldest first; facts may come and go meanwhile."""
+        for entry in sorted(self._parked, key=entry_order):
+            if entry in self._parked:
+                yield self._parked[entry]
+
+    def put(self, parked: Parked) -> None:
+        """Keep a fact until its end is known."""
+        self._parked[parked.entry] = parked
+
+    def drop(self, entry: str) -> None:
+        """Forget a fact, if it is here."""
+        self._parked.pop(entry, None)
+
+    def on(self, link: str) -> bool:
+        """Whether something is under way on a link."""
+        return any(parked.attempt.link == link for parked in self._parked.values())
+
+    def waits(self, parked: Parked, link: Link | None) -> bool:
+        """Whether a fact is about what only an unknown opening before it can have made."""
+        return any(
+            other.attempt.link == parked.attempt.link
+            and other.attempt.waiting_opening is not None
+            and (link is None or not link.parts or (other.order is not None and other.order == parked.order))
+            for other in self._before(parked.attempt)
+        )
+
+    def blocks(self, attempt: Attempt, indebted: Container[str]) -> Callable[[Opening], bool]:
+        """Says of an opening whether it has to wait: for an exit that is owed, or an opening of its instrument."""
+
+        def blocked(step: Opening) -> bool:
+            openings = (other.attempt.waiting_opening for other in self._before(attempt))
+            return step.link in indebted or any(o is not None and o.symbol == step.symbol for o in openings)
+
+        return blocked
+
+    def kept(self, parked: Parked) -> Link | None:
+        """What is remembered of a link that is over, while an older opening of it may still show up."""
+        others = (p.attempt for p in self._parked.values() if p is not parked)
+        if not any(a.link == parked.attempt.link and a.waiting_opening is not None for a in others):
+            return None
+        return replace(parked.plan.link, parts=(), pendings={})
+
+    def _before(self, attempt: Attempt) -> Iterable[Parked]:
+        place = entry_order(attempt.entry or "0-0")
+        return (p for entry, p in self._parked.items() if entry_order(entry) < place)
