@@ -1,13 +1,25 @@
-"""The archiver's commands: `archiver run` and `archiver migrate`, and the trader's `journal`."""
+"""The archiver's commands: `archiver run`, `migrate`, `verify` and `status`, and the trader's `journal`."""
 
 import os
-from datetime import datetime
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from time import monotonic, time
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+if TYPE_CHECKING:
+    from archiver.progress import Progress
+
 Form = Literal["csv", "json"]
+DAY = click.DateTime(["%Y-%m-%d"])
+FOUND = 1
+"""The exit code when the archive is not as it was signed."""
 
 
 @click.group()
@@ -55,13 +67,106 @@ def migrate(config: Path, *, check: bool) -> None:
         click.echo("the archive is up to date")
 
 
+@cli.command()
+@click.option("--from", "first", type=DAY, help="Check signatures from this day on (UTC); numbers always as a whole.")
+@click.option("--to", "last", type=DAY, help="… up to this day, included.")
+@click.pass_obj
+def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
+    """Check every signature and every producer's numbers: names what was changed, removed or added."""
+    import asyncio
+
+    from redis.exceptions import RedisError
+
+    from archiver import audit
+    from archiver.journal import midnight
+    from archiver.settings import dsn
+    from shared.settings import Redis, Security, keyring, read, section
+
+    document = read(config, os.environ)
+    redis = section(document, "redis", Redis)
+    asked = audit.Audit(
+        dsn=dsn(document),
+        namespace=redis.namespace,
+        keyring=keyring(section(document, "security", Security)),
+        since=midnight(first),
+        until=midnight(last, days=1),
+    )
+    progress, wrong = _progress("rows"), 0
+    published = None
+    with _answering():
+        if redis.url is not None:
+            try:
+                published = asyncio.run(audit.published(redis.url.reveal(), redis.namespace))
+            except (RedisError, OSError) as error:
+                click.echo(f"not compared with Redis, which does not answer: {error}", err=True)
+        for finding in chain(audit.findings(asked, progress.seen), audit.behind(asked, published or {})):
+            progress.over()
+            click.echo(finding.line())
+            wrong += 1
+    progress.over()
+    click.echo(f"{wrong} findings" if wrong else "every row is as it was signed, and no fact is missing")
+    if wrong:
+        click.get_current_context().exit(FOUND)
+
+
+@cli.command()
+@click.pass_obj
+def status(config: Path) -> None:
+    """Show what is archived, how much room a fact takes, and how long Redis has room."""
+    import asyncio
+
+    from redis.exceptions import RedisError
+
+    from archiver import headroom, size
+    from archiver.settings import dsn
+    from shared import streams
+    from shared.process import UserError
+    from shared.settings import Redis, read, section
+
+    document = read(config, os.environ)
+    redis = section(document, "redis", Redis)
+
+    async def measured(url: str) -> headroom.Usage:
+        client = streams.connect(url)
+        try:
+            return await headroom.usage(client, streams.Keys(redis.namespace))
+        finally:
+            await client.aclose()
+
+    with _answering():
+        for line in size.lines(dsn(document)):
+            click.echo(line)
+    if redis.url is None:
+        return
+    try:
+        click.echo(headroom.words(asyncio.run(measured(redis.url.reveal()))))
+    except (RedisError, OSError) as error:
+        raise UserError(f"redis.url: the server does not answer: {error}") from error
+
+
+def period(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that narrow a question to days, an account and an instrument."""
+    for option in (
+        click.option("--instrument", help="Only this instrument, by TradingView's name or the broker's."),
+        click.option("--account", help="Only this account."),
+        click.option("--to", "last", type=DAY, help="Last day (UTC), included."),
+        click.option("--from", "first", type=DAY, help="First day (UTC), as in 2026-01-31."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC), as in 2026-01-31.")
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day (UTC), included.")
-@click.option("--account", help="Only this account.")
-@click.option("--instrument", help="Only this instrument, by TradingView's name or the broker's.")
+@period
 @click.option("--csv", "form", flag_value="csv", help="Comma-separated values, exact.")
 @click.option("--json", "form", flag_value="json", help="One JSON object per line, exact.")
+@click.option("--summary", is_flag=True, help="Win rate, profit factor, latency, slippage, denials.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write one page with figures and charts into this file.",
+)
 @click.pass_obj
 def journal(
     config: Path,
@@ -70,12 +175,13 @@ def journal(
     account: str | None,
     instrument: str | None,
     form: Form | None,
+    summary: bool,
+    page: Path | None,
 ) -> None:
     """Show the trades: lots, prices, money and how long each copy took."""
+    from archiver import digest
     from archiver import journal as trader
-    from archiver.patience import Away
     from archiver.settings import dsn
-    from shared.process import UserError
     from shared.settings import Redis, read, section
 
     document = read(config, os.environ)
@@ -86,8 +192,35 @@ def journal(
         account=account,
         instrument=instrument,
     )
+    address = dsn(document)
+    progress = _progress("trades", beside=page is None and not summary)
+    with _answering():
+        if page is not None:
+            digest.write_page(page, address, question, progress, datetime.fromtimestamp(time(), UTC))
+            click.echo(f"{page} is written")
+        elif summary:
+            for line in digest.told(address, question, progress, form or "table"):
+                click.echo(line)
+        else:
+            for line in trader.written(progress.counted(trader.trades(address, question)), form or "table"):
+                click.echo(line)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """An archive that is away becomes one line that says so."""
+    from archiver.patience import Away
+    from shared.process import UserError
+
     try:
-        for line in trader.written(trader.trades(dsn(document), question), form or "table"):
-            click.echo(line)
+        yield
     except Away as error:
         raise UserError(f"postgres.dsn: the archive does not answer: {error}") from error
+
+
+def _progress(noun: str, *, beside: bool = False) -> "Progress":
+    """Shown where somebody looks on; `beside` an answer that streams, only when that goes elsewhere."""
+    from archiver.progress import Progress
+
+    looked_at = sys.stderr.isatty() and not (beside and sys.stdout.isatty())
+    return Progress(noun, partial(click.echo, nl=False, err=True) if looked_at else lambda _: None, monotonic)

@@ -67,8 +67,8 @@ def denials_query(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
 def _narrowed(question: Question) -> tuple[sql.Composed, dict[str, Cell]]:
     asked: dict[str, tuple[str, Cell]] = {
         "namespace": ("namespace = %(namespace)s", question.namespace),
-        "since": ("captured >= %(since)s", _midnight(question.first)),
-        "until": ("captured < %(until)s", _midnight(question.last, timedelta(days=1))),
+        "since": ("captured >= %(since)s", midnight(question.first)),
+        "until": ("captured < %(until)s", midnight(question.last, days=1)),
         "account": ("account = %(account)s", question.account),
         "instrument": ("(instrument = %(instrument)s or symbol = %(instrument)s)", question.instrument),
     }
@@ -98,8 +98,9 @@ def written(rows: Iterable[Sequence[Cell]], form: Form) -> Iterator[str]:
             return (json.dumps(dict(zip(COLUMNS, map(_plain, row), strict=True))) for row in rows)
 
 
-def _midnight(day: date | None, after: timedelta = timedelta()) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), UTC) + after
+def midnight(day: date | None, days: int = 0) -> datetime | None:
+    """When a day (UTC) begins, or one so many days later."""
+    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=days)
 
 
 def _table(rows: Iterable[Sequence[Cell]]) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """What the archiver tells Prometheus: what is stored and how old it is by then, what is not, and what holds it up."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
+from archiver.headroom import Usage
 from archiver.tables import Row
 from archiver.trim import Cut
 from shared.metrics import counter, gauge, histogram
@@ -29,6 +31,9 @@ class Metrics:
             registry, "archive_trim_held", "1 for a group that keeps entries too long.", ("stream", "group")
         )
 
+        self._per_fact = gauge(registry, "archive_bytes_per_fact", "Memory in Redis of a fact with its outcomes.")
+        self._days = gauge(registry, "archive_headroom_days", "Days until Redis is full if nothing were trimmed.")
+
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
         now, age = self._clock(), self._age.labels(stream)
@@ -48,6 +53,11 @@ class Metrics:
     def up(self, stream: str, well: bool) -> None:
         """Both servers serve the stream, or one of them does not."""
         self._up.labels(stream).set(well)
+
+    def measured(self, found: Usage) -> None:
+        """Redis was looked at; without facts both figures are not numbers."""
+        self._per_fact.set(math.nan if found.per_fact is None else found.per_fact)
+        self._days.set(math.nan if found.days is None else found.days)
 
     def trimmed(self, cuts: dict[str, Cut]) -> None:
         """The streams were cut; a group that keeps entries beyond the retention is named."""

@@ -25,7 +25,7 @@ from archiver.store import Store
 from archiver.trim import Trimmer
 from shared import settings, streams
 from shared.metrics import new_registry, served
-from shared.process import Stop, UserError
+from shared.process import Stop, UserError, announce
 from shared.streams import Entry, Keys, Reader
 from shared.wire import Codec, Fields, Keyring
 
@@ -144,10 +144,7 @@ async def _announce(intakes: Sequence[Intake], ready_file: Path | None) -> None:
     for intake in intakes:
         await intake.working.wait()
     log.info("archiving")
-    if ready_file is not None:
-        partial_file = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-        partial_file.write_text(f"{os.getpid()}\n")
-        partial_file.replace(ready_file)
+    announce(ready_file, str(os.getpid()))
 
 
 async def _repeat(stop: Stop, every: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -184,6 +181,7 @@ async def _trimmer(stack: AsyncExitStack, plan: Plan) -> Trimmer:
 async def _trim(trimmer: Trimmer, metrics: Metrics) -> None:
     cuts = await trimmer.trim()
     metrics.trimmed(cuts)
+    metrics.measured(await trimmer.usage())
     for stream, decided in cuts.items():
         if decided.holder is not None:
             log.warning(

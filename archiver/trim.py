@@ -10,6 +10,8 @@ from typing import Any, cast, get_args
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from archiver import headroom
+from archiver.headroom import Usage
 from shared.outcomes import Result
 from shared.streams import Keys
 from shared.wire import entry_order
@@ -85,6 +87,10 @@ class Trimmer:
             await self._prune(min((c.before for c in cuts.values()), key=entry_order))
         return cuts
 
+    async def usage(self) -> Usage:
+        """What is left in Redis, and how much room there is."""
+        return await headroom.usage(self._redis, self._keys)
+
     async def _cut(self, stream: str) -> Cut | None:
         aged = f"{max(await self._now_ms() - self._retention_ms, 0)}-0"
         decided = cut(await self._groups(stream), self._archive, aged)
@@ -113,9 +119,8 @@ class Trimmer:
 
     async def _prune(self, before: str) -> None:
         """An outcome is younger than its fact, so when it has left, no entry can bring the fact back."""
-        for group in await self._groups(self._keys.orders):
-            if group.group != self._archive:
-                await self._prune_account(self._keys.account("done", group.group), before)
+        async for key in self._redis.scan_iter(match=self._keys.account("done", "*"), count=SCAN):
+            await self._prune_account(key.decode(), before)
 
     async def _prune_account(self, key: str, before: str) -> None:
         cursor = 0

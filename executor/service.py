@@ -17,7 +17,7 @@ from executor.mt5.api import Credentials
 from executor.mt5.terminal import Deadlines, Terminal
 from executor.settings import Account, MetaTrader5, Settings, Simulated
 from shared import metrics, settings, streams
-from shared.process import Stop, UserError, settled
+from shared.process import Stop, UserError, announce, settled
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 
@@ -138,10 +138,7 @@ async def _announce(watcher: Metrics, ready_file: Path | None) -> None:
     await watcher.all_settled()
     settled()
     log.info("following")
-    if ready_file is not None:
-        partial_file = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-        partial_file.write_text(f"{os.getpid()}\n")
-        partial_file.replace(ready_file)
+    announce(ready_file, str(os.getpid()))
 
 
 def main(plan: Plan) -> Callable[[Stop], Awaitable[None]]:

@@ -30,7 +30,7 @@ from ingest.tap import Tap
 from shared import clock, streams
 from shared.lease import Lease
 from shared.metrics import new_registry, served
-from shared.process import Stop, UserError, settled
+from shared.process import Stop, UserError, announce, settled
 from shared.streams import Keys, Publisher
 from shared.wire import Codec
 
@@ -179,8 +179,7 @@ class Service:
     def _announce(self, host: str, port: int) -> None:
         names = ", ".join(source.name for source in self._plan.sources)
         log.info("the proxy listens on %s:%d for %s", host, port, names, extra={"waiting": self._waiting()})
-        if self._plan.ready_file is not None:
-            self._plan.ready_file.write_text(f"{host}:{port}\n")
+        announce(self._plan.ready_file, f"{host}:{port}")
 
     def _waiting(self) -> int:
         return sum(len(producer.waiting) for producer in self._outbox.producers.values())

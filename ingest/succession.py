@@ -67,7 +67,8 @@ class Succession:
         """The source's lease was just taken anew: take over what is there. Raises redis errors, then try again."""
         known, line = await self._known(source), self._outbox.producers[source].line
         if known.writer not in ("", line.producer, *line.after):
-            await self._take_over(source, known, "no-outbox" if self._outbox.is_new else "taken-over")
+            is_first = self._outbox.is_new and not line.seq and not line.after
+            await self._take_over(source, known, "no-outbox" if is_first else "taken-over")
 
     async def torn(self, source: str, reason: str) -> None:
         """Redis knows more of our producer than our outbox, which has lost its tail. Raises redis errors."""

@@ -186,6 +186,14 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def announce(ready_file: Path | None, text: str) -> None:
+    """Tell a supervisor that we serve: make the file it waits for, whole in one step. Without a file there is none."""
+    if ready_file is not None:
+        partial = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+        partial.write_text(f"{text}\n")
+        partial.replace(ready_file)
+
+
 Identity = Literal["same", "namespace"] | tuple[int, int]
 """Who a child runs as: as we do, outside our user namespace (Linux), or as another (uid, gid), which takes root."""
 

@@ -4,7 +4,7 @@ One connection, the same tables with the same indexes, a transaction per batch, 
 stream, no signature, no check whether a row is there already. The figures are what the whole path is compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Literal
 
@@ -98,3 +98,15 @@ def _insert(kind: type[Row]) -> sql.Composed:
 def _target(kind: type[Row]) -> tuple[sql.Identifier, sql.Composed]:
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in kind.__struct_fields__)
     return sql.Identifier(kind.table), columns
+
+
+def analyze(dsn: str) -> None:
+    """Have the server look at what it holds, as its own daemon does in time."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("vacuum analyze")
+
+
+def plan(dsn: str, query: sql.Composed, values: Mapping[str, Any]) -> list[str]:
+    """How the server would answer, for a reader who takes the rows as they come."""
+    with psycopg.connect(dsn) as connection:
+        return [line for (line,) in connection.execute(sql.SQL("explain ") + query, values)]

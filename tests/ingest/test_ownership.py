@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 
 from deploy.embedded import Valkey
 from ingest.outbox import Outbox
-from ingest.ownership import Ownership
+from ingest.ownership import Ownership, Settle
 from shared import streams
 from shared.lease import Lease
 from shared.process import cancelled
@@ -16,10 +16,20 @@ from shared.streams import Keys
 KEYS = Keys("test")
 
 
-def owner(redis: Redis, outbox: Outbox, told: list[str] | None = None, duration: float = 30) -> Ownership:
+def owner(
+    redis: Redis,
+    outbox: Outbox,
+    told: list[str] | None = None,
+    duration: float = 30,
+    settle: Settle | None = None,
+) -> Ownership:
     lease = Lease(redis, KEYS.source("lease", "demo"), duration=duration, owner="here")
     heard = told if told is not None else []
-    return Ownership("demo", lease, outbox, lambda: heard.append("changed"))
+    return Ownership("demo", lease, outbox, lambda: heard.append("changed"), settle or nothing_there)
+
+
+async def nothing_there(_source: str) -> None:
+    """Nobody has written."""
 
 
 def outbox(path: Path) -> Outbox:
@@ -88,5 +98,39 @@ async def test_the_lease_is_kept_while_we_live(valkey: Valkey, tmp_path: Path) -
             assert await stranger.acquire() is not None
             await asyncio.sleep(0.05)
     await cancelled(keeping)
+    box.close()
+    await redis.aclose()
+
+
+async def test_the_source_is_ours_only_when_what_was_there_is_taken_over(valkey: Valkey, tmp_path: Path) -> None:
+    redis, box, seen = streams.connect(valkey.url), outbox(tmp_path), list[bool]()
+
+    async def settle(source: str) -> None:
+        assert source == "demo"
+        seen.append(ours.owned)
+        if len(seen) == 1:
+            raise ConnectionError
+
+    ours = owner(redis, box, settle=settle)
+    with pytest.raises(ConnectionError):
+        await ours.claim()
+    assert not ours.owned
+    assert await ours.claim()
+    assert await ours.claim()
+    assert seen == [False, False], "once more after a failure, and not again while the lease is kept"
+    box.close()
+    await redis.aclose()
+
+
+async def test_two_who_claim_at_once_take_over_once(valkey: Valkey, tmp_path: Path) -> None:
+    redis, box, seen = streams.connect(valkey.url), outbox(tmp_path), list[str]()
+
+    async def settle(source: str) -> None:
+        await redis.ping()
+        seen.append(source)
+
+    ours = owner(redis, box, settle=settle)
+    assert await asyncio.gather(ours.claim(), ours.claim()) == [True, True]
+    assert seen == ["demo"]
     box.close()
     await redis.aclose()

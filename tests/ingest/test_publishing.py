@@ -16,6 +16,7 @@ from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.ownership import Ownership
 from ingest.publishing import Courier
+from ingest.succession import Succession
 from shared import streams
 from shared.lease import Lease
 from shared.process import cancelled
@@ -40,13 +41,15 @@ class Desk:
         metrics = Metrics(self.registry)
         metrics.watch(self.outbox)
         publisher = Publisher(redis, KEYS, CODEC)
+        self.heir = Succession(redis, KEYS, CODEC, self.outbox, metrics, lambda *_: {})
         self.owners = {name: self.owner(name) for name in sources or ("demo",)}
-        self.couriers = [Courier(owner, self.outbox, publisher, metrics) for owner in self.owners.values()]
+        owners = self.owners.values()
+        self.couriers = [Courier(owner, self.outbox, publisher, self.heir, metrics) for owner in owners]
         self.tasks: list[asyncio.Task[None]] = []
 
     def owner(self, name: str) -> Ownership:
         lease = Lease(self.redis, KEYS.source("lease", name), duration=10, owner="test")
-        return Ownership(name, lease, self.outbox, lambda: None)
+        return Ownership(name, lease, self.outbox, lambda: None, self.heir.settle)
 
     def add(self, count: int = 1, source: str = "demo") -> None:
         producer = self.outbox.producers[source]
@@ -169,7 +172,7 @@ async def test_a_stream_that_is_ahead_means_a_new_producer_and_a_loud_word(
         published = await desk.published()
         assert published[:4] == numbered(4)
         assert published[4:] == numbered(len(published) - 4, new)
-    assert "has a new producer" in caplog.text
+    assert "the outbox, which has lost its tail" in caplog.text
 
 
 async def test_another_fact_under_our_sequence_means_a_new_producer(valkey: Valkey, tmp_path: Path) -> None:

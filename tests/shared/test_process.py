@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.process import end, spawn, tethered
+from shared.process import announce, end, spawn, tethered
 from shared.tether import COMMAND_NOT_RUN, NAMESPACE_REFUSED
 from tests.processes import python, told, wait_until_gone
 
@@ -212,3 +213,11 @@ def test_what_a_settled_service_holds_is_left_alone_by_the_collector_and_new_gar
     """
     with python(program) as service:
         assert [told(service), told(service)] == ["True", "True"]
+
+
+def test_a_supervisor_sees_the_ready_file_whole_or_not_at_all(tmp_path: Path) -> None:
+    announce(tmp_path / "ready", "127.0.0.1:8080")
+    announce(None, "nobody waits")
+
+    assert (tmp_path / "ready").read_text() == "127.0.0.1:8080\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]

@@ -13,7 +13,7 @@ from h2.config import H2Configuration  # type: ignore[import-untyped]
 from h2.connection import H2Connection  # type: ignore[import-untyped]
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset  # type: ignore[import-untyped]
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
+from wsproto.events import CloseConnection, Ping, Pong, TextMessage
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Host = tuple[str, int]
@@ -109,7 +109,7 @@ class Feed:
             raise ConnectionRefusedError(int(status))
         return cls(streams)
 
-    def send(self, message: Message | Ping | CloseConnection) -> None:
+    def send(self, message: TextMessage | Ping | CloseConnection) -> None:
         self._writer.write(self._protocol.send(message))
 
     async def next(self) -> str | bytes | None:

@@ -180,6 +180,39 @@ async def test_over_https_answers_are_compressed_for_those_who_can_read_it(count
         return answer.headers["Content-Encoding"], body
 
     plain = await asyncio.to_thread(fetch, "identity")
-    packed = await asyncio.to_thread(fetch, "gzip, br")
+    packed = await asyncio.to_thread(fetch, "gzip")
     assert (plain[0], packed[0]) == (None, "gzip")
     assert gzip.decompress(packed[1]) == plain[1]
+
+
+def test_every_so_many_polls_one_is_cut_and_nothing_else(bench: Bench) -> None:
+    broker = Broker(bench.quote, bench.clock, Rules(cuts_poll_every=3))
+    headers = {"authorization": f"Bearer {broker.token}"}
+
+    def cut(path: str, method: str = "GET") -> bool:
+        request = Request(method=method, path=f"/accounts/10001/{path}", query={}, headers=headers, body=b"")
+        return isinstance(broker.answer(request), Hangup)
+
+    assert [cut(path) for path in ("orders", "positions", "orders", "positions")] == [False, False, True, False]
+    assert not any(cut("state") or cut("orders", "POST") for _ in range(3))
+
+
+@pytest.mark.parametrize("name", ["orders", "positions"])
+async def test_rows_can_be_streamed_where_the_broker_does_so(bench: Bench, name: str) -> None:
+    browser = Browser(bench)
+    request = Request(method="GET", path=f"/accounts/10001/stream/{name}", query={}, headers=browser.headers, body=b"")
+    answer = browser.broker.answer(request)
+    assert isinstance(answer, Stream)
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://www.tradingview.com"
+    assert msgspec.json.decode(await anext(answer.pieces)) == {"type": "snapshot", "d": []}
+    assert browser.ask("GET", "/accounts/10001/stream/nothing")["s"] == "error"
+    assert Browser(bench, Rules(streams=False)).ask("GET", f"/accounts/10001/stream/{name}")["s"] == "error"
+
+
+def test_a_page_of_our_own_may_call_once_it_is_named(browser: Browser) -> None:
+    browser.headers = {"origin": "https://localhost:4711"}
+    browser.ask("OPTIONS", "/accounts/10001/orders")
+    assert "Access-Control-Allow-Origin" not in browser.answered
+    browser.broker.origins.add("https://localhost:4711")
+    browser.ask("OPTIONS", "/accounts/10001/orders")
+    assert browser.answered["Access-Control-Allow-Origin"] == "https://localhost:4711"

@@ -1,0 +1,129 @@
+-- The same views, told what they may leave out: what belongs to one trade lies close together in time, so a question
+-- about a month has to look into the partitions around it and not into all of them.
+--
+-- Bounds are wide on purpose. A clock that was set right, and a broker's clock in another time zone, stay within a day;
+-- facts that are told again by another ingest, within a month.
+
+create or replace view ends as
+select o.*
+from outcomes o
+where o.final
+  and not exists (
+    select from outcomes later
+    where later.final
+      and later.at between o.at - interval '31 days' and o.at + interval '31 days'
+      and (later.namespace, later.account, later.fact, later.attempt) = (o.namespace, o.account, o.fact, o.attempt)
+      and (later.committed, later.result) > (o.committed, o.result)
+  );
+
+
+create or replace view trades as
+select
+    o.namespace, o.account, f.source, f.source_account, f.position, f.instrument, t.symbol,
+    case when f.held_after + f.coming_after > 0 then 'buy' else 'sell' end as side,
+    o.at as captured,
+    t.opened, t.closed,
+    case
+        when stop.revision is not null and t.lots_closed >= t.lots then 'closed'
+        when stop.revision is not null then 'closing'
+        else 'open'
+    end as state,
+    t.lots, t.lots_closed,
+    f.price as source_price, t.price_opened, t.price_closed,
+    case when f.held_after + f.coming_after > 0 then o.price_opened - f.price else f.price - o.price_opened end as slippage,
+    money.profit, money.swap, money.commission, money.profit + money.swap + money.commission as net,
+    round(extract(epoch from o.read - o.at) * 1000, 3) as read_ms,
+    round(extract(epoch from o.sent - o.at) * 1000, 3) as sent_ms,
+    round(extract(epoch from o.answered - o.at) * 1000, 3) as answered_ms,
+    t.facts, o.fact as first_fact, t.last_fact, t.tickets
+from ends o
+join lateral (
+    select * from facts
+    where namespace = o.namespace and id = o.fact and captured = o.at
+    order by producer, seq
+    limit 1
+) f on true
+cross join lateral (
+    -- the first revision that belongs to this trade
+    select case
+        when f.reverses then f.revision
+        else coalesce(max(case when p.flattens then p.revision + 1 else p.revision end), 0)
+    end as revision
+    from facts p
+    where (p.namespace, p.source, p.source_account, p.position) = (f.namespace, f.source, f.source_account, f.position)
+      and p.captured <= o.at + interval '1 day'
+      and p.revision < f.revision and (p.flattens or p.reverses)
+) start
+left join lateral (
+    -- the revision that ends it
+    select n.revision, n.captured
+    from facts n
+    where (n.namespace, n.source, n.source_account, n.position) = (f.namespace, f.source, f.source_account, f.position)
+      and n.captured >= o.at - interval '1 day'
+      and ((n.revision >= f.revision and n.flattens) or (n.revision > f.revision and n.reverses))
+    order by n.revision, n.captured desc
+    limit 1
+) stop on true
+cross join lateral (
+    with e as (
+        select
+            x.*, m.revision,
+            m.revision = f.revision or stop.revision is null or m.revision < stop.revision as opening,
+            m.revision > f.revision or not f.reverses as reducing
+        from (
+            select distinct on (id, captured) * from facts m
+            where (m.namespace, m.source, m.source_account, m.position)
+                = (f.namespace, f.source, f.source_account, f.position)
+              and m.revision >= start.revision and m.revision <= coalesce(stop.revision, m.revision)
+              and m.captured <= coalesce(stop.captured, 'infinity') + interval '31 days'
+            order by id, captured, producer, seq
+        ) m
+        join lateral (
+            select * from ends x
+            where (x.namespace, x.account, x.fact, x.at) = (o.namespace, o.account, m.id, m.captured)
+        ) x on true
+    )
+    select
+        coalesce(sum(e.lots_opened) filter (where opening), 0) as lots,
+        coalesce(sum(e.lots_reduced) filter (where reducing), 0) as lots_closed,
+        sum(e.lots_opened * e.price_opened) filter (where opening)
+            / nullif(sum(e.lots_opened) filter (where opening and e.price_opened is not null), 0) as price_opened,
+        sum(e.lots_reduced * e.price_reduced) filter (where reducing)
+            / nullif(sum(e.lots_reduced) filter (where reducing and e.price_reduced is not null), 0) as price_closed,
+        min(coalesce(e.answered, e.committed)) filter (where opening and e.lots_opened > 0) as opened,
+        case when stop.revision is not null
+            then max(coalesce(e.answered, e.committed)) filter (where reducing and e.lots_reduced > 0) end as closed,
+        (array_agg(e.symbol order by e.committed) filter (where e.symbol is not null))[1] as symbol,
+        count(distinct e.fact) as facts,
+        (array_agg(e.fact order by e.revision desc, e.committed desc))[1] as last_fact,
+        (select array_agg(distinct u) from e, unnest(e.tickets_opened) u where opening and lots_opened > 0) as tickets,
+        (select array_agg(u) from e, unnest(e.deals_opened) u where opening) as deals_opened,
+        (select array_agg(u) from e, unnest(e.deals_reduced) u where reducing) as deals_reduced,
+        (select array_agg(u) from e, unnest(e.marks_opened) u where opening) as marks_opened,
+        (select array_agg(u) from e, unnest(e.marks_reduced) u where reducing) as marks_reduced
+    from e
+) t
+cross join lateral (
+    -- A broker's clock differs from ours by up to a day; what closed by itself may be told after the source's close.
+    select sum(d.profit) as profit, sum(d.swap) as swap, sum(d.commission) as commission
+    from observations d
+    where d.kind = 'deal' and d.namespace = o.namespace and d.account = o.account
+      and d.at >= o.at - interval '2 days'
+      and d.at <= greatest(t.closed, stop.captured, case when stop.captured is null then 'infinity'::timestamptz end)
+          + interval '31 days'
+      and (
+          d.deal = any (t.deals_opened) or d.deal = any (t.deals_reduced)
+          or d.mark = any (t.marks_opened) or d.mark = any (t.marks_reduced)
+          or (d.mark = 0 and d.position_ticket = any (t.tickets))
+      )
+) money
+where o.lots_opened > 0
+  and not exists (
+    select
+    from facts e
+    join ends x on (x.namespace, x.account, x.fact, x.at) = (o.namespace, o.account, e.id, e.captured)
+    where (e.namespace, e.source, e.source_account, e.position) = (f.namespace, f.source, f.source_account, f.position)
+      and e.captured <= o.at + interval '1 day'
+      and e.revision >= start.revision and x.lots_opened > 0
+      and (e.revision, x.committed, x.fact) < (f.revision, o.committed, o.fact)
+  );
