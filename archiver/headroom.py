@@ -20,7 +20,7 @@ SCAN = 1000
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """What Redis holds of one namespace, in bytes. `limit` is the server's, `span_ms` the time since the oldest fact."""
+    """What Redis holds of one namespace, in bytes. `limit` is the server's, `span_ms` time since the oldest fact."""
 
     facts: int
     bytes: int

@@ -42,7 +42,7 @@ COMMANDS = {
     "ingest": Entry("ingest.cli", "cli", "TradingView's side: the proxy and what it captures."),
     "executor": Entry("executor.cli", "cli", "MetaTrader 5's side: copy to accounts, check them."),
     "archiver": Entry("archiver.cli", "cli", "Keep everything in PostgreSQL."),
-    "journal": Entry("archiver.cli", "journal", "The trades, with prices, money and how long each copy took."),
+    "journal": Entry("deploy.verify", "journal", "The trades, with prices, money and how long each copy took."),
     "bench": Entry("deploy.bench.cli", "bench", "Measure on this machine.", configured=False),
 }
 """All commands, in the order of their importance to someone new."""

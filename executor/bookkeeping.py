@@ -4,7 +4,7 @@ The book is read whole when the lane begins, changed at once by what the lane it
 refresh that overlaps with something the lane did is thrown away: it may have been read before and land after.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -13,8 +13,9 @@ import msgspec
 
 from executor import readings
 from executor.book import Book, Figures, Link
+from executor.brokerclock import BrokerClock
 from executor.marks import Traces
-from executor.mt5.api import Connected, TradeDeal, Unknown
+from executor.mt5.api import Connected, SymbolInfo, TradeDeal, Unknown
 from executor.mt5.terminal import Terminal
 
 T = TypeVar("T")
@@ -32,6 +33,8 @@ class Bookkeeper:
 
     def __init__(self, account: str, terminal: Terminal, clock: Callable[[], datetime]) -> None:
         self.book: Book
+        self.clock = BrokerClock()
+        self._liveliest = ""
         self._account = account
         self._terminal = terminal
         self._clock = clock
@@ -40,7 +43,8 @@ class Bookkeeper:
 
     async def open(self, connected: Connected, links: Mapping[str, Link], known: Figures | None = None) -> None:
         """Read the whole account. `known` are the day's start and the peak of equity from before."""
-        info = connected.account
+        info, symbols = connected.account, _known(await self._terminal.symbols())
+        self._liveliest = liveliest(symbols)
         self.book = Book(
             account=self._account,
             identity=f"{info.login}@{info.server}",
@@ -51,7 +55,7 @@ class Bookkeeper:
             holdings=readings.holdings(_known(await self._terminal.positions())),
             restings=readings.restings(_known(await self._terminal.orders())),
             links=dict(links),
-            symbols=frozenset(s.name for s in _known(await self._terminal.symbols())),
+            symbols=frozenset(s.name for s in symbols),
             fifo_close=bool(info.fifo_close),
         )
         for symbol in {link.symbol for link in links.values()}:
@@ -69,8 +73,11 @@ class Bookkeeper:
 
     async def price(self, symbol: str) -> None:
         """Take the newest price of `symbol`, if the terminal has one."""
-        tick = await self._terminal.tick(symbol)
-        price = None if isinstance(tick, Unknown) else readings.price(tick, self._clock())
+        tick, now = await self._terminal.tick(symbol), self._clock()
+        if isinstance(tick, Unknown):
+            return
+        self.clock = self.clock.ticked(symbol, tick.time_msc, now.timestamp())
+        price = readings.price(tick, now)
         if price is not None:
             self._put(prices={**self.book.prices, symbol: price})
 
@@ -86,7 +93,7 @@ class Bookkeeper:
                 figures=readings.figures(_known(account), self._clock(), self.book.figures),
             )
             self._fresh = True
-        for symbol in list(self.book.specifications):
+        for symbol in {self._liveliest, *self.book.specifications} - {""}:
             await self.price(symbol)
 
     def take_fresh(self) -> bool:
@@ -142,6 +149,12 @@ class Bookkeeper:
 
     def _put(self, **fields: object) -> None:
         self.book = msgspec.structs.replace(self.book, **fields)
+
+
+def liveliest(symbols: Iterable[SymbolInfo]) -> str:
+    """The selected symbol with the newest price: its ticks tell the broker's clock before we trade anything."""
+    newest = max((s for s in symbols if s.select and s.time), key=lambda s: s.time, default=None)
+    return newest.name if newest else ""
 
 
 def _known(value: T | Unknown) -> T:

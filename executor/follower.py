@@ -180,7 +180,8 @@ class Follower:
             await self._ignore(attempt, fact, Ignore(reason=Ignored.SUPERSEDED, text=say(Ignored.SUPERSEDED)))
             return
         settled = settle(fact, plan, attempt.done())
-        settled = brought_up(fact, plan, settled, self._keeper.book, self.debts.get(attempt.link), self._clock())
+        before, owed = total(fact.exposure.before, self._account), self.debts.get(attempt.link)
+        settled = brought_up(fact, before, plan, settled, self._keeper.book, owed, self._clock())
         end = End(entry=attempt.entry)
         if settled.result is not None:
             end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
@@ -188,23 +189,32 @@ class Follower:
         change = Change(
             ends=[end],
             messages=[self._said(attempt, fact, settled)],
-            links={attempt.link: link or self.parking.kept(parked)},
+            links={attempt.link: link or self.kept(plan.link, parked)},
             debts={attempt.link: self._owed(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)
 
     async def _ignore(self, attempt: Attempt, fact: Fact, plan: Ignore) -> None:
-        known = self._keeper.book.links.get(attempt.link)
-        link = plan.link
-        if attempt.link in self.debts and known is not None and plan.reason is not Ignored.SUPERSEDED:
-            after = total(fact.exposure.after, self._account)
-            link = self._unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision))
         change = Change(
             ends=[End(entry=attempt.entry, result="ignored", work=attempt.work)],
             messages=[self._teller.ended(attempt, fact, "ignored", str(plan.reason), plan.text)],
-            links={attempt.link: link} if link or known else {},
+            links={} if plan.reason is Ignored.SUPERSEDED else self._remembered(attempt, fact, plan.link),
         )
         await self.commit(attempt.entry or "", fact, change)
+
+    def _remembered(self, attempt: Attempt, fact: Fact, link: Link | None) -> dict[str, Link | None]:
+        """What is remembered of a link about which a fact asked nothing; what is still owed of it is not forgotten."""
+        known = self._keeper.book.links.get(attempt.link)
+        if known is None:
+            return {attempt.link: link} if link else {}
+        if attempt.link in self.debts:
+            after = total(fact.exposure.after, self._account)
+            link = self._unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision))
+        return {attempt.link: link}
+
+    def kept(self, link: Link, ending: Parked | None = None) -> Link | None:
+        """What is remembered of a link that is over: nothing, unless an opening of it may still show up."""
+        return replace(link, parts=(), pendings={}) if self.parking.expects(link.key, ending) else None
 
     async def _park(self, parked: Parked) -> None:
         self.parking.put(parked)

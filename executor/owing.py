@@ -89,10 +89,13 @@ def probe(fact: Fact, symbol: str) -> Plan | None:
     return Plan(link=link, steps=(step,))
 
 
-def brought_up(fact: Fact, plan: Plan, settled: Settled, book: Book, owed: Debt | None, now: datetime) -> Settled:
+def brought_up(
+    fact: Fact, before: Decimal, plan: Plan, settled: Settled, book: Book, owed: Debt | None, now: datetime
+) -> Settled:
     """What was settled, laid into the link as newer facts have made it; the rest that is too much becomes a debt.
 
-    `owed` is the debt of the link, if there is one: what showed up comes on top of its target.
+    `before` is the source's total before the fact. `owed` is the debt of the link, if there is one: what showed up
+    comes on top of its target.
     """
     current = book.links.get(plan.link.key)
     if current is None or settled.link is None or current.revision <= plan.link.revision:
@@ -100,13 +103,14 @@ def brought_up(fact: Fact, plan: Plan, settled: Settled, book: Book, owed: Debt 
     fresh = tuple(p for p in settled.link.parts if p not in plan.link.parts)
     link = replace(current, parts=(*current.parts, *fresh))
     base = current.own if owed is None else owed.target
-    target = base + (link.own - current.own) * _share(current.followed, plan.link.followed)
+    target = base + (link.own - current.own) * _share(before, plan.link.followed, current.followed)
     if not target_steps(link, target, book):
         return replace(settled, link=link)
     debt = Debt(link=link.key, fact=fact.id, entry="", target=target, since=now, captured=fact.captured)
     return Settled(link=link, debt=debt, result=None, reason="late", text="it showed up after newer facts")
 
 
-def _share(newest: Decimal, wanted: Decimal) -> Decimal:
-    share = newest / wanted if wanted else Decimal(0)
+def _share(before: Decimal, wanted: Decimal, newest: Decimal) -> Decimal:
+    """How much of the way from `before` to `wanted` the newest total still goes."""
+    share = (newest - before) / (wanted - before) if wanted != before else Decimal(0)
     return min(Decimal(1), max(Decimal(0), share))

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from executor.attempt import Attempt
 from executor.book import Link
 from executor.steps import Opening
@@ -86,12 +84,10 @@ class Parking:
 
         return blocked
 
-    def kept(self, parked: Parked) -> Link | None:
-        """What is remembered of a link that is over, while an older opening of it may still show up."""
-        others = (p.attempt for p in self._parked.values() if p is not parked)
-        if not any(a.link == parked.attempt.link and a.waiting_opening is not None for a in others):
-            return None
-        return replace(parked.plan.link, parts=(), pendings={})
+    def expects(self, link: str, ending: Parked | None = None) -> bool:
+        """Whether an opening of a link may still show up, besides the one that is `ending`."""
+        others = (p.attempt for p in self._parked.values() if p is not ending)
+        return any(a.link == link and a.waiting_opening is not None for a in others)
 
     def _before(self, attempt: Attempt) -> Iterable[Parked]:
         place = entry_order(attempt.entry or "0-0")

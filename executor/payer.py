@@ -134,7 +134,9 @@ class Payer:
             read = attempt.read if attempt else self._clock()
             ends = [End(result=result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
             told = [self._teller.paid(o, read, result, settled.reason, settled.text, steps) for o in debt.owing]
-            change = Change(ends=ends, messages=told, links={key: settled.link}, debts={key: None})
+            known = self._keeper.book.links.get(key)
+            left = settled.link or (self._follower.kept(known) if known else None)
+            change = Change(ends=ends, messages=told, links={key: left}, debts={key: None})
             self._inherited.discard(key)
             self._searched.discard(key)
         await self._follower.write(change)

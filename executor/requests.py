@@ -49,13 +49,14 @@ def request(
     *,
     tag: str = "",
     filling: OrderFilling | None = None,
-    clock_offset: int = 0,
+    clock_offset: int | None = None,
 ) -> TradeRequest:
     """The request for a step, with `mark` in `magic` where MT5 keeps it.
 
     `tag` names the fact in the comment. `filling` overrides the preferred mode, for the one retry after 10030.
-    `clock_offset` is the broker's clock less UTC in seconds. Raises KeyError when the symbol's rules are not in the
-    book and ValueError when a `Reduce` has nothing left to take (`as_asked` tells before).
+    `clock_offset` is the broker's clock less UTC in seconds; while it is not known no expiration is asked for. Raises
+    KeyError when the symbol's rules are not in the book and ValueError when a `Reduce` has nothing left to take
+    (`as_asked` tells before).
     """
     match step:
         case Open():
@@ -151,7 +152,7 @@ def _deal(
     )
 
 
-def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: int) -> TradeRequest:
+def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: int | None) -> TradeRequest:
     rules = book.specifications[step.symbol]
     until, expiration = _expiry(step.expires, rules.expiration_mode, clock_offset)
     return TradeRequest(
@@ -169,7 +170,7 @@ def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: in
     )
 
 
-def _move(step: Move, book: Book, clock_offset: int) -> TradeRequest:
+def _move(step: Move, book: Book, clock_offset: int | None) -> TradeRequest:
     rules = book.specifications.get(step.symbol)
     until, expiration = _expiry(step.expires, rules.expiration_mode if rules else 15, clock_offset)
     return TradeRequest(
@@ -185,9 +186,9 @@ def _move(step: Move, book: Book, clock_offset: int) -> TradeRequest:
     )
 
 
-def _expiry(expires: datetime | None, mode: int, clock_offset: int) -> tuple[OrderTime, int]:
-    """How long an order rests. Where the symbol takes no such time, the source's own end removes it."""
-    if expires is not None and mode & ExpirationFlag.SPECIFIED:
+def _expiry(expires: datetime | None, mode: int, clock_offset: int | None) -> tuple[OrderTime, int]:
+    """How long an order rests. Where such a time cannot be said, the source's own end removes it."""
+    if expires is not None and clock_offset is not None and mode & ExpirationFlag.SPECIFIED:
         return OrderTime.SPECIFIED, int(expires.timestamp()) + clock_offset
     return (OrderTime.GTC if mode & ExpirationFlag.GTC or not mode & ExpirationFlag.DAY else OrderTime.DAY), 0
 

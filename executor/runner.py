@@ -159,7 +159,8 @@ class Runner:
     ) -> Done | Already | Rejected | Passing | Retry | Unresolved | NotSent:
         book = self._keeper.book
         mark = marks.choose(marks.candidates(book.identity, attempt.meaning, step.name), self._keeper.taken()) or 0
-        wanted = request(step, book, mark, self._account, tag=attempt.work.fact[-12:], filling=filling)
+        tag, offset = attempt.work.fact[-12:], self._keeper.clock.offset
+        wanted = request(step, book, mark, self._account, tag=tag, filling=filling, clock_offset=offset)
         self._called.append(attempt.work.key)
         self._reach("fenced")
         reply = await self._terminal.send(wanted, not_after)

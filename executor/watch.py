@@ -94,7 +94,7 @@ class Watch:
         if closed < gone.volume:
             return
         link = without(self._keeper.book.links[gone.link], gone)
-        await self._follower.write(Change(links={gone.link: None if link.over else link}))
+        await self._follower.write(Change(links={gone.link: self._follower.kept(link) if link.over else link}))
 
     # -- the history
 

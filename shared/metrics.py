@@ -10,7 +10,9 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -23,6 +25,8 @@ BUCKETS = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 """Seconds: from one Redis round trip to the longest that an order may take."""
+STAGES = ("observe", "publish", "queue", "decide", "terminal", "commit", "archive", "end_to_end")
+"""The parts of a trade's way, in order, and the whole from capture to the commit; each service shows those it sees."""
 REQUEST_LIMIT = 5.0
 """Seconds that a reader of our metrics may take to ask."""
 
@@ -30,9 +34,34 @@ Health = Callable[[], Sequence[str]]
 """What is wrong now, one line each; nothing when all is well."""
 
 
-def new_registry(service: str) -> CollectorRegistry:
+class Definition(Struct, frozen=True, kw_only=True):
+    """What a metric is: its name as Prometheus sees it (a histogram's without `_bucket`), kind, labels and meaning."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    text: str
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of the series that Prometheus stores of it."""
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
+        return (self.name,)
+
+
+class Registry(CollectorRegistry):
+    """A registry that also knows what was defined in it, for the catalogue and for the check of the dashboards."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_describe=True)
+        self.definitions: list[Definition] = []
+
+
+def new_registry(service: str) -> Registry:
     """A registry with what all services export: their build, and their use of processor, memory and files."""
-    registry = CollectorRegistry(auto_describe=True)
+    registry = Registry()
     ProcessCollector(registry=registry)
     build = gauge(registry, "build_info", "Which TradeCopier this is; always 1.", ("service", "version", "python"))
     build.labels(service, VERSION, platform.python_version()).set(1)
@@ -41,17 +70,47 @@ def new_registry(service: str) -> CollectorRegistry:
 
 def counter(registry: CollectorRegistry, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
     """A count of things that happened, as `tradecopier_NAME_total`."""
+    _define(registry, f"{name}_total", "counter", text, labels)
     return Counter(name, text, labels, namespace=PREFIX, registry=registry)
 
 
 def gauge(registry: CollectorRegistry, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
     """A value that goes up and down, as `tradecopier_NAME`."""
+    _define(registry, name, "gauge", text, labels)
     return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
 
 
-def histogram(registry: CollectorRegistry, name: str, text: str, labels: Sequence[str] = ()) -> Histogram:
-    """A distribution of durations in seconds, as `tradecopier_NAME`; `name` ends in `_seconds`."""
-    return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=BUCKETS)
+def histogram(
+    registry: CollectorRegistry,
+    name: str,
+    text: str,
+    labels: Sequence[str] = (),
+    buckets: Sequence[float] = BUCKETS,
+) -> Histogram:
+    """A distribution, as `tradecopier_NAME`; of durations in seconds unless it has buckets of its own."""
+    _define(registry, name, "histogram", text, labels, buckets)
+    return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=buckets)
+
+
+def stage_seconds(registry: CollectorRegistry, of: Sequence[str] = ()) -> Histogram:
+    """The histogram of a trade's stages (see STAGES), which every service has, with the labels `of` beside `stage`."""
+    text = "Time that a stage of a trade's way took."
+    return histogram(registry, "stage_seconds", text, ("stage", *of))
+
+
+def _define(
+    registry: CollectorRegistry,
+    name: str,
+    kind: Literal["counter", "gauge", "histogram"],
+    text: str,
+    labels: Sequence[str],
+    buckets: Sequence[float] = (),
+) -> None:
+    if isinstance(registry, Registry):
+        found = Definition(
+            name=f"{PREFIX}_{name}", kind=kind, labels=tuple(labels), text=text, buckets=tuple(buckets)
+        )
+        registry.definitions.append(found)
 
 
 @asynccontextmanager

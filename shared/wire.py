@@ -181,3 +181,8 @@ def entry_order(entry: str) -> tuple[int, int]:
     """An entry id as a pair that sorts the way Redis sorts it."""
     milliseconds, _, number = entry.partition("-")
     return int(milliseconds), int(number or 0)
+
+
+def entry_time(entry: str) -> datetime:
+    """When an entry was added, by the Redis server's clock, in whole milliseconds, from its id."""
+    return _EPOCH + timedelta(milliseconds=entry_order(entry)[0])

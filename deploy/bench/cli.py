@@ -5,10 +5,16 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from shared import process
+
+R = TypeVar("R")
 STOPPED = 130
 
 
@@ -17,18 +23,62 @@ def bench() -> None:
     """Measure on this machine, everything set up as a user has it, against a bare baseline."""
 
 
+def json_option(command: Callable[..., None]) -> Callable[..., None]:
+    """The option that writes what was found for a machine to read."""
+    option = click.option(
+        "--json",
+        "json_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the result here, as JSON too.",
+    )
+    return option(command)
+
+
 @bench.command()
 @click.option("--orders", type=click.IntRange(min=1), default=2000, show_default=True, help="Orders in all.")
 @click.option(
     "--runs", type=click.IntRange(min=1), default=15, show_default=True, help="Pairs of runs that they are spread over."
 )
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result here, as JSON too."
-)
+@json_option
 def latency(orders: int, runs: int, json_file: Path | None) -> None:
     """From a trade's capture to order_send, against XADD -> blocked XREADGROUP on the same server."""
     from deploy.bench.latency import Bench, Wish
-    from deploy.bench.report import Report, lines, record
+    from deploy.bench.report import lines, record
+
+    wish = Wish(orders=orders, runs=runs)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
+@bench.command()
+@click.option("--rows", type=click.IntRange(min=100), default=20_000, show_default=True, help="Rows in each run.")
+@click.option("--runs", type=click.IntRange(min=1), default=11, show_default=True, help="Pairs of runs.")
+@click.option("--batch", type=click.IntRange(1, 10_000), default=500, show_default=True, help="Rows in a batch.")
+@click.option("--lone", type=click.IntRange(min=1), default=50, show_default=True, help="Lone trades.")
+@json_option
+def archive(rows: int, runs: int, batch: int, lone: int, json_file: Path | None) -> None:
+    """Rows per second from the streams into PostgreSQL, against bare executemany and bare COPY of the same rows."""
+    from deploy.bench.archive import Bench
+    from deploy.bench.rates import Wish, lines, record
+
+    wish = Wish(rows=rows, runs=runs, batch=batch, lone=lone)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
+@bench.command()
+@click.option("--trades", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="Trades in a year.")
+@json_option
+def journal(trades: int, json_file: Path | None) -> None:
+    """How long a month's journal takes from an archive of many trades; making a million takes some ten minutes."""
+    from deploy.bench.history import lines, measure, record
+
+    found = measured(lambda stop, folder: measure(stop, folder, trades, progress))
+    tell(lines(found), record(found), json_file)
+
+
+def measured(measure: "Callable[[process.Stop, Path], Awaitable[R | None]]") -> R:
+    """Run a measurement in a folder of its own and clear it away; ends the process when it was stopped."""
     from deploy.fleet import folder_mode
     from deploy.local import STOP_GRACE_S
     from shared import process
@@ -36,23 +86,28 @@ def latency(orders: int, runs: int, json_file: Path | None) -> None:
 
     folder = Path(tempfile.mkdtemp(prefix="tradecopier-bench-"))
     folder.chmod(folder_mode())
-    report: Report | None = None
+    found: R | None = None
 
-    async def measure(stop: process.Stop) -> None:
-        nonlocal report
-        report = await Bench(stop, folder, Wish(orders=orders, runs=runs), say, progress).measure()
+    async def act(stop: process.Stop) -> None:
+        nonlocal found
+        found = await measure(stop, folder)
 
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]  # the bench has settings of its own
     logging.getLogger().setLevel(logging.WARNING)
-    process.run(measure, "bench", grace=STOP_GRACE_S)
+    process.run(act, "bench", grace=STOP_GRACE_S)
     shutil.rmtree(folder, ignore_errors=True)
-    if report is None:
+    if found is None:
         raise SystemExit(STOPPED)
-    for line in lines(report):
+    return found
+
+
+def tell(lines: Iterable[str], record: object, json_file: Path | None) -> None:
+    """Print a result and, where it is wanted, write it."""
+    for line in lines:
         say(line)
     if json_file is not None:
-        write(json_file, record(report))
+        write(json_file, record)
 
 
 def say(line: str) -> None:

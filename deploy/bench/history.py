@@ -5,20 +5,26 @@ numbers and times, with message and jsonb of real sizes. Their signatures are th
 archive is for questions, not for `archiver verify`.
 """
 
+import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from archiver import journal
+from archiver import journal, size
 from archiver.rows import record
 from archiver.tables import FactRow, ObservationRow, OutcomeRow, Row
 from deploy.bench import bare_rows
 from deploy.bench.bare_rows import Batch
-from deploy.bench.trades import trades
+from deploy.bench.trades import trades as told_trades
+from deploy.embedded import Postgres
+from shared.process import Stop
 from shared.wire import Codec, Keyring
 
 NAMESPACE = "main"
@@ -31,6 +37,10 @@ KINDS: tuple[type[Row], ...] = (FactRow, OutcomeRow, ObservationRow)
 Told = Callable[[str], None]
 
 
+class Stopped(Exception):
+    """Somebody stopped the bench."""
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """A month's journal: its trades, seconds until the first one and until the last, and PostgreSQL's plan."""
 
@@ -40,11 +50,70 @@ class Answer(Struct, frozen=True, kw_only=True):
     plan: tuple[str, ...]
 
 
+class Found(Struct, frozen=True, kw_only=True):
+    """The archive as it was made, and the month's journal asked twice: cold as it can be had, and warm."""
+
+    trades: int
+    fill_s: float
+    size: tuple[str, ...]
+    first: Answer
+    again: Answer
+
+
+async def measure(stop: Stop, folder: Path, trades: int, progress: Told) -> Found | None:
+    """Make the archive on a server of its own and ask it; None when it was stopped."""
+    server, found = Postgres(folder / "postgres"), None
+
+    def told(text: str) -> None:
+        if stop.requested:
+            raise Stopped
+        progress(text)
+
+    def work() -> Found:
+        dsn = bare_rows.fresh(server.dsn)
+        took = fill(dsn, trades, told)
+        told("asking for a month")
+        sizes = tuple(size.lines(dsn))
+        return Found(trades=trades, fill_s=took, size=sizes, first=month(dsn), again=month(dsn))
+
+    try:
+        await server.started()
+        with suppress(Stopped):
+            found = await asyncio.to_thread(work)
+    finally:
+        await asyncio.to_thread(server.stop)
+    return found
+
+
+def lines(found: Found) -> list[str]:
+    """What was found, the plan last and without the partitions' repetitions."""
+    return [
+        f"{found.trades:,} trades of a year made in {found.fill_s:.0f} s (COPY into the tables and all their indexes)",
+        *found.size,
+        *(
+            f"journal of June, {name}: {answer.trades:,} trades, the first after {answer.first_s:.2f} s, "
+            f"all after {answer.all_s:.2f} s"
+            for name, answer in (("first time", found.first), ("again", found.again))
+        ),
+        f"partitions that the plan names for the trades: {', '.join(scanned(found.first.plan)) or 'none'}",
+    ]
+
+
+def scanned(plan: Sequence[str]) -> list[str]:
+    """The partitions of outcomes in which the month's trades themselves are looked for."""
+    return sorted({m[1] for line in plan if (m := re.search(r"on (outcomes_\d{4}_\d\d) o\b", line))})
+
+
+def record(found: Found) -> dict[str, Any]:
+    """The same for a machine to read."""
+    return dict(msgspec.to_builtins(found))
+
+
 def samples() -> list[list[Row]]:
     """The rows of a few hundred trades, by trade."""
     codec = Codec(NAMESPACE, KEYRING)
     found: list[list[Row]] = []
-    for trade in trades(1, SAMPLES, START, timedelta(), "bench"):
+    for trade in told_trades(1, SAMPLES, START, timedelta(), "bench"):
         messages = [("orders", m) for m in trade.facts] + [("outcomes", m) for m in trade.answers]
         rows = [record(NAMESPACE, "0-0", codec.entry(stream, m), m) for stream, m in messages]
         found.append([row for row in rows if isinstance(row, Row)])

@@ -106,7 +106,7 @@ def settled(*parts: Part) -> tuple[Plan, Settled]:
 def test_what_shows_up_in_time_is_settled_as_it_is() -> None:
     plan, found = settled(part(1, "0.1"))
 
-    assert brought_up(FACT, plan, found, book(None), None, NOW) is found
+    assert brought_up(FACT, D(0), plan, found, book(None), None, NOW) is found
 
 
 LATE: dict[str, tuple[str, Decimal | None]] = {
@@ -122,9 +122,23 @@ def test_what_shows_up_late_is_brought_to_the_newest_total(followed: str, target
     plan, found = settled(part(1, "0.1"))
     newest = link(followed=followed, revision=2)
 
-    after = brought_up(FACT, plan, found, book(newest, part(1, "0.1")), None, NOW)
+    after = brought_up(FACT, D(0), plan, found, book(newest, part(1, "0.1")), None, NOW)
 
     assert after.link is not None
     assert (after.link.revision, after.link.parts) == (2, (part(1, "0.1"),))
     assert (after.debt.target if after.debt else None) == target
     assert after.result == ("filled" if target is None else None)
+
+
+def test_of_a_late_increase_only_what_the_newest_total_still_has_of_it_is_kept() -> None:
+    """0.2 became 0.4 unseen, then 0.1: nothing of the increase is left, and half of what was there before."""
+    planned = link(part(1, "0.2"), followed="0.4", revision=2)
+    found = Settled(link=link(part(1, "0.2"), part(2, "0.2"), followed="0.4", revision=2), debt=None, result="filled")
+    newest = link(part(1, "0.1"), followed="0.1", revision=3)
+
+    after = brought_up(
+        FACT, D("0.2"), Plan(link=planned), found, book(newest, part(1, "0.1"), part(2, "0.2")), None, NOW
+    )
+
+    assert after.debt is not None
+    assert after.debt.target == D("0.1")

@@ -1,0 +1,187 @@
+"""Counts for one account: what was committed, what MetaTrader 5 answered, what is unfinished, what the terminal says.
+
+Nothing here waits. What a lane does is counted when it is durable; what it *is* (money, positions, debts) is read from
+memory at the moment when somebody asks. The time that the counting itself takes is counted too.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from time import perf_counter
+from typing import Protocol
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+
+from executor.book import Book, Debt
+from executor.instruments import entry_price
+from executor.ledger import Change
+from executor.metrics import OTHER, Metrics
+from executor.mt5.api import Retcode, TerminalInfo
+from executor.reasons import Reason
+from executor.results import Done
+from executor.settings import Limits
+from executor.stages import stages
+from executor.states import AccountState
+from executor.steps import Open, Step
+from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
+
+CODES = frozenset(int(code) for code in Retcode)
+REASONS = frozenset(str(reason) for reason in Reason)
+US = 1e-6
+
+
+class Unfinished(Protocol):
+    """What is asked of a follower."""
+
+    debts: dict[str, Debt]
+
+    def unresolved_since(self) -> Iterable[datetime]: ...
+
+
+class Disagreement(Struct, frozen=True):
+    """A position on which account and source disagree, and since when."""
+
+    text: str
+    since: datetime
+
+
+class Meter:
+    """What one account's lane tells `metrics`. `clock` tells UTC."""
+
+    def __init__(self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime]) -> None:
+        self.account = account
+        self.info: TerminalInfo | None = None
+        self.drifting: dict[str, Disagreement] = {}
+        self._metrics = metrics
+        self._limits = limits
+        self._clock = clock
+        self._waiting: set[tuple[str, int]] = set()
+        self._follower: Unfinished | None = None
+        self._book: Callable[[], Book] | None = None
+        self._seconds = metrics.seconds.labels(account)
+        self._show()
+
+    # -- what happened
+
+    def committed(self, change: Change) -> None:
+        """A change is written."""
+        began, now = perf_counter(), self._clock()
+        for message in change.messages:
+            match message:
+                case Outcome():
+                    self._ended(message, now)
+                case Pending():
+                    self._waiting.add((message.fact, message.attempt))
+                case Notice(reason=reason) if reason in ("daily-loss", "drawdown"):
+                    self._metrics.breaches.labels(self.account, reason).inc()
+                case Notice() | Deal() | Drift():
+                    pass
+        if change.dead:
+            self._metrics.buried.labels(self.account).inc()
+        self._seconds.inc(perf_counter() - began)
+
+    def done(self, book: Book, step: Step, done: Done) -> None:
+        """A step was done at once; `book` is the account as it was when it was asked for."""
+        if not isinstance(step, Open) or done.price is None:
+            return
+        began = perf_counter()
+        asked, specification = entry_price(book.prices.get(step.symbol), step.side), book.specifications.get(step.symbol)
+        if asked is not None and specification is not None and specification.point:
+            worse = done.price - asked if step.side == "buy" else asked - done.price
+            self._metrics.slippage.labels(self.account).observe(float(worse / specification.point))
+        self._seconds.inc(perf_counter() - began)
+
+    def redelivered(self, count: int) -> None:
+        """So many entries came once more."""
+        self._metrics.redeliveries.labels(self.account).inc(count)
+
+    def trailed(self) -> None:
+        """A trailing stop was moved."""
+        self._metrics.trailing.labels(self.account).inc()
+
+    def state(self, now: AccountState | None) -> None:
+        """The account's state; None when it has none yet."""
+        for state in AccountState:
+            self._metrics.state.labels(self.account, str(state)).set(state is now)
+
+    def _ended(self, outcome: Outcome, now: datetime) -> None:
+        name, metrics, key = self.account, self._metrics, (outcome.fact, outcome.attempt)
+        metrics.outcomes.labels(name, outcome.result).inc()
+        found = stages(outcome, now)
+        if key in self._waiting:  # it was parked or owed: only the whole says something
+            self._waiting.discard(key)
+            found = {"end_to_end": found["end_to_end"]}
+        for stage, seconds in found.items():
+            metrics.stages.labels(stage, name).observe(seconds)
+        if outcome.result == "denied":
+            metrics.denials.labels(name, outcome.reason if outcome.reason in REASONS else OTHER).inc()
+        if outcome.result in EFFECTIVE:
+            metrics.last_success.labels(name).set(now.timestamp())
+        for step in outcome.steps:
+            if step.retcode is not None:
+                metrics.retcodes.labels(name, str(step.retcode) if step.retcode in CODES else OTHER).inc()
+
+    # -- what is
+
+    def watch(self, follower: Unfinished, book: Callable[[], Book]) -> None:
+        """The lane is active; this is what it knows from now on."""
+        self._follower, self._book = follower, book
+        self._waiting = {(o.fact, o.attempt) for debt in follower.debts.values() for o in debt.owing}
+
+    def owed_since(self) -> list[datetime]:
+        """Since when each debt is owed."""
+        return [debt.since for debt in self._follower.debts.values()] if self._follower else []
+
+    def unresolved_since(self) -> list[datetime]:
+        """Since when each parked fact waits for its end."""
+        return list(self._follower.unresolved_since()) if self._follower else []
+
+    def used(self) -> Mapping[str, float]:
+        """How much of each limit is used, 1 being the limit."""
+        if self._book is None:
+            return {}
+        book, limits = self._book(), self._limits
+        figures, lots = book.figures, _lots(book)
+        found = {"lots": lots / limits.max_lots, "positions": Decimal(len(book.holdings)) / limits.max_positions}
+        for name, mark, most in (
+            ("daily-loss", figures.day_start, limits.max_daily_loss_percent),
+            ("drawdown", figures.peak, limits.max_drawdown_percent),
+        ):
+            lost = max(Decimal(0), mark - figures.equity) * 100 / mark if mark else Decimal(0)
+            found[name] = lost / most
+        return {name: float(value) for name, value in found.items()}
+
+    def _show(self) -> None:
+        m, name = self._metrics, self.account
+        for state, since in (("owed", self.owed_since), ("unresolved", self.unresolved_since)):
+            m.unfinished.labels(name, state).set_function(lambda f=since: float(len(f())))
+            m.unfinished_age.labels(name, state).set_function(lambda f=since: self._age(f()))
+        for gauge, read in (
+            (m.equity, lambda b: float(b.figures.equity)),
+            (m.balance, lambda b: float(b.figures.balance)),
+            (m.margin_free, lambda b: float(b.figures.margin_free)),
+            (m.positions, lambda b: float(len(b.holdings))),
+            (m.lots, lambda b: float(_lots(b))),
+        ):
+            gauge.labels(name).set_function(lambda r=read: r(self._book()) if self._book else math.nan)
+        for limit in ("lots", "positions", "daily-loss", "drawdown"):
+            m.used.labels(name, limit).set_function(lambda x=limit: self.used().get(x, math.nan))
+        m.drift.labels(name).set_function(lambda: float(len(self.drifting)))
+        m.drift_age.labels(name).set_function(lambda: self._age([d.since for d in self.drifting.values()]))
+        m.connected.labels(name).set_function(lambda: float(self.info is not None and self.info.connected))
+        m.algo.labels(name).set_function(lambda: float(self.info is not None and self.info.trade_allowed))
+        m.ping.labels(name).set_function(lambda: self.info.ping_last * US if self.info else math.nan)
+
+    def _age(self, since: list[datetime]) -> float:
+        return (self._clock() - min(since)).total_seconds() if since else 0.0
+
+
+def unwatched(account: str, clock: Callable[[], datetime]) -> Meter:
+    """A meter that nobody reads."""
+    return Meter(Metrics(CollectorRegistry(), [account]), account, Limits(), clock)
+
+
+def _lots(book: Book) -> Decimal:
+    return sum((h.volume for h in book.holdings.values()), Decimal(0))
