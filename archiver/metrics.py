@@ -9,7 +9,10 @@ from prometheus_client import CollectorRegistry
 from archiver.headroom import Usage
 from archiver.tables import Row
 from archiver.trim import Cut
-from shared.metrics import counter, gauge, histogram
+from shared.metrics import counter, gauge, histogram, stage_seconds
+
+SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+"""Rows of a batch, for its histogram."""
 
 
 class Metrics:
@@ -23,6 +26,8 @@ class Metrics:
         self._dead = counter(registry, "archive_dead_letters", "Entries given up, by reason.", ("stream", "reason"))
         self._held = gauge(registry, "archive_held_entries", "Entries of the last batch that wait for a key.", stream)
         self._age = histogram(registry, "archive_age_seconds", "From the stream to PostgreSQL, per row.", stream)
+        self._stage = stage_seconds(registry)
+        self._batch = histogram(registry, "archive_batch_rows", "Rows in a batch.", stream, SIZES)
         self._save = histogram(registry, "archive_save_seconds", "Time that PostgreSQL took for a batch.", stream)
         self._up = gauge(
             registry, "archive_up", "Whether the stream is being archived; 0 while a server is away.", stream
@@ -31,15 +36,27 @@ class Metrics:
             registry, "archive_trim_held", "1 for a group that keeps entries too long.", ("stream", "group")
         )
 
+        self._last = gauge(registry, "archive_last_success_timestamp_seconds", "When a batch was stored last.", stream)
+        self._children()
         self._per_fact = gauge(registry, "archive_bytes_per_fact", "Memory in Redis of a fact with its outcomes.")
         self._days = gauge(registry, "archive_headroom_days", "Days until Redis is full if nothing were trimmed.")
+
+    def _children(self) -> None:
+        self._stage.labels("archive")
+        for stream in ("orders", "outcomes"):
+            for one in (self._rows, self._held, self._age, self._save, self._up, self._batch, self._last):
+                one.labels(stream)
 
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
         now, age = self._clock(), self._age.labels(stream)
         self._rows.labels(stream).inc(len(rows))
         self._save.labels(stream).observe(seconds)
+        self._last.labels(stream).set(now.timestamp())
+        self._batch.labels(stream).observe(len(rows))
         for row in rows:
+            if stream == "outcomes":
+                self._stage.labels("archive").observe(max(0.0, (now - row.published).total_seconds()))
             age.observe(max(0.0, (now - row.published).total_seconds()))
 
     def buried(self, stream: str, reason: str) -> None:

@@ -39,10 +39,22 @@ COMMANDS = {
         configured=False,
     ),
     "up": Entry("deploy.local", "up", "Run everything on this machine under one supervisor."),
+    "status": Entry("deploy.status", "status", "Is everything copied? What is not, and why?"),
+    "doctor": Entry("deploy.doctor", "doctor", "What has to be mended before money is at risk."),
+    "pause": Entry("deploy.control", "pause", "Send nothing at all to accounts, not even exits."),
+    "close-only": Entry("deploy.control", "close_only", "Open nothing on accounts; exits go on."),
+    "flatten": Entry("deploy.control", "flatten", "Close everything that is ours on accounts."),
+    "resume": Entry("deploy.control", "resume", "Follow again."),
     "ingest": Entry("ingest.cli", "cli", "TradingView's side: the proxy and what it captures."),
     "executor": Entry("executor.cli", "cli", "MetaTrader 5's side: copy to accounts, check them."),
     "archiver": Entry("archiver.cli", "cli", "Keep everything in PostgreSQL."),
     "journal": Entry("deploy.verify", "journal", "The trades, with prices, money and how long each copy took."),
+    "chaos": Entry(
+        "deploy.chaos.cli", "chaos", "Break everything while trades are copied, and check each one.", configured=False
+    ),
+    "simulator": Entry(
+        "executor.mt5.simulator.cli", "simulator", "Run a simulated MetaTrader 5 alone.", configured=False
+    ),
     "bench": Entry("deploy.bench.cli", "bench", "Measure on this machine.", configured=False),
 }
 """All commands, in the order of their importance to someone new."""

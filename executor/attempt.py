@@ -30,7 +30,8 @@ class Grace:
 class Attempt:
     """What is known of one attempt so far. `meaning` is what its marks are made from.
 
-    `suspect`: it may have been tried before we knew of it. `probe`: it is only searched, never sent.
+    `suspect`: it may have been tried before we knew of it. `probe`: it is only searched, never sent. `shown` are the
+    steps after which the account was read, so that the book has their effect already.
     """
 
     work: Work
@@ -47,6 +48,7 @@ class Attempt:
     calls: dict[str, report.Call] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
+    shown: set[str] = field(default_factory=set)
 
     def maybe_sent(self, step: Step) -> bool:
         """Whether this step may have had its effect already."""

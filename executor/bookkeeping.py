@@ -12,16 +12,19 @@ from typing import TypeVar
 import msgspec
 
 from executor import readings
-from executor.book import Book, Figures, Link
+from executor.book import Book, Figures, Link, Price
 from executor.brokerclock import BrokerClock
 from executor.marks import Traces
-from executor.mt5.api import Connected, SymbolInfo, TradeDeal, Unknown
+from executor.mt5.api import AccountInfo, Connected, SymbolInfo, TradeDeal, Unknown
 from executor.mt5.terminal import Terminal
 
 T = TypeVar("T")
 
 WINDOW = timedelta(days=2)
 """How far around now the history is searched: a day for recovery and a day for the broker's unknown time zone."""
+
+LISTENED = 3
+"""How many symbols are listened to for the broker's clock: one may stand still for a while."""
 
 
 class TerminalAway(Exception):
@@ -34,7 +37,7 @@ class Bookkeeper:
     def __init__(self, account: str, terminal: Terminal, clock: Callable[[], datetime]) -> None:
         self.book: Book
         self.clock = BrokerClock()
-        self._liveliest = ""
+        self._liveliest: tuple[str, ...] = ()
         self._account = account
         self._terminal = terminal
         self._clock = clock
@@ -73,11 +76,7 @@ class Bookkeeper:
 
     async def price(self, symbol: str) -> None:
         """Take the newest price of `symbol`, if the terminal has one."""
-        tick, now = await self._terminal.tick(symbol), self._clock()
-        if isinstance(tick, Unknown):
-            return
-        self.clock = self.clock.ticked(symbol, tick.time_msc, now.timestamp())
-        price = readings.price(tick, now)
+        price = await self._ticked(symbol)
         if price is not None:
             self._put(prices={**self.book.prices, symbol: price})
 
@@ -85,16 +84,19 @@ class Bookkeeper:
         """Read positions, orders, money and the prices of every symbol in use again."""
         before = self._effects
         positions, orders = await self._terminal.positions(), await self._terminal.orders()
-        account = await self._terminal.account()
+        account = await self._same_account()
         if self._effects == before:
             self._put(
                 holdings=readings.holdings(_known(positions)),
                 restings=readings.restings(_known(orders)),
-                figures=readings.figures(_known(account), self._clock(), self.book.figures),
+                figures=readings.figures(account, self._clock(), self.book.figures),
             )
             self._fresh = True
-        for symbol in {self._liveliest, *self.book.specifications} - {""}:
+        for symbol in list(self.book.specifications):
             await self.price(symbol)
+        for symbol in self._liveliest:
+            if symbol not in self.book.specifications:
+                await self._ticked(symbol)
 
     def take_fresh(self) -> bool:
         """Whether the account was read again since this was asked last, with nothing of ours in between."""
@@ -105,7 +107,15 @@ class Bookkeeper:
         """Read positions and orders now, for a decision about what is there."""
         self._effects += 1
         positions, orders = await self._terminal.positions(), await self._terminal.orders()
+        await self._same_account()
         self._put(holdings=readings.holdings(_known(positions)), restings=readings.restings(_known(orders)))
+
+    async def _same_account(self) -> AccountInfo:
+        """The account, which must be the one that the book is of: a person can log in to another one at any time."""
+        info = _known(await self._terminal.account())
+        if f"{info.login}@{info.server}" != self.book.identity:
+            raise TerminalAway(f"the terminal is logged in as {info.login}@{info.server}, not {self.book.identity}")
+        return info
 
     async def traces(self) -> Traces:
         """Everything that a maybe-sent step could have left behind."""
@@ -147,14 +157,21 @@ class Bookkeeper:
         kept = {**self.book.links, **links}
         self._put(links={key: link for key, link in kept.items() if link is not None})
 
+    async def _ticked(self, symbol: str) -> Price | None:
+        tick, now = await self._terminal.tick(symbol), self._clock()
+        if isinstance(tick, Unknown):
+            return None
+        self.clock = self.clock.ticked(symbol, tick.time_msc, now.timestamp())
+        return readings.price(tick, now)
+
     def _put(self, **fields: object) -> None:
         self.book = msgspec.structs.replace(self.book, **fields)
 
 
-def liveliest(symbols: Iterable[SymbolInfo]) -> str:
-    """The selected symbol with the newest price: its ticks tell the broker's clock before we trade anything."""
-    newest = max((s for s in symbols if s.select and s.time), key=lambda s: s.time, default=None)
-    return newest.name if newest else ""
+def liveliest(symbols: Iterable[SymbolInfo]) -> tuple[str, ...]:
+    """The selected symbols with the newest prices: their ticks tell the broker's clock before we trade anything."""
+    newest = sorted((s for s in symbols if s.select and s.time), key=lambda s: s.time, reverse=True)
+    return tuple(s.name for s in newest[:LISTENED])
 
 
 def _known(value: T | Unknown) -> T:

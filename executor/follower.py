@@ -4,7 +4,7 @@ An opening that nobody knows the end of is parked: its entry stays pending, open
 facts about what only it can have made. Everything else goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from executor.reasons import Ignored, say
 from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import Settled, settle
+from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import outcomes, wire
@@ -57,12 +58,19 @@ class Follower:
         self._reach = reach
 
     async def follow(
-        self, entry: str, fact: Fact, *, suspect: bool, read: datetime | None = None, told: bool = False
+        self,
+        entry: str,
+        fact: Fact,
+        *,
+        suspect: bool,
+        read: datetime | None = None,
+        told: bool = False,
+        absent: Collection[str] = (),
     ) -> None:
         """Follow the fact of an entry as far as it goes, and commit what came of it.
 
-        `suspect` says that it may have been sent before; `read` is when the entry was read, if that was earlier, and
-        `told` whether the outcomes stream has its state already.
+        `suspect` says that it may have been sent before, but for the steps in `absent`; `read` is when the entry was
+        read, if that was earlier, and `told` whether the outcomes stream has its state already.
         """
         work = Work(fact=fact.id)
         suspect = suspect or self._runner.has_called(work)
@@ -82,6 +90,7 @@ class Follower:
             read=read or self._clock(),
             entry=entry,
             suspect=suspect,
+            absent=set(absent),
         )
         await self._start(attempt, fact, plan, told)
 
@@ -89,10 +98,10 @@ class Follower:
         """See what has become of the parked facts, the oldest first."""
         for parked in self.parking:
             attempt = parked.attempt
-            if attempt.untouched:
+            if attempt.untouched or (self._outdated(parked) and not attempt.unknown):
                 self.parking.drop(parked.entry)
-                suspect, read, told = attempt.suspect, attempt.read, parked.told
-                await self.follow(parked.entry, parked.fact, suspect=suspect, read=read, told=told)
+                suspect, read, told, absent = attempt.suspect, attempt.read, parked.told, attempt.absent
+                await self.follow(parked.entry, parked.fact, suspect=suspect, read=read, told=told, absent=absent)
             else:
                 await self._go(parked)
 
@@ -147,7 +156,7 @@ class Follower:
 
     async def _start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore, told: bool) -> None:
         if isinstance(plan, Plan):
-            await self._go(Parked(attempt, fact, plan, told))
+            await self._go(Parked(attempt, fact, plan, told, self._keeper.book.links.get(attempt.link)))
             return
         later = Parked(attempt, fact, Plan(link=plan.link or Link(key=attempt.link, instrument="", symbol="")), told)
         known = self._keeper.book.links.get(attempt.link)
@@ -169,10 +178,20 @@ class Follower:
             await (self._move_target(parked) if parked.opens else self._join(parked))
         elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)):
             await self._park(parked)
-        elif await self._runner.run(attempt, self.parking.blocks(attempt, self.debts)):
+        elif parked.plan.denied is not None and self.parking.unsure(attempt, parked.plan.link.symbol):
+            await self._park(parked)  # what is unknown may be what it was denied for
+        elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
         else:
             await self._park(parked)
+
+    def _blocked(self, parked: Parked) -> Callable[[Opening], bool]:
+        """What an opening has to wait for; one whose plan is out of date is not sent, but planned anew."""
+        waits = self.parking.blocks(parked.attempt, self.debts)
+        return lambda step: waits(step) or self._outdated(parked)
+
+    def _outdated(self, parked: Parked) -> bool:
+        return self.parking.outdated(parked, self._keeper.book.links.get(parked.attempt.link))
 
     async def _finish(self, parked: Parked) -> None:
         attempt, fact, plan = parked.attempt, parked.fact, parked.plan

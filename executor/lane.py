@@ -14,16 +14,20 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from executor.bookkeeping import Bookkeeper, TerminalAway
+from executor.brokerclock import BrokerClock
 from executor.follower import Follower
 from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
 from executor.ledger import Change, End, LeaseLost, Ledger, Memory, dead_letter
-from executor.mt5.api import Connected, Credentials, Refused
+from executor.meter import Meter, unwatched
+from executor.mt5.api import Connected, Credentials, Refused, Unknown
 from executor.mt5.terminal import Terminal
+from executor.operator import Operator
 from executor.payer import Payer
 from executor.runner import Runner
 from executor.settings import Account
 from executor.states import AccountState
 from executor.telling import Teller
+from executor.trailer import Trailer
 from executor.watch import Watch, remembered
 from shared import outcomes, wire
 from shared.facts import Fact
@@ -37,6 +41,10 @@ RETRY_S = 0.5
 ATTEND_S = 0.1
 REFRESH_S = 1.0
 CANCEL_AGAIN_S = 0.25
+
+
+EXPECTED = (LeaseLost, TerminalAway, RedisError, OSError)
+"""What a lane begins anew after. Anything else ends the process."""
 
 
 class Watcher(Protocol):
@@ -67,6 +75,7 @@ class Lane:
         watcher: Watcher,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         reach: Callable[[str], None] = never,
+        meter: Meter | None = None,
     ) -> None:
         self.name = name
         self._account = account
@@ -77,10 +86,16 @@ class Lane:
         self._clock = clock
         self._reach = reach
         self._lease = Lease(work, keys.account("lease", name), duration=lease_s, owner=f"executor-{name}")
-        self._ledger = Ledger(work, keys, codec, name, self._lease)
+        self.meter = meter or unwatched(name, clock)
+        self._ledger = Ledger(work, keys, codec, name, self._lease, self.meter.committed)
         self._reader = Reader(blocking, keys.orders, name, "executor")
         self._keeper = Bookkeeper(name, terminal, clock)
-        self._runner = Runner(account, self._ledger, terminal, self._keeper, clock, reach)
+        self._runner = Runner(account, self._ledger, terminal, self._keeper, clock, reach, self.meter.done)
+
+    @property
+    def broker_clock(self) -> BrokerClock:
+        """What is known of the broker's clock by now."""
+        return self._keeper.clock
 
     async def run(self) -> None:
         """Work until cancelled. Raises UserError or GroupLost when an operator has to act first."""
@@ -93,6 +108,7 @@ class Lane:
                 log.warning("%s: Redis is away (%s); trying again", self.name, error)
             except TerminalAway as error:
                 log.warning("%s: the terminal is away (%s); trying again", self.name, error)
+            self.meter.info = None
             self._watcher.lane(self.name, "away")
             await asyncio.sleep(RETRY_S)
 
@@ -127,9 +143,13 @@ class Lane:
         )  # fmt: skip
         payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
         watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock, memory.state)
+        trailer = Trailer(self.name, self._account, self._keeper, self._runner, follower, self._clock)
+        operator = Operator(self.name, self._ledger, self._keeper, follower, self._clock, memory.state)
         await watch.begin()
+        self.meter.watch(follower, lambda: self._keeper.book)
         self._watcher.lane(self.name, "active")
-        await _together(self._renew(), self._refresh(), self._work(follower, payer, watch, memory.suspect_before))
+        work = self._work(follower, payer, watch, trailer, operator, memory.suspect_before)
+        await _together(self._renew(), self._refresh(), work)
 
     async def _settle_identity(self, memory: Memory, connected: Connected) -> None:
         identity = f"{connected.account.login}@{connected.account.server}"
@@ -153,20 +173,36 @@ class Lane:
         while True:
             await asyncio.sleep(REFRESH_S)
             await self._keeper.refresh()
+            info = await self._terminal.info()
+            self.meter.info = None if isinstance(info, Unknown) else info
 
     # -- the loop
 
-    async def _work(self, follower: Follower, payer: Payer, watch: Watch, suspect_before: datetime) -> None:
-        for entry in await self._reader.claim():
+    async def _work(
+        self,
+        follower: Follower,
+        payer: Payer,
+        watch: Watch,
+        trailer: Trailer,
+        operator: Operator,
+        suspect_before: datetime,
+    ) -> None:
+        claimed = await self._reader.claim()
+        self.meter.redelivered(len(claimed))
+        for entry in claimed:
             await self._entry(follower, entry, suspect_before, claimed=True)
         while True:
+            await operator.attend()
             await follower.attend()
             await payer.attend()
             await watch.attend()
             waits = follower.parking or follower.debts
-            for entry in await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS):
+            entries = await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS)
+            for entry in entries:
                 self._reach("read")
                 await self._entry(follower, entry, suspect_before)
+            if not entries:
+                await trailer.attend()
 
     async def _entry(
         self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False, looked: bool = False
@@ -225,11 +261,11 @@ async def _together(*loops: Coroutine[Any, Any, None]) -> None:
     """Run loops until one fails, end the others, and raise what it failed with."""
     tasks = {asyncio.create_task(loop) for loop in loops}
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         await cancelled(*tasks, patience=CANCEL_AGAIN_S)
-    for task in done:
-        task.result()
+    failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    raise next((e for e in failures if not isinstance(e, EXPECTED)), failures[0])
 
 
 __all__ = ["GroupLost", "Lane"]

@@ -6,7 +6,7 @@ commit without an end parks an entry: it is passed, and stays in the pending lis
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -87,10 +87,26 @@ class Memory(Struct, frozen=True, kw_only=True):
     suspect_before: datetime
 
 
-class Ledger:
-    """The account's keys. Every method raises redis errors; LeaseLost when what we know of the account is void."""
+def unnoticed(_change: Change) -> None:
+    """Nobody wants to know what was committed."""
 
-    def __init__(self, redis: Redis, keys: Keys, codec: wire.Codec, account: str, lease: Lease) -> None:
+
+class Ledger:
+    """The account's keys. Every method raises redis errors; LeaseLost when what we know of the account is void.
+
+    `committed` is told each change that was written; it must neither wait nor raise.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        codec: wire.Codec,
+        account: str,
+        lease: Lease,
+        committed: Callable[[Change], None] = unnoticed,
+    ) -> None:
+        self._committed = committed
         self._redis = redis
         self._codec = codec
         self._account = account
@@ -159,11 +175,17 @@ class Ledger:
             if word != "ok":
                 raise LeaseLost(word)
             self._version = version
+        self._committed(change)
 
     async def outcome(self, work: Work) -> str | None:
         """The result that this attempt has ended with, if it has."""
         stored = cast(bytes | None, await self._redis.hget(self._name["done"], work.key))
         return stored.decode().split(" ")[0] if stored else None
+
+    async def state(self, *fields: str) -> list[str]:
+        """Fields of the account's state as they are now; empty where there is none."""
+        raw = cast(list[bytes | None], await self._redis.hmget(self._name["state"], list(fields)))
+        return [value.decode() if value else "" for value in raw]
 
     async def note(self, **fields: str) -> None:
         """Set fields of the account's state (identity, figures, places …)."""

@@ -51,16 +51,24 @@ def pair(
 ) -> Pair:
     """The levels as account prices. `known` stands in for what was never told.
 
-    A trailing distance without a stop gives the stop that far behind `base`, so that the position is protected at once.
+    With a trailing distance the stop is moved by us, and no fact moves it back: it is the better one of what the
+    position has and what the source told. Where there is neither, it starts that far behind `base`, so that the
+    position is protected at once.
     """
-    stop = levels.stop_loss
-    if isinstance(levels.trailing, Decimal) and not isinstance(stop, Decimal) and base is not None:
-        behind = base - levels.trailing if side == "buy" else base + levels.trailing
-        return Pair(_rounded(behind, rules), _converted(levels.take_profit, shift, rules, known.take_profit))
-    return Pair(
-        _converted(stop, shift, rules, known.stop_loss),
-        _converted(levels.take_profit, shift, rules, known.take_profit),
-    )
+    stop = _converted(levels.stop_loss, shift, rules, known.stop_loss)
+    if isinstance(levels.trailing, Decimal):
+        stop = nearer(stop, known.stop_loss, side)
+        if stop is None and base is not None:
+            stop = _rounded(base - levels.trailing if side == "buy" else base + levels.trailing, rules)
+    return Pair(stop, _converted(levels.take_profit, shift, rules, known.take_profit))
+
+
+def nearer(one: Decimal | None, two: Decimal | None, side: Side) -> Decimal | None:
+    """The stop that gives up less of a position on `side`; None is no stop."""
+    stops = [stop for stop in (one, two) if stop is not None]
+    if not stops:
+        return None
+    return max(stops) if side == "buy" else min(stops)
 
 
 def protecting(link: Link, book: Book, kept: dict[int, Decimal] | None = None) -> Iterator[Protect]:

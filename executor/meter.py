@@ -5,19 +5,20 @@ memory at the moment when somebody asks. The time that the counting itself takes
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from time import perf_counter
-from typing import Protocol
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
-from executor.book import Book, Debt
+from executor.book import Book
+from executor.follower import Follower
 from executor.instruments import entry_price
 from executor.ledger import Change
-from executor.metrics import OTHER, Metrics
+from executor.metrics import LIMITS, OTHER, Metrics
 from executor.mt5.api import Retcode, TerminalInfo
 from executor.reasons import Reason
 from executor.results import Done
@@ -30,14 +31,6 @@ from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
 CODES = frozenset(int(code) for code in Retcode)
 REASONS = frozenset(str(reason) for reason in Reason)
 US = 1e-6
-
-
-class Unfinished(Protocol):
-    """What is asked of a follower."""
-
-    debts: dict[str, Debt]
-
-    def unresolved_since(self) -> Iterable[datetime]: ...
 
 
 class Disagreement(Struct, frozen=True):
@@ -58,7 +51,7 @@ class Meter:
         self._limits = limits
         self._clock = clock
         self._waiting: set[tuple[str, int]] = set()
-        self._follower: Unfinished | None = None
+        self._follower: Follower | None = None
         self._book: Callable[[], Book] | None = None
         self._seconds = metrics.seconds.labels(account)
         self._show()
@@ -76,7 +69,9 @@ class Meter:
                     self._waiting.add((message.fact, message.attempt))
                 case Notice(reason=reason) if reason in ("daily-loss", "drawdown"):
                     self._metrics.breaches.labels(self.account, reason).inc()
-                case Notice() | Deal() | Drift():
+                case Drift():
+                    self._drifted(message)
+                case Notice() | Deal():
                     pass
         if change.dead:
             self._metrics.buried.labels(self.account).inc()
@@ -87,7 +82,8 @@ class Meter:
         if not isinstance(step, Open) or done.price is None:
             return
         began = perf_counter()
-        asked, specification = entry_price(book.prices.get(step.symbol), step.side), book.specifications.get(step.symbol)
+        price, specification = book.prices.get(step.symbol), book.specifications.get(step.symbol)
+        asked = entry_price(price, step.side)
         if asked is not None and specification is not None and specification.point:
             worse = done.price - asked if step.side == "buy" else asked - done.price
             self._metrics.slippage.labels(self.account).observe(float(worse / specification.point))
@@ -123,9 +119,22 @@ class Meter:
             if step.retcode is not None:
                 metrics.retcodes.labels(name, str(step.retcode) if step.retcode in CODES else OTHER).inc()
 
+    def _drifted(self, drift: Drift) -> None:
+        """One that expects what is there says that the disagreement is over."""
+        known = self.drifting.get(drift.position)
+        if drift.expected == drift.actual:
+            self.drifting.pop(drift.position, None)
+        else:
+            self.drifting[drift.position] = Disagreement(drift.text, known.since if known else drift.seen)
+
     # -- what is
 
-    def watch(self, follower: Unfinished, book: Callable[[], Book]) -> None:
+    @property
+    def book(self) -> Book | None:
+        """The account as the lane knows it; None before the lane was active."""
+        return self._book() if self._book is not None else None
+
+    def watch(self, follower: Follower, book: Callable[[], Book]) -> None:
         """The lane is active; this is what it knows from now on."""
         self._follower, self._book = follower, book
         self._waiting = {(o.fact, o.attempt) for debt in follower.debts.values() for o in debt.owing}
@@ -136,7 +145,7 @@ class Meter:
 
     def unresolved_since(self) -> list[datetime]:
         """Since when each parked fact waits for its end."""
-        return list(self._follower.unresolved_since()) if self._follower else []
+        return [parked.attempt.read for parked in self._follower.parking] if self._follower else []
 
     def used(self) -> Mapping[str, float]:
         """How much of each limit is used, 1 being the limit."""
@@ -156,31 +165,42 @@ class Meter:
     def _show(self) -> None:
         m, name = self._metrics, self.account
         for state, since in (("owed", self.owed_since), ("unresolved", self.unresolved_since)):
-            m.unfinished.labels(name, state).set_function(lambda f=since: float(len(f())))
-            m.unfinished_age.labels(name, state).set_function(lambda f=since: self._age(f()))
-        for gauge, read in (
-            (m.equity, lambda b: float(b.figures.equity)),
-            (m.balance, lambda b: float(b.figures.balance)),
-            (m.margin_free, lambda b: float(b.figures.margin_free)),
-            (m.positions, lambda b: float(len(b.holdings))),
-            (m.lots, lambda b: float(_lots(b))),
-        ):
-            gauge.labels(name).set_function(lambda r=read: r(self._book()) if self._book else math.nan)
-        for limit in ("lots", "positions", "daily-loss", "drawdown"):
-            m.used.labels(name, limit).set_function(lambda x=limit: self.used().get(x, math.nan))
+            m.unfinished.labels(name, state).set_function(partial(_count, since))
+            m.unfinished_age.labels(name, state).set_function(partial(self._oldest, since))
+        m.equity.labels(name).set_function(self._reading(lambda b: b.figures.equity))
+        m.balance.labels(name).set_function(self._reading(lambda b: b.figures.balance))
+        m.margin_free.labels(name).set_function(self._reading(lambda b: b.figures.margin_free))
+        m.positions.labels(name).set_function(self._reading(lambda b: len(b.holdings)))
+        m.lots.labels(name).set_function(self._reading(_lots))
+        for limit in LIMITS:
+            m.used.labels(name, limit).set_function(partial(self._used, limit))
         m.drift.labels(name).set_function(lambda: float(len(self.drifting)))
-        m.drift_age.labels(name).set_function(lambda: self._age([d.since for d in self.drifting.values()]))
+        m.drift_age.labels(name).set_function(partial(self._oldest, self._drifting_since))
         m.connected.labels(name).set_function(lambda: float(self.info is not None and self.info.connected))
         m.algo.labels(name).set_function(lambda: float(self.info is not None and self.info.trade_allowed))
         m.ping.labels(name).set_function(lambda: self.info.ping_last * US if self.info else math.nan)
 
-    def _age(self, since: list[datetime]) -> float:
-        return (self._clock() - min(since)).total_seconds() if since else 0.0
+    def _reading(self, read: Callable[[Book], Decimal | int]) -> Callable[[], float]:
+        return lambda: float(read(self.book)) if self.book is not None else math.nan
+
+    def _used(self, limit: str) -> float:
+        return self.used().get(limit, math.nan)
+
+    def _drifting_since(self) -> list[datetime]:
+        return [each.since for each in self.drifting.values()]
+
+    def _oldest(self, since: Callable[[], list[datetime]]) -> float:
+        began = since()
+        return (self._clock() - min(began)).total_seconds() if began else 0.0
 
 
 def unwatched(account: str, clock: Callable[[], datetime]) -> Meter:
     """A meter that nobody reads."""
     return Meter(Metrics(CollectorRegistry(), [account]), account, Limits(), clock)
+
+
+def _count(since: Callable[[], list[datetime]]) -> float:
+    return float(len(since()))
 
 
 def _lots(book: Book) -> Decimal:

@@ -67,9 +67,7 @@ class Metrics:
         self.margin_free = gauge(registry, "account_margin_free", "Free margin, in the account's currency.", of)
         self.positions = gauge(registry, "account_positions", "Positions that the account holds, ours or not.", of)
         self.lots = gauge(registry, "account_lots", "Lots that are open, both sides added.", of)
-        self.used = gauge(
-            registry, "limit_used_ratio", "How much of a limit is used; 1 is the limit.", (*of, "limit")
-        )
+        self.used = gauge(registry, "limit_used_ratio", "How much of a limit is used; 1 is the limit.", (*of, "limit"))
         self.drift = gauge(registry, "drift_positions", "Positions on which account and source disagree.", of)
         self.drift_age = gauge(registry, "drift_oldest_seconds", "Since when the oldest of them does; 0: none.", of)
         self.connected = gauge(registry, "terminal_connected", "Whether the terminal is linked to its broker.", of)
@@ -105,6 +103,10 @@ class Metrics:
             self._takeovers.labels(account).inc()
         if "away" not in self._conditions.values():
             self._settled.set()
+
+    def condition(self, account: str) -> str:
+        """What the lane of an account is now."""
+        return self._conditions[account]
 
     async def all_settled(self) -> None:
         """Return when every lane has been active or on standby at the same time."""

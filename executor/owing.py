@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from executor.book import Book, Debt, Link, Owing, link_key
 from executor.instruments import side_of
+from executor.parts import added
+from executor.parts import joined as joined_parts
 from executor.reasons import Obstacle
 from executor.results import Done, Owed, StepResult
 from executor.settle import Settled
@@ -100,8 +102,10 @@ def brought_up(
     current = book.links.get(plan.link.key)
     if current is None or settled.link is None or current.revision <= plan.link.revision:
         return settled
-    fresh = tuple(p for p in settled.link.parts if p not in plan.link.parts)
-    link = replace(current, parts=(*current.parts, *fresh))
+    parts = current.parts
+    for fresh in added(plan.link.parts, settled.link.parts):
+        parts = joined_parts(parts, fresh)
+    link = replace(current, parts=parts)
     base = current.own if owed is None else owed.target
     target = base + (link.own - current.own) * _share(before, plan.link.followed, current.followed)
     if not target_steps(link, target, book):

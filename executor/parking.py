@@ -13,12 +13,16 @@ from shared.wire import entry_order
 
 @dataclass
 class Parked:
-    """A fact that was read and has no end yet; `told` once the outcomes stream says so."""
+    """A fact that was read and has no end yet; `told` once the outcomes stream says so.
+
+    `base` is the link as it was when the plan was made.
+    """
 
     attempt: Attempt
     fact: Fact
     plan: Plan
     told: bool = False
+    base: Link | None = None
 
     @property
     def entry(self) -> str:
@@ -54,6 +58,12 @@ class Parking:
             if entry in self._parked:
                 yield self._parked[entry]
 
+    @staticmethod
+    def outdated(parked: Parked, link: Link | None) -> bool:
+        """Whether facts before it have changed the link since its plan was made, so that it has to be made anew."""
+        older = link is None or link.revision <= parked.fact.exposure.revision
+        return older and link != parked.base and not parked.attempt.changes_parts
+
     def put(self, parked: Parked) -> None:
         """Keep a fact until its end is known."""
         self._parked[parked.entry] = parked
@@ -75,12 +85,16 @@ class Parking:
             for other in self._before(parked.attempt)
         )
 
+    def unsure(self, attempt: Attempt, symbol: str) -> bool:
+        """Whether an older opening of an instrument is unknown, so that nobody can say what is whose in it."""
+        openings = (other.attempt.waiting_opening for other in self._before(attempt))
+        return any(opening is not None and opening.symbol == symbol for opening in openings)
+
     def blocks(self, attempt: Attempt, indebted: Container[str]) -> Callable[[Opening], bool]:
         """Says of an opening whether it has to wait: for an exit that is owed, or an opening of its instrument."""
 
         def blocked(step: Opening) -> bool:
-            openings = (other.attempt.waiting_opening for other in self._before(attempt))
-            return step.link in indebted or any(o is not None and o.symbol == step.symbol for o in openings)
+            return step.link in indebted or self.unsure(attempt, step.symbol)
 
         return blocked
 

@@ -31,7 +31,7 @@ def adopt_fill(link: Link, order: str, filled: Decimal, identifier: int, *, marg
         return link
     gained = filled - pending.filled
     part = Part(ticket=identifier, identifier=identifier, volume=gained, side=pending.side, mark=pending.mark)
-    parts = _joined(link.parts, part)
+    parts = joined(link.parts, part)
     if margin == "netting":
         parts = _cancelled_out(parts)
     return replace(
@@ -93,10 +93,17 @@ def _opened(link: Link, step: Open, done: Done) -> Link:
         side=step.side,
         mark=done.mark,
     )
-    return replace(link, parts=_joined(link.parts, part))
+    return replace(link, parts=joined(link.parts, part))
 
 
-def _joined(parts: tuple[Part, ...], part: Part) -> tuple[Part, ...]:
+def added(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:
+    """What `after` has more than `before`, position by position."""
+    had = {(p.identifier, p.side): p.volume for p in before}
+    more = ((p, p.volume - had.get((p.identifier, p.side), ZERO)) for p in after)
+    return tuple(replace(p, volume=volume) for p, volume in more if volume > 0)
+
+
+def joined(parts: tuple[Part, ...], part: Part) -> tuple[Part, ...]:
     """The parts with one more, which joins the one that has its position and side already."""
     for index, known in enumerate(parts):
         if (known.identifier, known.side) == (part.identifier, part.side):

@@ -38,6 +38,12 @@ def step_report(step: Step, result: Result | None, made: Call) -> StepReport:
     return StepReport(name=step.name, kind=kind(step), symbol=step.symbol, **fields)
 
 
+def said(result: Result | None) -> str:
+    """A result in words, for a log."""
+    told = _became(result)
+    return str(told.get("text") or told["result"])
+
+
 def _asked(step: Step) -> dict[str, Any]:
     match step:
         case Open():

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from executor import effects, marks, report
 from executor.attempt import Attempt
+from executor.book import Book
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.classify import NotSent, Passing, Retry, Unresolved, classify
 from executor.guards import guard
@@ -38,6 +39,10 @@ REMEMBERED_CALLS = 10_000
 """More facts than a failover can lose; see `has_called`."""
 
 
+def unnoticed(_book: Book, _step: Step, _done: Done) -> None:
+    """Nobody wants to know what was done."""
+
+
 class Runner:
     """Carries out the steps of attempts on one account. Raises TerminalAway, LeaseLost and redis errors."""
 
@@ -49,7 +54,10 @@ class Runner:
         keeper: Bookkeeper,
         clock: Callable[[], datetime],
         reach: Callable[[str], None],
+        noticed: Callable[[Book, Step, Done], None] = unnoticed,
     ) -> None:
+        """`noticed` is told each step that MT5 has done, with the account as it was before; it must not wait."""
+        self._noticed = noticed
         self._account = account
         self._ledger = ledger
         self._terminal = terminal
@@ -80,7 +88,9 @@ class Runner:
         attempt.results[step.name] = StepResult(step, result)
         attempt.unknown.discard(step.name)
         if isinstance(result, Done):
-            self._keeper.changed(effects.applied(self._keeper.book, step, result))
+            self._noticed(self._keeper.book, step, result)
+            if step.name not in attempt.shown:
+                self._keeper.changed(effects.applied(self._keeper.book, step, result))
 
     async def _step(self, attempt: Attempt, step: Step, blocked: Callable[[Opening], bool]) -> Result | None:
         if attempt.maybe_sent(step):
@@ -95,7 +105,7 @@ class Runner:
             refused = self._refused(attempt, step)
             if refused is not None:
                 return refused
-        elif as_asked(step, self._keeper.book) and (there := await self._search.there(attempt, step)) is not None:
+        elif as_asked(step, self._keeper.book) and (there := await self._there(attempt, step)) is not None:
             return there
         return await self._ask(attempt, step)
 
@@ -123,11 +133,23 @@ class Runner:
                 if tries == TRIES:
                     return _exhausted(step, verdict)
                 asked, filling = await self._prepare(asked, filling, verdict, tries)
+                if verdict.how == "backoff" and (there := await self._changed(attempt, step)) is not None:
+                    return there
                 continue
             known = await self._judge(attempt, step, asked, verdict)
             if known is not None or step.name in attempt.unknown:
                 return known
         return _passing(step, Passing(Obstacle.NOT_SENT))
+
+    async def _changed(self, attempt: Attempt, step: Step) -> Result | None:
+        """Whether what was being changed under a request is as asked by now: then it is not asked again."""
+        return None if isinstance(step, Opening) else await self._there(attempt, step)
+
+    async def _there(self, attempt: Attempt, step: Step) -> Result | None:
+        there = await self._search.there(attempt, step)
+        if there is not None:
+            attempt.shown.add(step.name)
+        return there
 
     async def _judge(
         self,
@@ -148,7 +170,7 @@ class Runner:
             case Done() if isinstance(step, Open):
                 if asked is not step:
                     _protect_too(attempt, step, verdict)
-                return await self._opened(step, verdict)
+                return await self._opened(attempt, step, verdict)
             case Done() | Already() if isinstance(step, Withdraw):
                 return await self._search.withdrawn(step, verdict)
             case Done() | Already() | Rejected():
@@ -176,13 +198,17 @@ class Runner:
         known = await self._search.search(attempt, step)
         if isinstance(known, Done) and isinstance(step, Open) and not attempt.probe:
             _protect_too(attempt, step, known)
+        if isinstance(known, Done):
+            await self._keeper.reread()  # a reading in between may have it already: adding it would count it twice
+            attempt.shown.add(step.name)
         return known
 
-    async def _opened(self, step: Open, done: Done) -> Done:
+    async def _opened(self, attempt: Attempt, step: Open, done: Done) -> Done:
         """On a netting account the order is not the position: its identifier is that of the one the symbol has."""
         if self._keeper.book.margin == "hedging":
             return done
         await self._keeper.reread()
+        attempt.shown.add(step.name)
         held = net_holding(step.symbol, self._keeper.book)
         return replace(done, identifier=held.identifier) if held else done
 

@@ -4,12 +4,15 @@ Openings are searched by their mark. Exits on a hedging account go by what the p
 what they are: both are read from the terminal at this moment and owe nothing to our memory.
 """
 
+from decimal import Decimal
 from time import monotonic
 
 from executor import marks
 from executor.attempt import Attempt
 from executor.bookkeeping import Bookkeeper
+from executor.mt5.api import DealEntry
 from executor.mt5.terminal import Terminal
+from executor.readings import number
 from executor.reasons import Obstacle
 from executor.requests import as_asked
 from executor.results import Already, Done, Owed, Rejected, Result
@@ -44,7 +47,7 @@ class Search:
         if not as_asked(step, self._keeper.book):
             return None
         if isinstance(step, Close | Reduce):
-            return await self._marked(attempt, step) or Already()
+            return await self._marked(attempt, step) or await self._by_somebody(step)
         return await self.withdrawn(step, Already()) if isinstance(step, Withdraw) else Already()
 
     async def withdrawn(self, step: Withdraw, result: Result) -> Result:
@@ -61,6 +64,12 @@ class Search:
         """The deal by which an exit of ours was done; None when somebody else did it."""
         found = await self._find(attempt, step)
         return _result(step, found) if found is not None else None
+
+    async def _by_somebody(self, step: Close | Reduce) -> Result:
+        """The history has to show the deals: a terminal that has just come back may list no position at all."""
+        deals = await self._keeper.deals_of_position(step.ticket)
+        closed = sum((number(d.volume) for d in deals if d.entry != DealEntry.IN), Decimal(0))
+        return Already() if closed >= step.volume else Owed(Obstacle.NO_ANSWER)
 
     async def _find(self, attempt: Attempt, step: Marked | Close) -> marks.Found | None:
         ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)

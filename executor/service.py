@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from executor.lane import Lane, never
+from executor.meter import Meter
 from executor.metrics import Metrics
 from executor.mt5.api import Credentials
 from executor.mt5.terminal import Deadlines, Terminal
+from executor.pulse import Pulse
 from executor.settings import Account, MetaTrader5, Settings, Simulated
 from shared import metrics, settings, streams
 from shared.process import Stop, UserError, announce, settled
@@ -46,20 +49,25 @@ def plan(config: Path, environment: Mapping[str, str], accounts: Sequence[str], 
     own = settings.section(document, "executor", Settings)
     if redis.url is None:
         raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    return Plan(
+        redis_url=redis.url.reveal(),
+        namespace=redis.namespace,
+        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
+        settings=own,
+        accounts=chosen(own, accounts),
+        ready_file=ready_file,
+    )
+
+
+def chosen(own: Settings, accounts: Sequence[str]) -> list[str]:
+    """The accounts that were named, or all. Raises SettingsError when there is none of that name, or none at all."""
     for name in accounts:
         if name not in own.accounts:
             known = ", ".join(sorted(own.accounts)) or "none"
             raise settings.SettingsError(f"there is no [executor.accounts.{name}]; there are: {known}")
     if not own.accounts:
         raise settings.SettingsError("there is no account: add a table [executor.accounts.NAME]")
-    return Plan(
-        redis_url=redis.url.reveal(),
-        namespace=redis.namespace,
-        keyring=settings.keyring(settings.section(document, "security", settings.Security)),
-        settings=own,
-        accounts=list(accounts) or list(own.accounts),
-        ready_file=ready_file,
-    )
+    return list(accounts) or list(own.accounts)
 
 
 async def serve(stop: Stop, plan: Plan) -> None:
@@ -71,6 +79,10 @@ async def serve(stop: Stop, plan: Plan) -> None:
         if plan.settings.metrics:
             await stack.enter_async_context(metrics.served(registry, plan.settings.metrics, watcher.complaints))
         lanes = [await _lane(stack, plan, name, watcher) for name in plan.accounts]
+        keys, codec = Keys(plan.namespace), Codec(plan.namespace, plan.keyring)
+        seen = [(lane.meter, plan.settings.accounts[lane.name]) for lane in lanes]
+        pulse = Pulse(registry, watcher, await _redis(stack, plan), keys, codec, seen, _now)
+        stop.supervise(pulse.run(), "pulse")
         for lane in lanes:
             stack.push_async_callback(lane.stop)
             stop.supervise(lane.run(), f"lane {lane.name}")
@@ -81,7 +93,7 @@ async def serve(stop: Stop, plan: Plan) -> None:
 
 async def _lane(stack: AsyncExitStack, plan: Plan, name: str, watcher: Metrics) -> Lane:
     account = plan.settings.accounts[name]
-    terminal = _terminal(account)
+    terminal = terminal_of(account)
     await terminal.start()
     return Lane(
         name,
@@ -95,10 +107,12 @@ async def _lane(stack: AsyncExitStack, plan: Plan, name: str, watcher: Metrics) 
         plan.settings.lease,
         watcher,
         reach=plan.reach,
+        meter=Meter(watcher, name, account.limits, _now),
     )
 
 
-def _terminal(account: Account) -> Terminal:
+def terminal_of(account: Account) -> Terminal:
+    """The account's terminal, not started yet."""
     module = SIMULATOR if isinstance(account.terminal, Simulated) else VENDOR
     return Terminal(module, account.terminal.child_command, Deadlines(order=account.deadline))
 
@@ -132,6 +146,10 @@ async def _checked(redis: Redis) -> None:
         raise UserError(f"Redis does not answer at redis.url: {error}") from error
     if wrong:
         raise UserError("; ".join(wrong))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _announce(watcher: Metrics, ready_file: Path | None) -> None:

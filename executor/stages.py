@@ -16,8 +16,9 @@ STAGES = ("queue", "decide", "terminal", "commit", "end_to_end")
 def stages(outcome: Outcome, committed: datetime) -> Mapping[str, float]:
     """Seconds per stage; `committed` is when the commit's reply was here.
 
-    `queue` lasts from the server's stamp of the entry (whole milliseconds) until the lane read it, `decide` until the
-    vendor is called first (or until the outcome stands), `terminal` until its last answer, `commit` until it is written.
+    `queue` lasts from the server's stamp of the entry (whole ms) until the lane read it, `decide` until
+    the vendor is called first (or until the outcome stands), `terminal` until its last answer, `commit` until the
+    commit's reply.
     """
     sent = [step.sent for step in outcome.steps if step.sent is not None]
     answered = [step.answered for step in outcome.steps if step.answered is not None]

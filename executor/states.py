@@ -16,6 +16,9 @@ from msgspec import Struct
 
 from shared.outcomes import StepKind
 
+OPERATOR = "operator"
+"""The reason of a state that an operator has set."""
+
 Command = Literal["pause", "close-only", "flatten", "resume", "shadow"]
 
 

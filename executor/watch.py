@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
-from msgspec.structs import replace
-
-from executor.book import Debt, Figures, Link
+from executor.book import Figures, Link
 from executor.bookkeeping import Bookkeeper
 from executor.deals import is_trade, not_ours, observation
+from executor.flatten import flattening
 from executor.follower import Follower
 from executor.guards import Breach, breach
 from executor.ledger import Change, Ledger
@@ -131,22 +130,9 @@ class Watch:
         notice = outcomes.Notice(account=self._name, reason=reason, text=found.denied.text, seen=self._clock())
         if found.action != "notify":
             await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
-        links = [x for x in self._keeper.book.links.values() if x.parts or x.pendings]
-        if found.action != "flatten":
-            links = []
-        change = Change(
-            messages=[notice],
-            links={link.key: _given_up(link) for link in links},
-            debts={link.key: self._flattening(link, reason) for link in links},
-        )
-        await self._follower.write(change)
-
-    def _flattening(self, link: Link, reason: str) -> Debt:
-        """A debt of everything that we hold of a link; facts that wait for one that is there go on waiting."""
-        now = self._clock()
-        meaning = f"flatten\n{link.key}\n{link.revision}"
-        fresh = Debt(link=link.key, fact="", entry="", target=ZERO, since=now, captured=now, meaning=meaning)
-        return replace(self._follower.debts.get(link.key) or fresh, target=ZERO, reason=reason)
+        links = self._keeper.book.links.values() if found.action == "flatten" else ()
+        closing = flattening(links, self._follower.debts, reason, self._clock())
+        await self._follower.write(Change(messages=[notice], links=closing.links, debts=closing.debts))
 
 
 def noted(figures: Figures) -> dict[str, str]:
@@ -161,8 +147,3 @@ def remembered(state: Mapping[str, str]) -> Figures | None:
     start, peak, none = Decimal(state["day-start"]), Decimal(state["peak"]), Decimal(0)
     day = date.fromisoformat(state["day"])
     return Figures(currency="", balance=none, equity=none, margin_free=none, day=day, day_start=start, peak=peak)
-
-
-def _given_up(link: Link) -> Link:
-    """The link with every mirrored order as one whose source is over: it is removed with the debt."""
-    return replace(link, pendings={order: replace(p, quantity=ZERO) for order, p in link.pendings.items()})

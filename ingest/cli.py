@@ -1,4 +1,4 @@
-"""Ingest's commands: `ingest run`, `explain`, `pac` and `certificate install|show|remove`."""
+"""Ingest's commands: `ingest run`, `explain`, `record`, `browser`, `pac` and `certificate install|show|remove`."""
 
 import os
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ingest.certificate import Step
+    from ingest.settings import Places
 
 
 @click.group()
@@ -50,15 +51,78 @@ def pac(config: Path, on_proxy_down: str | None) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def explain(config: Path, file: Path) -> None:
-    """Say what a recording (a flow file of mitmproxy, or HAR) would have become, and why."""
+    """Say what a recording (ours, a flow file of mitmproxy, or HAR) would have become, and why."""
     from ingest import settings
     from ingest.explain import explain as lines
-    from ingest.tap import recorded
+    from ingest.recording import is_recording
+    from ingest.recording import recorded as ours
+    from ingest.tap import recorded as theirs
     from shared.settings import read
 
     sources = settings.require_sources(settings.load(read(config, os.environ)))
-    for line in lines(recorded(file), sources):
+    for line in lines(ours(file) if is_recording(file) else theirs(file), sources):
         click.echo(line)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=False, dir_okay=False, path_type=Path))
+@click.option("--minutes", type=click.FloatRange(0.01, 24 * 60), default=10.0, show_default=True, help="How long.")
+@click.option("--all", "everything", is_flag=True, help="Trading calls and polls too, not only what nobody knows.")
+@click.pass_obj
+def record(config: Path, file: Path, minutes: float, everything: bool) -> None:
+    """Let the running proxy record what passes on the trading hosts into FILE, without any secret.
+
+    Account ids, sizes and prices stay in it. `ingest explain` reads it.
+    """
+    import time
+    from datetime import UTC, datetime, timedelta
+
+    from ingest import recording
+
+    until = datetime.fromtimestamp(time.time(), UTC) + timedelta(minutes=minutes)
+    wish = recording.Wish(file=str(file.absolute()), until=until, everything=everything)
+    path = recording.ask(_places(config).outbox, wish)
+    click.echo(f"recording into {file} until {until:%H:%M:%S} UTC; end it earlier with Ctrl-C")
+    try:
+        while path.exists() and time.time() < until.timestamp():
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        click.echo()
+    finally:
+        path.unlink(missing_ok=True)
+    size = file.stat().st_size if file.exists() else 0
+    click.echo(f"{file}: {size} bytes" if size else "nothing was recorded: does the proxy run with these settings?")
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--kind", type=click.Choice(["chromium", "chrome", "edge"]), help="Which browser; the first that is here."
+)
+@click.option("--program", help="The browser's program, where it is in an unusual place.")
+@click.option("--print", "only_print", is_flag=True, help="Print the command and do not run it.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def browser(config: Path, kind: str | None, program: str | None, only_print: bool, more: tuple[str, ...]) -> None:
+    """Open a browser of its own that alone goes through the proxy: nothing is installed, no other program touched.
+
+    What stands behind `--` is handed to the browser.
+    """
+    import shlex
+
+    from ingest import browser as browsers
+    from ingest import certificate as ours
+    from ingest import settings
+    from shared.settings import read
+
+    ingest = settings.load(read(config, os.environ))
+    places = settings.places(ingest, config)
+    kinds = [k for k in browsers.KINDS if kind in (None, k)]
+    found = program or browsers.find(kinds)
+    spki = ours.authority(places.confdir).spki
+    argv = browsers.command(found, places.confdir / "browser", ingest.listen, spki, more=more)
+    click.echo(shlex.join(argv))
+    if not only_print:
+        browsers.start(argv)
 
 
 @cli.group()
@@ -113,7 +177,11 @@ def _carry_out(steps: "Iterable[Step]") -> None:
 
 
 def _confdir(config: Path) -> Path:
+    return _places(config).confdir
+
+
+def _places(config: Path) -> "Places":
     from ingest import settings
     from shared.settings import read
 
-    return settings.places(settings.load(read(config, os.environ)), config).confdir
+    return settings.places(settings.load(read(config, os.environ)), config)

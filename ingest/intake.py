@@ -17,6 +17,7 @@ from ingest.inheritance import adopted
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.picture import Interpreted, Stamp
+from ingest.recording import Recorder
 from ingest.scope import Host, hosts
 from ingest.source import Source
 from ingest.state import Picture
@@ -32,8 +33,9 @@ class Intake:
     """All sources of one ingest. `clock` tells UTC, `uncertainty` how far (s) it may be from the Redis server's."""
 
     def __init__(
-        self, sources: Iterable[Source], outbox: Outbox, album: Album, metrics: Metrics, *, clock: Clock
-    ) -> None:
+        self, sources: Iterable[Source], outbox: Outbox, album: Album, metrics: Metrics, *, clock: Clock,
+        recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self.sources = tuple(sources)
         self.uncertainty = 0.0
         self._outbox = outbox
@@ -41,6 +43,7 @@ class Intake:
         outbox.remember = album.whole
         self._metrics = metrics
         self.clock = clock
+        self._recorder = recorder
 
     def opened(self) -> set[Host]:
         """The hosts whose traffic is ours to read: those of the sources that we own."""
@@ -102,11 +105,17 @@ class Intake:
 
     def _passed(self, heard: Exchange | Frame) -> None:
         for source in self._concerned(heard):
+            self._record(heard, source)
             accounts = pictures.accounts(heard, source)
             for account in accounts:
                 self._hear(source, account, heard)
             if not accounts:
                 self._note(source, (e for e in pictures.hear(heard, source) if isinstance(e, Note)))
+
+    def _record(self, heard: Exchange | Frame, source: Source) -> None:
+        if self._recorder is not None and self._recorder.wants_everything is not None:
+            notes = [e for e in pictures.hear(heard, source) if isinstance(e, Note)]
+            self._recorder.heard(heard, is_known=not any(note.kind == "unknown" for note in notes))
 
     def _concerned(self, heard: Exchange | Frame) -> list[Source]:
         place = (heard.host, heard.port)
@@ -142,6 +151,8 @@ class Intake:
     def _note(self, source: Source, notes: Iterable[Note]) -> None:
         for note in notes:
             self._metrics.noted(source.name, note.kind)
+            if note.kind == "unknown" and self._metrics.unknown(source.name, note.text):
+                log.warning("%s: traffic that nobody knows: %s; `ingest record` shows more", source.name, note.text)
 
 
 def _of(picture: Picture) -> tuple[str, str]:

@@ -1,13 +1,19 @@
 """What ingest tells Prometheus: what was captured, what waits, how long publishing takes, and what is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
+from ingest.calls import NoteKind
 from ingest.outbox import Outbox
 from shared.facts import Fact
-from shared.metrics import counter, gauge, histogram
+from shared.metrics import counter, gauge, histogram, stage_seconds
+from shared.wire import entry_time
+
+CLASSES = 100
+"""So many classes of unknown traffic are counted by name; a broker with ids in odd places must not fill our memory."""
 
 
 class Metrics:
@@ -18,9 +24,14 @@ class Metrics:
         source = ("source",)
         self._facts = counter(registry, "ingest_facts", "Facts captured.", ("source", "kind"))
         self._notes = counter(registry, "ingest_notes", "What was seen and is no fact, by class.", ("source", "note"))
+        self._unknown = counter(
+            registry, "ingest_unknown_traffic", "Traffic that matches no known endpoint, by class.", ("source", "path")
+        )
+        self._classes: set[str] = set()
         self._waiting = gauge(registry, "ingest_waiting_facts", "Facts on disk that are not in the stream yet.", source)
         self._unwritten = gauge(registry, "ingest_unwritten_records", "Records that a full disk keeps in memory.")
         self._publish = histogram(registry, "ingest_publish_seconds", "From capture to the orders stream.", source)
+        self._stages = stage_seconds(registry, source)
         self._hook = histogram(
             registry, "ingest_hook_seconds", "Time that the tap holds up a request or a reply.", ("hook",)
         )
@@ -38,26 +49,48 @@ class Metrics:
         self._owned = gauge(
             registry, "ingest_owned", "Whether this ingest owns the source and opens its traffic.", source
         )
+        self.polls: dict[str, datetime] = {}
         self._poll = gauge(
             registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source
         )
+        self._age = gauge(registry, "ingest_poll_age_seconds", "How old the source's last good poll is.", source)
 
     def published(self, fact: Fact, now: datetime) -> None:
         """A fact is in the stream since `now`."""
         self._publish.labels(fact.source).observe(max(0.0, (now - fact.captured).total_seconds()))
 
+    def entered(self, fact: Fact, entry: str) -> None:
+        """A fact is in the stream as `entry`; its id says since when."""
+        waited = (entry_time(entry) - fact.captured).total_seconds()
+        self._stages.labels("publish", fact.source).observe(max(0.0, waited))
+
     def captured(self, fact: Fact) -> None:
         """A fact was made."""
+        if fact.asked is not None:
+            took = (fact.captured - fact.asked).total_seconds()
+            self._stages.labels("observe", fact.source).observe(max(0.0, took))
         self._facts.labels(fact.source, str(fact.__struct_config__.tag)).inc()
 
     def noted(self, source: str, note: str) -> None:
         """Something was seen that is no fact."""
         self._notes.labels(source, note).inc()
 
+    def unknown(self, source: str, path_class: str) -> bool:
+        """Traffic of a class that nobody knows was seen; whether it is the first of its class."""
+        if path_class in self._classes:
+            self._unknown.labels(source, path_class).inc()
+            return False
+        is_room = len(self._classes) < CLASSES
+        if is_room:
+            self._classes.add(path_class)
+        self._unknown.labels(source, path_class if is_room else "more").inc()
+        return is_room
+
     def polled(self, source: str, polls: Iterable[datetime]) -> None:
         """When the newest good polls of the source came, one time for each kind of poll."""
         for at in polls:
             self._poll.labels(source).set(at.timestamp())
+            self.polls[source] = at
 
     def hooked(self, hook: str, seconds: float) -> None:
         """A hook of the tap took that long."""
@@ -87,8 +120,24 @@ class Metrics:
         """Whether the source is ours."""
         self._owned.labels(source).set(ours)
 
+    def watch_age(self, source: str, age: Callable[[], float]) -> None:
+        """Show how old the last good poll of a source is, whenever somebody asks; NaN as long as there was none."""
+        self._age.labels(source).set_function(age)
+
     def watch(self, outbox: Outbox) -> None:
-        """Show what waits in the outbox whenever somebody asks."""
+        """Show what waits in the outbox whenever somebody asks; every series of its sources exists from now on."""
+        for name in outbox.producers:
+            self._children(name)
         self._unwritten.set_function(lambda: len(outbox.unwritten))
         for name, producer in outbox.producers.items():
             self._waiting.labels(name).set_function(lambda p=producer: len(p.waiting))  # type: ignore[misc]
+
+    def _children(self, source: str) -> None:
+        for kind in get_args(Fact):
+            self._facts.labels(source, str(kind.__struct_config__.tag))
+        for note in get_args(NoteKind):
+            self._notes.labels(source, note)
+        for stage in ("observe", "publish"):
+            self._stages.labels(stage, source)
+        self._rewinds.labels(source)
+        self._overtaken.labels(source)

@@ -98,6 +98,7 @@ class Courier:
             case Published() | Duplicate():
                 self._outbox.published(self.source, fact.seq)
                 self._metrics.published(fact, datetime.now(UTC))
+                self._metrics.entered(fact, result.entry)
             case Gap(last):
                 await self._rewind(last)
             case Conflict(last):

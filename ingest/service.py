@@ -11,10 +11,12 @@ import secrets
 import socket
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ingest import blindness
 from ingest.album import Album
 from ingest.intake import Intake
 from ingest.metrics import Metrics
@@ -23,15 +25,17 @@ from ingest.ownership import LEASE_S, Ownership
 from ingest.plan import Plan
 from ingest.proxy import Proxy
 from ingest.publishing import Courier
+from ingest.recording import Recorder
 from ingest.settings import parse_listen
 from ingest.steady import Steady
 from ingest.succession import Succession
 from ingest.tap import Tap
-from shared import clock, streams
+from shared import clock, streams, vitals
 from shared.lease import Lease
 from shared.metrics import new_registry, served
 from shared.process import Stop, UserError, announce, settled
 from shared.streams import Keys, Publisher
+from shared.vitals import SourceVitals
 from shared.wire import Codec
 
 log = logging.getLogger(__name__)
@@ -62,12 +66,18 @@ class Service:
 
     def __init__(self, stop: Stop, plan: Plan) -> None:
         names = [source.name for source in plan.sources]
-        keys, self._stop, self._plan = Keys(plan.namespace), stop, plan
+        self._keys = keys = Keys(plan.namespace)
+        self._stop, self._plan = stop, plan
         self.metrics = Metrics(new_registry("ingest"))
         self._redis = streams.connect(plan.redis_url)
         self._outbox = Outbox(plan.places.outbox, names, fresh=lambda name: f"{name}-{secrets.token_hex(4)}")
         self._album, self._clock = Album(self._outbox.pictures), Steady(time.time_ns, time.monotonic_ns)
-        self._intake = Intake(plan.sources, self._outbox, self._album, self.metrics, clock=self._clock.now)
+        self._recorder, now = Recorder(plan.places.outbox), self._clock.now
+        self._intake = Intake(
+            plan.sources, self._outbox, self._album, self.metrics, clock=now, recorder=self._recorder
+        )  # fmt: skip
+        for name in names:
+            self.metrics.watch_age(name, partial(blindness.age, self._album, name, now))
         codec, box, adopt = Codec(plan.namespace, plan.keyring), self._outbox, self._intake.adopt
         self._heir = Succession(self._redis, keys, codec, box, self.metrics, adopt)
         self._owners = [self._owner(name, keys) for name in names]
@@ -88,6 +98,7 @@ class Service:
         self._stop.supervise(self._tend(), "tend")
         self._stop.supervise(self._watch_redis(), "watch redis")
         self._stop.supervise(self._keep_remembering(), "remember")
+        self._stop.supervise(self._tell_vitals(), "vitals")
         for owner, courier in zip(self._owners, self._couriers, strict=True):
             self._stop.supervise(owner.keep(), f"lease of {owner.source}")
             self._stop.supervise(courier.run(), f"publish {courier.source}")
@@ -114,6 +125,7 @@ class Service:
     async def close(self) -> None:
         """Close what was opened, whatever happened."""
         await self._stop.end_tasks()
+        self._recorder.close()
         self._outbox.close()
         await self._redis.aclose()
 
@@ -122,6 +134,8 @@ class Service:
         found = ["the outbox cannot be written"] if self._outbox.unwritten else []
         found += ["the outbox cannot be synced"] if self._outbox.syncer.failing else []
         found += [f"source {owner.source} belongs to another ingest" for owner in self._owners if not owner.owned]
+        ours = [owner.source for owner in self._owners if owner.owned]
+        found += blindness.complaints(self._album, ours, self._clock.now())
         return found + [f"{courier.source}: Redis takes no facts" for courier in self._couriers if courier.holding]
 
     def _owner(self, name: str, keys: Keys) -> Ownership:
@@ -165,11 +179,27 @@ class Service:
         except RedisError as error:
             log.debug("what a successor needs could not be kept: %s", error)
 
+    async def _tell_vitals(self) -> None:
+        """Tell `status` how the sources are."""
+        while True:
+            try:
+                for owner in self._owners:
+                    if owner.owned:
+                        await vitals.tell_source(self._redis, self._keys, owner.source, self._vitals(owner.source))
+            except RedisError as error:
+                log.debug("how the sources are could not be told: %s", error)
+            await asyncio.sleep(vitals.EVERY_S)
+
+    def _vitals(self, source: str) -> SourceVitals:
+        waiting, polled = len(self._outbox.producers[source].waiting), self.metrics.polls.get(source)
+        return SourceVitals(at=self._clock.now(), owned=True, waiting=waiting, polled=polled)
+
     async def _tend(self) -> None:
         kept = time.monotonic()
         while True:
             await asyncio.sleep(TEND_EVERY_S)
             self._outbox.tend(time.time())
+            self._recorder.look(self._clock.now())
             for owner in self._owners:
                 self.metrics.owned(owner.source, ours=owner.owned)
             if time.monotonic() - kept > KEEP_EVERY_S:

@@ -107,9 +107,7 @@ def _define(
     buckets: Sequence[float] = (),
 ) -> None:
     if isinstance(registry, Registry):
-        found = Definition(
-            name=f"{PREFIX}_{name}", kind=kind, labels=tuple(labels), text=text, buckets=tuple(buckets)
-        )
+        found = Definition(name=f"{PREFIX}_{name}", kind=kind, labels=tuple(labels), text=text, buckets=tuple(buckets))
         registry.definitions.append(found)
 
 

@@ -9,6 +9,7 @@ to decide what becomes of it.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from shared import facts, outcomes
 
 Fields = Mapping[bytes, bytes]
 T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SOUND_KEY_BYTES = 16
 """A signing key shorter than this can be guessed; the settings refuse it."""

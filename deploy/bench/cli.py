@@ -77,6 +77,21 @@ def journal(trades: int, json_file: Path | None) -> None:
     tell(lines(found), record(found), json_file)
 
 
+@bench.command()
+@click.option("--runs", type=click.IntRange(min=1), default=15, show_default=True, help="Runs, each on all ways.")
+@click.option("--calls", type=click.IntRange(min=1), default=100, show_default=True, help="Calls of a kind in a run.")
+@click.option("--connections", type=click.IntRange(min=1), default=30, show_default=True, help="New ones in a run.")
+@json_option
+def proxy(runs: int, calls: int, connections: int, json_file: Path | None) -> None:
+    """The time inside the tap's hooks beside the proxy's own, per call, on kept and on new connections."""
+    from deploy.bench.proxy import Bench, Wish
+    from deploy.bench.shares import lines, record
+
+    wish = Wish(runs=runs, calls=calls, connections=connections)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
 def measured(measure: "Callable[[process.Stop, Path], Awaitable[R | None]]") -> R:
     """Run a measurement in a folder of its own and clear it away; ends the process when it was stopped."""
     from deploy.fleet import folder_mode

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from archiver import journal, size
-from archiver.rows import record
+from archiver.rows import record as row_of
 from archiver.tables import FactRow, ObservationRow, OutcomeRow, Row
 from deploy.bench import bare_rows
 from deploy.bench.bare_rows import Batch
@@ -115,7 +115,7 @@ def samples() -> list[list[Row]]:
     found: list[list[Row]] = []
     for trade in told_trades(1, SAMPLES, START, timedelta(), "bench"):
         messages = [("orders", m) for m in trade.facts] + [("outcomes", m) for m in trade.answers]
-        rows = [record(NAMESPACE, "0-0", codec.entry(stream, m), m) for stream, m in messages]
+        rows = [row_of(NAMESPACE, "0-0", codec.entry(stream, m), m) for stream, m in messages]
         found.append([row for row in rows if isinstance(row, Row)])
     return found
 

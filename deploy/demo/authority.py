@@ -1,6 +1,8 @@
 """A certificate authority for the stand-in broker, made anew for every run: nobody else has to trust it."""
 
+import base64
 import datetime as dt
+import hashlib
 import ipaddress
 import os
 import ssl
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+AUTHORITY_FILE, SERVER_FILE = "broker-ca.pem", "broker.pem"
 VALID_FOR = dt.timedelta(days=7)
 _EVERYTHING = {
     "digital_signature": True,
@@ -48,6 +51,13 @@ def issue(directory: Path, host: str, now: dt.datetime) -> tuple[Path, ssl.SSLCo
     return _written(directory, root, leaf, server_key)
 
 
+def pin(file: Path) -> str:
+    """How a Chromium is told to trust the key of a certificate in a PEM file, and nothing else of its authority."""
+    key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
+    plain = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(plain).digest()).decode()
+
+
 def _draft(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime
 ) -> x509.CertificateBuilder:
@@ -72,7 +82,7 @@ def _written(
     directory: Path, root: x509.Certificate, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey
 ) -> tuple[Path, ssl.SSLContext]:
     pem = serialization.Encoding.PEM
-    authority_file, server_file = directory / "broker-ca.pem", directory / "broker.pem"
+    authority_file, server_file = directory / AUTHORITY_FILE, directory / SERVER_FILE
     authority_file.write_bytes(root.public_bytes(pem))
     server_file.unlink(missing_ok=True)
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -7,8 +7,9 @@ are kept by `brackets`; they end with their position, and one that fills reduces
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
-from deploy.demo import forms
+from deploy.demo import forms, rows
 from deploy.demo.brackets import Brackets, end
+from deploy.demo.floor import Floor
 from deploy.demo.forms import Form, Refusal
 from deploy.demo.rows import Execution, Field, Message, Order, Position
 from deploy.demo.rules import FINAL, Price, Rules, Side, opposite
@@ -27,8 +28,7 @@ class Book:
         self.executions: list[Execution] = []
         self.balance = INITIAL_BALANCE
         self._ids = ids
-        self._prices = prices
-        self._instruments = {x.name: x for x in rules.instruments}
+        self._floor = Floor(rules, prices)
         self._due: list[tuple[float, Callable[[float], None]]] = []
         self._closing: dict[str, Decimal] = {}
         self._brackets = Brackets(self.orders, rules, self._next_id)
@@ -39,7 +39,7 @@ class Book:
         """Accept an order; a market order fills after the delay."""
         order = forms.order(form, self.rules, self._next_id(), now)
         asked = forms.brackets(form)
-        forms.check_levels(asked, order.side, forms.entry_price(order, self._prices[order.instrument]))
+        forms.check_levels(asked, order.side, forms.entry_price(order, self._floor.prices[order.instrument]))
         self.orders[order.id] = order
         self._brackets.for_order(order, asked, now)
         if order.type == "market":
@@ -53,7 +53,8 @@ class Book:
     def modify(self, order_id: str, form: Form, now: float) -> None:
         """State a working order's price, quantity and brackets anew; a bracket that is not stated is removed."""
         order = self._open_order(order_id)
-        asked = forms.quantity(forms.number(form, "qty") or order.qty, self._instruments[order.instrument], self.rules)
+        instrument = self._floor.instruments[order.instrument]
+        asked = forms.quantity(forms.number(form, "qty") or order.qty, instrument, self.rules)
         if order.limit_price is not None:
             order.limit_price = forms.number(form, "limitPrice") or order.limit_price
         if order.stop_price is not None:
@@ -78,7 +79,7 @@ class Book:
         if not self.rules.position_brackets:
             raise Refusal("position brackets are not supported: change the bracket order itself")
         asked = forms.brackets(form)
-        forms.check_levels(asked, position.side, self._market(position.instrument, opposite(position.side)))
+        forms.check_levels(asked, position.side, self._floor.market(position.instrument, opposite(position.side)))
         self._brackets.for_position(position, asked, now)
 
     def close(self, position_id: str, form: Form, now: float) -> None:
@@ -105,8 +106,8 @@ class Book:
         for work in due:
             work(now)
         for order in list(self.orders.values()):
-            self._brackets.trail(order, self._instruments[order.instrument], self._prices[order.instrument])
-            if order.status == "working" and order.type != "market" and self._reached(order):
+            self._brackets.trail(order, self._floor.instruments[order.instrument], self._floor.prices[order.instrument])
+            if order.status == "working" and order.type != "market" and self._floor.reached(order):
                 self._fill(order, now)
         forgotten = [o.id for o in self.orders.values() if o.status in FINAL and self._outlived(o, now)]
         for order_id in forgotten:
@@ -115,8 +116,7 @@ class Book:
     def shown_positions(self) -> list[Position]:
         """The positions a poll shows, valued at the present price."""
         for position in self.positions.values():
-            gain = self._market(position.instrument, opposite(position.side)) - position.avg_price
-            position.unrealized_pl = self._money(gain * position.signed, position)
+            position.unrealized_pl = self._floor.unrealized(position)
         return list(self.positions.values())
 
     def _fill(self, order: Order, now: float) -> None:
@@ -176,7 +176,7 @@ class Book:
         """Take an order that fills against a position out of it; at 0 it is over."""
         amount = min(order.qty, position.qty)
         gain = (price - position.avg_price) * (amount if position.side == "buy" else -amount)
-        self.balance += self._money(gain, position)
+        self.balance += self._floor.money(gain, position)
         position.qty -= amount
         self._executed(order, position, amount, price, is_close=True, now=now)
         self._brackets.resize(position)
@@ -186,16 +186,7 @@ class Book:
                 del self.positions[position.id]
 
     def _closing_order(self, position: Position, amount: Decimal, now: float) -> Order:
-        order = Order(
-            id=self._next_id(),
-            instrument=position.instrument,
-            qty=amount,
-            side=opposite(position.side),
-            type="market",
-            status="working",
-            last_modified=int(now),
-            custom_fields=(Field("PositionId", position.id),) if self.rules.names_positions else (),
-        )
+        order = rows.closing(position, amount, self._next_id(), int(now), names_position=self.rules.names_positions)
         if self.rules.shows_closing_orders:
             self.orders[order.id] = order
         return order
@@ -223,9 +214,7 @@ class Book:
 
     def _filled(self, order: Order, now: float) -> Decimal:
         """Mark the order as filled and return its price: a limit's own or better, else the market's."""
-        market = self._market(order.instrument, order.side)
-        better = min if order.side == "buy" else max
-        price = market if order.limit_price is None else better(order.limit_price, market)
+        price = self._floor.price_of(order)
         order.filled_qty, order.avg_price = order.qty, price
         end(order, "filled", now)
         return price
@@ -233,34 +222,8 @@ class Book:
     def _executed(
         self, order: Order, position: Position, qty: Decimal, price: Decimal, *, is_close: bool, now: float
     ) -> None:
-        self.executions.append(
-            Execution(
-                id=f"EX{self._next_id()}",
-                instrument=order.instrument,
-                price=price,
-                time=int(now),
-                qty=qty,
-                side=order.side,
-                order_id=order.id,
-                is_close=is_close,
-                position_id=position.id,
-            )
-        )
-
-    def _reached(self, order: Order) -> bool:
-        """Whether the price has reached a resting order: a limit from its far side, a stop from its near one."""
-        market, buys = self._market(order.instrument, order.side), order.side == "buy"
-        stop, limit = order.stop_price, order.limit_price
-        triggered = stop is None or (market >= stop if buys else market <= stop)
-        return triggered and (limit is None or (market <= limit if buys else market >= limit))
-
-    def _market(self, instrument: str, side: Side) -> Decimal:
-        price = self._prices[instrument]
-        return price.ask if side == "buy" else price.bid
-
-    def _money(self, gain: Decimal, position: Position) -> Decimal:
-        """A gain in price times lots, in the instrument's quote currency."""
-        return round(gain * self._instruments[position.instrument].lot_size, 2)
+        fill = rows.execution(order, position, qty, price, f"EX{self._next_id()}", int(now), is_close=is_close)
+        self.executions.append(fill)
 
     def _held(self, instrument: str) -> Position | None:
         return next((p for p in self.positions.values() if p.instrument == instrument and p.qty), None)

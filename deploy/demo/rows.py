@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from deploy.demo.rules import OrderType, Side, Status
+from deploy.demo.rules import OrderType, Side, Status, opposite
 
 
 class Duration(Struct, omit_defaults=True):
@@ -89,6 +89,25 @@ class Execution(Struct, kw_only=True, rename="camel"):
     order_id: str
     is_close: bool
     position_id: str
+
+
+def closing(position: Position, amount: Decimal, order_id: str, now: int, *, names_position: bool) -> Order:
+    """The market order that closes so much of a position, working from now on."""
+    return Order(
+        id=order_id, instrument=position.instrument, qty=amount, side=opposite(position.side), type="market",
+        status="working", last_modified=now,
+        custom_fields=(Field("PositionId", position.id),) if names_position else (),
+    )  # fmt: skip
+
+
+def execution(
+    order: Order, position: Position, qty: Decimal, price: Decimal, execution_id: str, now: int, *, is_close: bool
+) -> Execution:
+    """One fill of an order, for or against a position."""
+    return Execution(
+        id=execution_id, instrument=order.instrument, price=price, time=now, qty=qty, side=order.side,
+        order_id=order.id, is_close=is_close, position_id=position.id,
+    )  # fmt: skip
 
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

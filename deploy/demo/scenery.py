@@ -6,7 +6,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from deploy.demo import authority
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
+from deploy.demo.page import Page
 from deploy.demo.rules import Price
 from deploy.directory import free_port
 from executor.mt5.simulator import market
@@ -39,6 +41,11 @@ class Scenery(Struct, frozen=True, kw_only=True):
     def data(self) -> Path:
         """What `up` would call its data."""
         return self.folder / "data"
+
+    @property
+    def page(self) -> Path:
+        """The certificates of the page's host."""
+        return self.folder / "page"
 
     @property
     def proxy_ca(self) -> Path:
@@ -76,15 +83,20 @@ metrics = "127.0.0.1:{free_port()}"
     )
 
 
-def how_to_look(scenery: Scenery, broker: Broker) -> str:
+def how_to_look(scenery: Scenery, broker: Broker, page: Page) -> str:
     """How to trade by hand while everything keeps running."""
+    pins = ",".join((authority.pin(scenery.proxy_ca), authority.pin(scenery.page / authority.SERVER_FILE)))
     return (
         "\nEverything keeps running until Ctrl-C. To trade by hand through the proxy:\n"
         f"  curl --proxy http://127.0.0.1:{scenery.proxy_port} --cacert {scenery.proxy_ca} \\\n"
         f"    -H 'Authorization: Bearer {broker.token}' -H 'Origin: https://www.tradingview.com' \\\n"
         "    -d 'instrument=EURUSD&qty=0.1&side=buy&type=market' \\\n"
         f"    'https://{HOST}:{broker.port}/accounts/{ACCOUNTS[0]}/orders?locale=en&requestId=abcdefghij'\n"
-        f"A browser: give it the proxy 127.0.0.1:{scenery.proxy_port} and let it trust {scenery.proxy_ca}.\n"
+        "Or on a page, in a browser profile of its own that trusts the proxy and the page, and nothing is installed:\n"
+        f"  chromium --user-data-dir={scenery.folder / 'browser'} \\\n"
+        f"    --proxy-server=127.0.0.1:{scenery.proxy_port} '--proxy-bypass-list=<-loopback>' \\\n"
+        f"    --ignore-certificate-errors-spki-list={pins} \\\n"
+        f"    https://{HOST}:{page.port}/\n"
         f"Settings: {scenery.config}   Logs: {scenery.data / 'log'}"
     )
 

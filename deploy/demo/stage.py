@@ -19,6 +19,7 @@ from deploy import settings
 from deploy.demo import authority, holdings, report, scenery, verdict
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
 from deploy.demo.follower import Follower
+from deploy.demo.page import Page, PageSettings, RestSeat
 from deploy.demo.scenery import Scenery, how_to_look
 from deploy.demo.story import story
 from deploy.demo.trader import Seat, Trader
@@ -62,7 +63,7 @@ class Stage:
             broker, fleet, follower = await self._set(stack)
             good = await self._perform(stack, broker, fleet, follower)
             if keep:
-                self._say(how_to_look(self._place, broker))
+                self._say(how_to_look(self._place, broker, await self._page(stack, broker)))
                 await self._watch(follower)
 
         # A stop cancels what is being done and never the clearing away, which is why that is out here.
@@ -89,6 +90,17 @@ class Stage:
         await follower.begin()
         stack.push_async_callback(cancelled, asyncio.create_task(follower.follow()))
         return broker, fleet, follower
+
+    async def _page(self, stack: AsyncExitStack, broker: Broker) -> Page:
+        """Start the page to trade on; its host is none of ours to open, so it has an authority of its own."""
+        self._place.page.mkdir()
+        _, context = authority.issue(self._place.page, HOST, datetime.now(UTC))
+        seat = RestSeat(url=f"https://{HOST}:{broker.port}", token=broker.token, account=ACCOUNTS[0])
+        page = Page(PageSettings(rest=seat), {})
+        stack.push_async_callback(page.stop)
+        await page.start(context)
+        broker.origins.add(f"https://{HOST}:{page.port}")
+        return page
 
     async def _perform(self, stack: AsyncExitStack, broker: Broker, fleet: Fleet, follower: Follower) -> bool:
         trader = Trader(self._seat(broker), POLL_S)

@@ -6,7 +6,6 @@ is given. It ends with the pipe, so none is left behind.
 
 import asyncio
 import base64
-import hashlib
 import itertools
 import json
 import os
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 BINARY = shutil.which("chromium")
 PATIENCE_S = 60
@@ -37,12 +35,6 @@ os.dup2(ends[0], 3), os.dup2(ends[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium wants the ends of its pipes at 3 and 4."""
-
-
-def pin(certificate: x509.Certificate) -> str:
-    """What Chromium calls the pin of a certificate's key."""
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
 class Chromium:

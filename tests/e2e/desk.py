@@ -16,7 +16,7 @@ from typing import Any, cast
 from cryptography import x509
 from redis.asyncio import Redis
 
-from deploy.demo.authority import issue
+from deploy.demo.authority import SERVER_FILE, issue
 from deploy.demo.broker import Broker
 from deploy.demo.page import Page, PageSettings, PaperSeat, RestSeat
 from deploy.demo.paper import Paper
@@ -82,10 +82,13 @@ class Desk:
         return f"https://{HOST}:{self.paper.port}"
 
     @property
+    def page_file(self) -> Path:
+        return self.folder / "page" / SERVER_FILE
+
+    @property
     def page_certificate(self) -> x509.Certificate:
         """What the page's host shows whoever connects to it."""
-        _, _, certificate = (self.folder / "page" / "broker.pem").read_bytes().partition(b"PRIVATE KEY-----\n-----B")
-        return x509.load_pem_x509_certificate(b"-----B" + certificate)
+        return x509.load_pem_x509_certificate(self.page_file.read_bytes())
 
     @property
     def proxy_folder(self) -> Path:

@@ -1,6 +1,8 @@
 """A real browser trades on a page through the proxy: the facts are exact, and nobody else's traffic is opened."""
 
+import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +13,14 @@ import pytest
 from cryptography import x509
 from msgspec import UNSET
 
+from deploy.demo.authority import pin
 from deploy.demo.paperrules import PaperRules
 from deploy.demo.rules import Rules
 from deploy.embedded import Valkey
 from shared.facts import Fact, Level, OrderFact
-from tests.e2e.chromium import BINARY, Chromium, Tab, browser, pin
+from tests.e2e.chromium import BINARY, Chromium, Tab, browser
 from tests.e2e.desk import Desk, desk, kind_of
+from tests.e2e.processes import running
 
 pytestmark = [pytest.mark.skipif(BINARY is None, reason="there is no chromium here"), pytest.mark.timeout(180)]
 
@@ -58,7 +62,8 @@ REST_FACTS: list[Told] = [
 
 PAPER_STORY = """
     const {paper, until} = desk, symbol = "OANDA:EURUSD";
-    const held = () => paper.positions.reduce((sum, row) => sum + row.qty, 0);
+    const signed = row => row.side === "sell" ? -Math.abs(row.qty) : row.qty;
+    const held = () => paper.positions.reduce((sum, row) => sum + signed(row), 0);
     const shows = quantity => until(() => held() === quantity);
     await paper.place({symbol, qty: 10000, side: "sell", type: "market", sl: 1.09, tp: 1.08});
     await shows(-10000);
@@ -120,11 +125,6 @@ def plain(value: D) -> str:
     return format(value.normalize() if value else D(0), "f")
 
 
-def certificate(file: Path) -> x509.Certificate:
-    (found,) = x509.load_pem_x509_certificates(file.read_bytes())
-    return found
-
-
 @asynccontextmanager
 async def opened(
     valkey: Valkey, folder: Path, rest: Rules = FAST, paper: PaperRules | None = None
@@ -132,7 +132,7 @@ async def opened(
     """A desk, and a browser with the page open; it trusts the proxy's authority and the page's own certificate."""
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(desk(folder, valkey.url, rest, paper))
-        pins = [pin(certificate(found.proxy_folder / "mitmproxy-ca-cert.pem")), pin(found.page_certificate)]
+        pins = [pin(found.proxy_folder / "mitmproxy-ca-cert.pem"), pin(found.page_file)]
         chromium = await stack.enter_async_context(browser(folder / "profile", found.proxy, pins))
         page = await chromium.open(found.page_url)
         assert await page.run("desk.ready") is True
@@ -158,14 +158,32 @@ async def test_what_is_done_at_a_broker_by_fetch_is_told_exactly(scene: Scene) -
     assert [f.exposure.after.total for f in await scene.desk.facts("paper", lambda _: True)] == []
 
 
-async def test_what_is_done_on_paper_is_told_exactly(scene: Scene) -> None:
+ODD = [
+    PaperRules(),
+    PaperRules(first_word="working", negative_shorts=False, odd_frames=False),
+    PaperRules(first_word="", error_status=400),
+    PaperRules(shows_closing_orders=True),
+    PaperRules(new_children=True),
+    PaperRules(fills_at_once=False),
+]
+
+
+@pytest.mark.parametrize("rules", ODD)
+async def test_what_is_done_on_paper_is_told_exactly_whatever_is_odd_about_it(
+    valkey: Valkey, tmp_path: Path, rules: PaperRules
+) -> None:
+    async with opened(valkey, tmp_path, paper=rules) as scene:
+        await paper_is_exact(scene)
+
+
+async def paper_is_exact(scene: Scene) -> None:
     assert await scene.does(PAPER_STORY) == "Not enough buying power"
     assert await scene.told("paper", PAPER_FACTS) == PAPER_FACTS
     facts = await scene.desk.facts("paper", lambda _: True)
     assert {(f.account, f.instrument, f.model) for f in facts} == {("1234567", "OANDA:EURUSD", "netting")}
     assert {f.contract.unit for f in facts if f.contract} == {"units"}
     names = await scene.page.run("[...new Set(desk.paper.frames.map(frame => typeof frame.accountId))]")
-    assert sorted(names) == ["number", "string"]
+    assert sorted(names) == (["number", "string"] if scene.desk.paper.rules.odd_frames else ["number"])
 
 
 async def test_polls_that_are_cut_or_given_up_tell_nothing_wrong(valkey: Valkey, tmp_path: Path) -> None:
@@ -194,7 +212,27 @@ async def test_a_host_that_is_not_ours_keeps_its_own_certificate_in_the_same_bro
     for url in (desk.page_url, desk.rest_url, desk.paper_url):
         assert page.peers(url) == {(address, int(port))}, "everything goes through the proxy"
     assert await page.certificates(desk.page_url) == [desk.page_certificate]
-    authority = certificate(desk.proxy_folder / "mitmproxy-ca-cert.pem")
+    authority = x509.load_pem_x509_certificate((desk.proxy_folder / "mitmproxy-ca-cert.pem").read_bytes())
     for url in (desk.rest_url, desk.paper_url):
         leaf = (await page.certificates(url))[0]
         leaf.verify_directly_issued_by(authority)
+
+
+async def test_the_demo_says_how_to_trade_in_a_browser_and_that_is_copied(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with running("demo", "--keep", "--data", str(folder)) as demo:
+        told = [await asyncio.to_thread(demo.until, "  chromium ")]
+        while "https://" not in told[-1]:
+            told.append(await asyncio.to_thread(demo.until, ""))
+        _, *options, url = shlex.split("".join(told).replace("\\\n", " "))
+        named = dict(option.removeprefix("--").split("=", 1) for option in options)
+        pins = named["ignore-certificate-errors-spki-list"].split(",")
+        async with browser(tmp_path / "profile", named["proxy-server"], pins) as chromium:
+            page = await chromium.open(url)
+            assert await page.run("desk.ready") is True
+            await page.run("document.querySelector('[data-desk=rest] form button').click()")
+            await asyncio.to_thread(demo.until, "order.placed  EURUSD  now 0.1")
+            for account in ("hedging", "netting"):
+                assert "filled" in await asyncio.to_thread(demo.until, account)
+            await page.run("desk.until(() => document.querySelectorAll('[data-desk=rest] table button').length === 2)")
+            assert await page.run("document.getElementById('said').textContent") == ""

@@ -1,4 +1,4 @@
-"""No secret of the trader is kept or passed on: unmistakable ones are planted in the traffic, then all bytes are searched.
+"""No secret of the trader is kept or passed on: unmistakable ones are planted in the traffic, then every byte is read.
 
 Searched are everything in Redis and its append-only file, the outbox, the logs at their most talkative, and whatever
 else ingest has written.
@@ -119,13 +119,13 @@ def written(folder: Path) -> Iterator[tuple[str, bytes]]:
 async def stored(redis: Redis) -> dict[str, bytes]:
     """Every value in Redis as bytes, by key."""
     reads: dict[bytes, Callable[[bytes], Awaitable[Any]]] = {
-        b"string": lambda key: redis.get(key),
+        b"string": redis.get,
         b"hash": lambda key: cast(Awaitable[Any], redis.hgetall(cast(str, key))),
-        b"stream": lambda key: redis.xrange(key),
+        b"stream": redis.xrange,
     }
     found = {}
     for key in cast(list[bytes], await redis.keys()):
-        found[key.decode()] = repr(await reads[await redis.type(key)](key)).encode()
+        found[key.decode()] = repr(await reads[cast(bytes, await redis.type(key))](key)).encode()
     return found
 
 

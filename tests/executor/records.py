@@ -1,8 +1,12 @@
 """Records of the vendor with everything that a test does not care about filled in."""
 
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from executor.mt5.api import TradeDeal, TradeOrder, TradePosition
+
+T = TypeVar("T")
 
 _POSITION: dict[str, Any] = {
     "ticket": 1, "time": 0, "time_msc": 0, "time_update": 0, "time_update_msc": 0, "type": 0, "magic": 0,
@@ -32,3 +36,9 @@ def order(**changes: Any) -> TradeOrder:
 
 def deal(**changes: Any) -> TradeDeal:
     return TradeDeal(**{**_DEAL, **changes})
+
+
+def blank(kind: type[T], **said: Any) -> T:
+    """A record of the vendor with nothing in it but what is said."""
+    zeros: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: ""}
+    return kind(**({f.name: zeros[f.type] for f in msgspec.structs.fields(kind)} | said))  # type: ignore[arg-type]

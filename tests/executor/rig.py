@@ -171,8 +171,8 @@ class Source:
         )
         return await self._publish(facts.OrderPlaced, position, number, order=order, levels=levels, **more)
 
-    async def limit(self, position: str, quantity: str, price: str) -> facts.OrderPlaced:
-        """A limit order that rests."""
+    async def limit(self, position: str, quantity: str, price: str, **more: Any) -> facts.OrderPlaced:
+        """A limit order that rests; `more` are fields of the order."""
         number = Decimal(quantity)
         order = Order(
             id=position,
@@ -180,6 +180,7 @@ class Source:
             side="buy" if number > 0 else "sell",
             quantity=abs(number),
             limit_price=Decimal(price),
+            **more,
         )
         placed = await self._publish(facts.OrderPlaced, position, Decimal(0), order=order)
         assert isinstance(placed, facts.OrderPlaced)
@@ -189,6 +190,11 @@ class Source:
         """The resting order has filled whole."""
         order = replace(placed.order, filled=placed.order.quantity, average_price=placed.order.limit_price)
         return await self._publish(facts.OrderFilled, placed.exposure.position, order.signed, order=order)
+
+    async def end(self, placed: facts.OrderPlaced, ending: facts.Ending) -> Fact:
+        """The resting order has ended unfilled."""
+        position = placed.exposure.position
+        return await self._publish(facts.OrderEnded, position, Decimal(0), order=placed.order, reason=ending)
 
     async def close(self, position: str, quantity: str | None = None) -> Fact:
         """A close of all or some of `position`, accepted and not filled yet."""

@@ -1,13 +1,8 @@
-"""The executor's commands say what they want, and a fault suite can end the process at a named point."""
-
-import signal
-import subprocess
-import sys
+"""The executor's commands say what they want."""
 
 from click.testing import CliRunner
 
 from executor.cli import POINTS, cli
-from tests.processes import ROOT
 
 
 def test_run_says_what_it_takes() -> None:
@@ -23,13 +18,3 @@ def test_an_unknown_point_is_refused() -> None:
 
     assert refused.exit_code == 2
     assert all(point in refused.output for point in POINTS)
-
-
-def test_dying_at_a_point_ends_the_process_there_and_nowhere_else() -> None:
-    program = (
-        "from executor.cli import dying_at; reach = dying_at('called'); reach('fenced'); print('here'); reach('called')"
-    )
-
-    died = subprocess.run([sys.executable, "-uc", program], cwd=ROOT, capture_output=True, text=True, check=False)
-
-    assert (died.returncode, died.stdout) == (-signal.SIGKILL, "here\n")

@@ -294,9 +294,9 @@ async def test_what_nobody_of_ours_has_signed_is_not_stated_again(
         await first.remember()
         kept = cast(dict[bytes, bytes], await redis.hgetall(KEYS.source("picture", "demo")))
         forged = kept[b"10001/position:o77"].replace(b'"0.1"', b'"9.9"')
-        await redis.hset(KEYS.source("picture", "demo"), "10001/position:o77", forged)  # type: ignore[misc]
-        memory = cast(bytes, await redis.hget(KEYS.source("memory", "demo"), "10001"))  # type: ignore[misc]
-        await redis.hset(KEYS.source("memory", "demo"), "10001", memory.replace(b"0.1", b"9.9"))  # type: ignore[misc]
+        await redis.hset(KEYS.source("picture", "demo"), "10001/position:o77", forged)
+        memory = cast(bytes, await redis.hget(KEYS.source("memory", "demo"), "10001"))
+        await redis.hset(KEYS.source("memory", "demo"), "10001", memory.replace(b"0.1", b"9.9"))
         await first.owner.release()
         await second.owner.claim()
         await second.publish()

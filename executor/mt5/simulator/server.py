@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,15 @@ class Server:
 SILENT = Reply(code=0)
 
 
-async def serve(options: Options, listen: str, folder: Path) -> None:
-    """Run until the task is cancelled. Raises OSError when the address is taken or the folder cannot be used."""
+def quietly(_address: str) -> None:
+    """Tell nobody that it serves."""
+
+
+async def serve(options: Options, listen: str, folder: Path, ready: Callable[[str], None] = quietly) -> None:
+    """Run until the task is cancelled; `ready` is told the address when it serves.
+
+    Raises OSError when the address is taken or the folder cannot be used.
+    """
     lock = _locked(folder)
     machine, journal = Machine(options, str(folder)), Journal(folder)
     journal.open(machine.store)
@@ -135,6 +143,7 @@ async def serve(options: Options, listen: str, folder: Path) -> None:
     listener = await asyncio.start_server(server.connection, host, int(port))
     host, bound = listener.sockets[0].getsockname()[:2]
     _publish(folder, f"{host}:{bound}")
+    ready(f"{host}:{bound}")
     ticking = asyncio.create_task(server.ticking())
     try:
         await ticking
@@ -182,8 +191,8 @@ def read_options(arguments: list[str] | None = None) -> tuple[Options, str, Path
     return msgspec.convert(chosen, Options, strict=False), listen, folder
 
 
-async def _until_signal(options: Options, listen: str, folder: Path) -> None:
-    task = asyncio.ensure_future(serve(options, listen, folder))
+async def _until_signal(options: Options, listen: str, folder: Path, ready: Callable[[str], None]) -> None:
+    task = asyncio.ensure_future(serve(options, listen, folder, ready))
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -192,16 +201,25 @@ async def _until_signal(options: Options, listen: str, folder: Path) -> None:
         await task
 
 
-def main(arguments: list[str] | None = None) -> int:
+def run(options: Options, listen: str, folder: Path, ready: Callable[[str], None] = quietly) -> int:
+    """Serve until a signal comes, and answer the exit code; what is wrong is one line."""
     try:
-        options, listen, folder = read_options(arguments)
-        asyncio.run(_until_signal(options, listen, folder))
+        asyncio.run(_until_signal(options, listen, folder, ready))
     except (OSError, OverflowError, ValueError) as error:
         print(f"simulator: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        options, listen, folder = read_options(arguments)
+    except (OSError, OverflowError, ValueError) as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return 2
+    return run(options, listen, folder)
 
 
 if __name__ == "__main__":

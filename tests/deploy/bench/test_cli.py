@@ -11,7 +11,7 @@ from deploy.bench.cli import bench, write
 from shared.process import UserError
 
 
-@pytest.mark.parametrize("words", [["--help"], ["latency", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["latency", "--help"], ["proxy", "--help"]])
 def test_its_help_needs_none_of_the_heavy_libraries(words: list[str]) -> None:
     program = (
         f"import sys; from deploy.bench.cli import bench; bench({words!r}, standalone_mode=False); "
@@ -23,7 +23,7 @@ def test_its_help_needs_none_of_the_heavy_libraries(words: list[str]) -> None:
 
 
 def test_measuring_nothing_is_refused() -> None:
-    for words in (["latency", "--orders", "0"], ["latency", "--runs", "0"]):
+    for words in (["latency", "--orders", "0"], ["latency", "--runs", "0"], ["proxy", "--calls", "0"]):
         assert CliRunner().invoke(bench, words).exit_code == 2
 
 

@@ -1,5 +1,7 @@
 """The stand-in broker's own certificate authority."""
 
+import base64
+import hashlib
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from deploy.demo.authority import issue
+from deploy.demo.authority import SERVER_FILE, issue, pin
 
 
 def handshake(authority: Path, server: ssl.SSLContext, host: str) -> None:
@@ -53,3 +56,12 @@ def test_the_key_is_ours_alone_and_the_certificates_do_not_last(tmp_path: Path) 
         certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
         assert certificate.not_valid_after_utc - now <= timedelta(days=7)
         assert certificate.not_valid_before_utc < now
+
+
+def test_a_pin_is_the_hash_of_the_key_whatever_else_the_file_holds(tmp_path: Path) -> None:
+    ca, _ = issue(tmp_path, "localhost", datetime.now(UTC))
+    server = tmp_path / SERVER_FILE
+    key = load_pem_private_key(server.read_bytes(), None).public_key()
+    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert base64.b64decode(pin(server)) == hashlib.sha256(public).digest()
+    assert pin(ca) != pin(server)

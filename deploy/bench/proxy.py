@@ -1,0 +1,182 @@
+"""`bench proxy`: the time inside the tap's hooks beside the proxy's own, per call, on kept and on new connections.
+
+Three ways to one broker: directly, through the proxy without a tap, and through ingest as it is, which publishes to a
+Valkey that syncs every write. Every run makes the same calls on all three, in an order that changes from run to run,
+each on a source account of its own.
+"""
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import re
+import ssl
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from msgspec import Struct
+
+from deploy.bench.calls import KINDS, Kind, Page
+from deploy.bench.shares import Report, Run, run_line
+from deploy.demo import authority, scenery
+from deploy.demo.broker import HOST, Broker
+from deploy.demo.rules import Rules
+from deploy.demo.trader import Seat
+from deploy.directory import free_port, write_whole
+from deploy.embedded import Valkey
+from deploy.fleet import ROOT
+from deploy.local import unless_stopped
+from deploy.worker import Job, Worker
+from shared.process import Stop
+
+DIRECT, BARE, TAPPED = "10001", "10002", "10003"
+"""The source accounts, one for each way."""
+WAYS = (DIRECT, BARE, TAPPED)
+KEEP_FINAL_S = 1.0
+"""A finished order leaves the broker's list after this, so that lists stay as short as a trader's."""
+WARM_UP = 10
+"""Calls before each measurement that are not counted."""
+HOOKS = re.compile(r"^tradecopier_ingest_hook_seconds_sum\{[^}]*\} (\S+)$", re.MULTILINE)
+LIBRARIES = ("mitmproxy", "msgspec", "h11")
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What is to be measured: `runs` runs, each with `calls` calls on a kept connection and `connections` new ones."""
+
+    runs: int
+    calls: int
+    connections: int
+
+    def count(self, kind: Kind) -> int:
+        """How many calls of that kind a run has on each way."""
+        return self.calls if kind.connection == "kept" else self.connections
+
+
+class Bench:
+    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+
+    def __init__(
+        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
+    ) -> None:
+        self._stop = stop
+        self._folder = folder
+        self._wish = wish
+        self._say = say
+        self._progress = progress
+        self._metrics = f"127.0.0.1:{free_port()}"
+
+    async def measure(self) -> Report | None:
+        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
+        report: Report | None = None
+
+        async def act() -> None:
+            nonlocal report
+            self._progress("starting everything")
+            report = await self._runs(await self._opened(stack))
+
+        # A stop cancels the measuring and never the clearing away, which is why that is out here.
+        async with AsyncExitStack() as stack:
+            await unless_stopped(self._stop, act())
+        return report
+
+    async def _runs(self, pages: Mapping[str, Page]) -> Report:
+        found: dict[Kind, list[Run]] = {kind: [] for kind in KINDS}
+        for number in range(1, self._wish.runs + 1):
+            for kind in KINDS:
+                self._progress(f"run {number} of {self._wish.runs}: {kind.title}")
+                found[kind].append(await self._run(pages, kind, number))
+            self._say(run_line(number, {kind: runs[-1] for kind, runs in found.items()}))
+        calls = {"kept connection": self._wish.calls, "new connections": self._wish.connections}
+        return Report(runs=found, calls=calls, conditions=conditions())
+
+    async def _run(self, pages: Mapping[str, Page], kind: Kind, number: int) -> Run:
+        first = number % len(WAYS)
+        times, hooks = {}, 0.0
+        for way in WAYS[first:] + WAYS[:first]:
+            await asyncio.to_thread(pages[way].times, kind, WARM_UP)
+            before = await asyncio.to_thread(self._hooked) if way == TAPPED else 0.0
+            times[way] = median(await asyncio.to_thread(pages[way].times, kind, self._wish.count(kind)))
+            if way == TAPPED:
+                hooks = (await asyncio.to_thread(self._hooked) - before) / self._wish.count(kind)
+        return Run(direct=times[DIRECT], bare=times[BARE], tapped=times[TAPPED], hooks=hooks * 1000)
+
+    def _hooked(self) -> float:
+        """Seconds that the tap has spent in its hooks since its start. Raises OSError."""
+        with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=10) as answer:
+            return sum(float(value) for value in HOOKS.findall(answer.read().decode()))
+
+    # Setting up.
+
+    async def _opened(self, stack: AsyncExitStack) -> dict[str, Page]:
+        """Start everything; `stack` clears it away. Raises UserError."""
+        ca, context = authority.issue(self._folder, HOST, datetime.fromtimestamp(time.time(), UTC))
+        broker = Broker(scenery.quoted, time.time, Rules(keep_final=KEEP_FINAL_S), WAYS)
+        stack.push_async_callback(broker.stop)
+        await broker.start(context)
+        valkey = Valkey(self._folder / "valkey")
+        stack.push_async_callback(asyncio.to_thread, valkey.stop)
+        await valkey.started()
+        jobs = {BARE: self._bare(broker, ca), TAPPED: self._tapped(broker, ca, valkey.url)}
+        addresses = {way: await self._started(job, stack) for way, job in jobs.items()}
+        pages = {}
+        for way in WAYS:
+            page = pages[way] = Page(self._seat(broker, way, ca, addresses.get(way)))
+            stack.callback(page.close)
+        return pages
+
+    async def _started(self, job: Job, stack: AsyncExitStack) -> tuple[str, int]:
+        worker = Worker(job, self._folder)
+        stack.push_async_callback(worker.stop)
+        await worker.started()
+        host, _, port = job.ready_file.read_text().strip().rpartition(":")
+        return host, int(port)
+
+    def _bare(self, broker: Broker, ca: Path) -> Job:
+        ready = self._folder / "run" / "bare.ready"
+        argv = [sys.executable, "-m", "deploy.bench.bare_proxy", "--opened", HOST, str(broker.port)]
+        argv += ["--confdir", str(self._folder / BARE), "--upstream-ca", str(ca), "--ready-file", str(ready)]
+        return Job("bare", argv, {"PYTHONPATH": str(ROOT)}, ready)
+
+    def _tapped(self, broker: Broker, ca: Path, redis: str) -> Job:
+        key, config, ready = (self._folder / name for name in ("signing.key", "bench.toml", "run/ingest.ready"))
+        write_whole(key, f"k1:{os.urandom(32).hex()}")
+        config.write_text(
+            f"""[security]
+signing-key-file = "{key}"
+[ingest]
+listen = "127.0.0.1:0"
+metrics = "{self._metrics}"
+upstream-ca-file = "{ca}"
+confdir = "{self._folder / TAPPED}"
+[ingest.sources.bench]
+host = "{HOST}:{broker.port}"
+account = "{TAPPED}"
+quantity-unit = "lots"
+positions = "hedging"
+""",
+            encoding="utf-8",
+        )
+        argv = [sys.executable, "-m", "deploy", "--config", str(config), "--log-level", "warning"]
+        told = {"PYTHONPATH": str(ROOT), "TRADECOPIER_REDIS__URL": redis}
+        return Job("ingest", [*argv, "ingest", "run", "--ready-file", str(ready)], told, ready)
+
+    def _seat(self, broker: Broker, way: str, ca: Path, proxy: tuple[str, int] | None) -> Seat:
+        trusted = ca if proxy is None else self._folder / way / "mitmproxy-ca-cert.pem"
+        context = ssl.create_default_context(cafile=str(trusted))
+        return Seat(host=HOST, port=broker.port, account=way, token=broker.token, context=context, proxy=proxy)
+
+
+def conditions() -> dict[str, str]:
+    """What a reader of the result has to know."""
+    libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()} {platform.machine()}",
+        "versions": f"Python {platform.python_version()}, {libraries}",
+        "compared": "direct: no proxy; bare: the same proxy, no tap; tapped: ingest, with journal and publishing",
+    }

@@ -1,0 +1,196 @@
+"""Pure: compares what a trader did with what every side shows afterwards, by rules of its own.
+
+What should be open is computed from the story alone, but for openings that an outcome says were refused: those count as
+not made.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from deploy.chaos.evidence import Evidence, Terminal
+from deploy.chaos.story import Statement
+
+ZERO = Decimal(0)
+ROUNDING = Decimal("0.016")
+"""By how much sizes may differ once an opening was refused: halves of what is left need not be whole steps."""
+
+Fault = Literal["lost", "silent", "doubled", "unresolved", "wrong"]
+
+
+class Finding(Struct, frozen=True):
+    """Something that must not be."""
+
+    fault: Fault
+    text: str
+
+
+def check(statements: Sequence[Statement], evidence: Evidence) -> list[Finding]:
+    """Everything that is wrong; empty when nothing is."""
+    told = Counter(_id(s) for s in statements)
+    found = [*_stream(told, evidence), *_left(evidence)]
+    for account, terminal in evidence.terminals.items():
+        outcomes = [o for o in evidence.outcomes if o["kind"] == "outcome" and o["account"] == account]
+        found += _ends(account, told, outcomes)
+        found += _marks(account, terminal)
+        found += _sizes(account, statements, outcomes, terminal)
+        found += _archived(account, told, evidence)
+    return found
+
+
+def settled(statements: Sequence[Statement], evidence: Evidence) -> bool:
+    """Whether every fact has come to an end on every side, for better or worse."""
+    told = {_id(s) for s in statements}
+    ends = {(o["account"], o["fact"]) for o in evidence.outcomes if o["kind"] == "outcome"}
+    archived = {(account, fact) for account, fact, _ in evidence.archived_ends}
+    wanted = {(account, fact) for account in evidence.terminals for fact in told}
+    quiet = not any(evidence.pending.values()) and not any(evidence.debts.values())
+    return quiet and wanted <= ends and wanted <= archived and told <= evidence.archived_facts
+
+
+def _id(statement: Statement) -> str:
+    return f"chaos/1/position:{statement.position}/{statement.revision}"
+
+
+def _stream(told: Mapping[str, int], evidence: Evidence) -> Iterator[Finding]:
+    there = Counter(evidence.facts)
+    for fact, times in told.items():
+        if not there[fact]:
+            yield Finding("lost", f"{fact} was accepted and is not in the stream")
+        elif there[fact] > times:
+            yield Finding("doubled", f"{fact} is in the stream {there[fact]} times, told {times} times")
+        if fact not in evidence.archived_facts:
+            yield Finding("lost", f"{fact} was accepted and is not in the archive")
+
+
+def _left(evidence: Evidence) -> Iterator[Finding]:
+    for account, count in evidence.pending.items():
+        if count:
+            yield Finding("unresolved", f"{account}: {count} entries are pending at the end")
+    for account, count in evidence.debts.items():
+        if count:
+            yield Finding("unresolved", f"{account}: {count} exits are owed at the end")
+    for text in evidence.dead:
+        yield Finding("wrong", f"a dead letter: {text}")
+
+
+def _ends(account: str, told: Mapping[str, int], outcomes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    ends = Counter((o["fact"], o.get("attempt", 1)) for o in outcomes)
+    for fact in told:
+        if not ends[fact, 1]:
+            yield Finding("silent", f"{account}: {fact} has no final outcome")
+    for (fact, attempt), count in ends.items():
+        if count > 1:
+            yield Finding("doubled", f"{account}: {fact} has {count} final outcomes for attempt {attempt}")
+
+
+def _marks(account: str, terminal: Terminal) -> Iterator[Finding]:
+    """The same mark on the deals of two orders: something was sent twice."""
+    orders: dict[int, set[int]] = defaultdict(set)
+    for deal in terminal.deals:
+        if deal.mark:
+            orders[deal.mark].add(deal.order)
+    for mark, tickets in orders.items():
+        if len(tickets) > 1:
+            yield Finding("doubled", f"{account}: mark {mark} was executed as orders {sorted(tickets)}")
+
+
+def _archived(account: str, told: Mapping[str, int], evidence: Evidence) -> Iterator[Finding]:
+    rows = Counter((fact, attempt) for name, fact, attempt in evidence.archived_ends if name == account)
+    for fact in told:
+        if not rows[fact, 1]:
+            yield Finding("silent", f"{account}: the end of {fact} is not in the archive")
+    for (fact, attempt), count in rows.items():
+        if count > 1:
+            yield Finding("doubled", f"{account}: the archive has {count} ends of {fact}, attempt {attempt}")
+
+
+def _sizes(
+    account: str, statements: Sequence[Statement], outcomes: Sequence[Mapping[str, Any]], terminal: Terminal
+) -> Iterator[Finding]:
+    opened = _opened(outcomes)
+    wanted, refused = expected(statements, {fact for fact, marks in opened.items() if marks})
+    positions = {_id(s): s.position for s in statements}
+    owners = {mark: positions[fact] for fact, marks in opened.items() for mark in marks if fact in positions}
+    strays = [f"{lots} {symbol}" for (_, symbol, mark), lots in terminal.open.items() if mark not in owners]
+    if strays and account != "net":
+        yield Finding("doubled", f"{account}: open, and no outcome tells of it: {', '.join(strays)}")
+    groups = _by_instrument if account == "net" else _by_position
+    for name, (want, have, exact) in groups(statements, wanted, refused, owners, terminal).items():
+        if abs(want - have) > (ZERO if exact else ROUNDING):
+            fault: Fault = "lost" if abs(have) < abs(want) or want * have < 0 else "wrong"
+            yield Finding(fault, f"{account}: {name} should be {want} lots and is {have}")
+
+
+Sizes = Mapping[str, tuple[Decimal, Decimal, bool]]
+
+
+def _by_position(
+    statements: Sequence[Statement],
+    wanted: Mapping[str, Decimal],
+    refused: set[str],
+    owners: Mapping[int, str],
+    terminal: Terminal,
+) -> Sizes:
+    have: dict[str, Decimal] = defaultdict(Decimal)
+    for (_, _, mark), lots in terminal.open.items():
+        have[owners.get(mark, "")] += lots
+    return {s.position: (wanted[s.position], have[s.position], s.position not in refused) for s in statements}
+
+
+def _by_instrument(
+    statements: Sequence[Statement],
+    wanted: Mapping[str, Decimal],
+    refused: set[str],
+    _owners: Mapping[int, str],
+    terminal: Terminal,
+) -> Sizes:
+    names = {s.position: s.instrument for s in statements}
+    found: dict[str, tuple[Decimal, Decimal, bool]] = {}
+    for instrument in set(names.values()):
+        mine = [p for p, i in names.items() if i == instrument]
+        have = sum((lots for (_, symbol, _), lots in terminal.open.items() if symbol == instrument), ZERO)
+        found[instrument] = (sum((wanted[p] for p in mine), ZERO), have, not refused & set(mine))
+    return found
+
+
+def _opened(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """The marks that each fact's outcomes say were opened under."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for outcome in outcomes:
+        for step in outcome.get("steps", ()):
+            if step["action"] == "open" and step["result"] == "done":
+                found[outcome["fact"]].add(step.get("mark", 0))
+    return found
+
+
+def expected(statements: Sequence[Statement], opened: set[str]) -> tuple[dict[str, Decimal], set[str]]:
+    """What should be open of each position, and the positions of which an opening was refused."""
+    ours: dict[str, Decimal] = defaultdict(Decimal)
+    source: dict[str, Decimal] = defaultdict(Decimal)
+    newest: dict[str, int] = defaultdict(int)
+    refused: set[str] = set()
+    for s in statements:
+        if s.revision <= newest[s.position]:
+            continue
+        newest[s.position] = s.revision
+        own, before, after, made = ours[s.position], source[s.position], s.after.total, _id(s) in opened
+        grows = before * after < 0 or abs(after) > abs(before)
+        if grows and not made:
+            refused.add(s.position)
+        ours[s.position] = _own(own, before, after, made=made)
+        source[s.position] = after
+    return ours, refused
+
+
+def _own(own: Decimal, before: Decimal, after: Decimal, *, made: bool) -> Decimal:
+    if after == 0:
+        return ZERO
+    if before * after < 0:
+        return after if made else ZERO
+    if abs(after) > abs(before):
+        return own + after - before if made else own
+    return own * after / before if after != before else own

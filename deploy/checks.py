@@ -1,0 +1,130 @@
+"""Pure: what `doctor` says about each thing that it has looked at: ok, warn or fail, and what to do about it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from deploy.light import BLIND_S, SILENT_S, age, span
+from deploy.looking import AccountSeen, Seen, SourceSeen
+
+Level = Literal["ok", "warn", "fail"]
+
+CLOCK_WARN_S, CLOCK_FAIL_S = 0.2, 2.0
+DISK_WARN, DISK_FAIL = 2_000_000_000, 200_000_000
+"""Bytes that are free where the data is."""
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One line: what was looked at, what was found, and what to do when that is not well."""
+
+    level: Level
+    what: str
+    found: str
+    advice: str = ""
+
+
+def ok(what: str, found: str) -> Check:
+    """Well."""
+    return Check(level="ok", what=what, found=found)
+
+
+def warn(what: str, found: str, advice: str) -> Check:
+    """Can cost a trade, or will."""
+    return Check(level="warn", what=what, found=found, advice=advice)
+
+
+def fail(what: str, found: str, advice: str) -> Check:
+    """Costs trades, or money, as it is."""
+    return Check(level="fail", what=what, found=found, advice=advice)
+
+
+def durability(settings: Mapping[str, str]) -> Iterator[Check]:
+    """Redis' settings that decide whether an acknowledged trade can be lost."""
+    for name, value, judge, advice in (
+        ("appendonly", "yes", fail, "set `appendonly yes`, or a restart loses trades"),
+        ("appendfsync", "always", warn, "set `appendfsync always`, or a power cut loses up to a second of trades"),
+        ("maxmemory-policy", "noeviction", fail, "set `maxmemory-policy noeviction`, or trades are thrown away"),
+    ):
+        what, found = f"redis {name}", settings.get(name, "not told")
+        yield ok(what, found) if found == value else judge(what, found, advice)
+
+
+def clock(offset_s: float, uncertainty_s: float) -> Check:
+    """Our clock against the Redis server's."""
+    found = f"{offset_s * 1000:+.1f} ms against Redis (± {uncertainty_s * 1000:.1f} ms)"
+    advice = "let both machines keep their time with NTP or chrony: guards go by the age of an order"
+    far = abs(offset_s) - uncertainty_s
+    if far > CLOCK_FAIL_S:
+        return fail("clock", found, advice)
+    return warn("clock", found, advice) if far > CLOCK_WARN_S else ok("clock", found)
+
+
+def disk(free: int) -> Check:
+    """Room for the outbox, Redis' log and the archive."""
+    found = f"{free / 1e9:,.1f} GB free"
+    advice = "make room: facts, Redis' log and the archive are written there"
+    if free < DISK_FAIL:
+        return fail("disk", found, advice)
+    return warn("disk", found, advice) if free < DISK_WARN else ok("disk", found)
+
+
+def source(seen: SourceSeen, at: Seen) -> Iterator[Check]:
+    """Whether TradingView is seen through the proxy."""
+    what, told = f"source {seen.name}", seen.vitals
+    if told is None or (age(told.at, at.at) or 0.0) > SILENT_S:
+        yield fail(what, "ingest is not running", "run `tradecopier up`, or `tradecopier ingest run`")
+        return
+    polled = age(told.polled, at.at)
+    advice = "open TradingView with the trading panel connected, and let the browser use `tradecopier ingest pac`"
+    if polled is None:
+        yield warn(what, "TradingView has not been seen through the proxy", advice)
+    elif polled > BLIND_S:
+        yield fail(what, f"TradingView was seen last {span(polled)} ago", advice)
+    else:
+        yield ok(what, f"TradingView was seen {span(polled)} ago")
+    if told.waiting:
+        yield fail(f"{what} outbox", f"{told.waiting} facts wait on disk", "see why Redis does not take them")
+
+
+def account(seen: AccountSeen, at: Seen) -> Iterator[Check]:
+    """Terminal, algo trading, margin mode, filling modes and symbol map of one account."""
+    what, told = f"account {seen.name}", seen.vitals
+    if told is None or (age(told.at, at.at) or 0.0) > SILENT_S:
+        yield fail(what, "no executor works for it", "run `tradecopier up`, or `tradecopier executor run`")
+        return
+    if told.condition != "active":
+        yield fail(f"{what} terminal", "gone", "start MetaTrader 5 and log in, then it goes on by itself")
+        return
+    reached = "set its server and password, and see whether the broker is open"
+    yield (
+        ok(f"{what} terminal", told.identity)
+        if told.connected
+        else fail(f"{what} terminal", "no connection to the broker", reached)
+    )
+    pressed = "press the button Algo Trading in MetaTrader 5, and allow it in Tools, Options, Expert Advisors"
+    yield ok(f"{what} algo trading", "on") if told.algo else fail(f"{what} algo trading", "off", pressed)
+    yield ok(f"{what} margin mode", told.margin)
+    yield from _symbols(what, told.filling, told.unmapped)
+    yield from _state(seen)
+
+
+def _symbols(what: str, filling: Mapping[str, tuple[str, ...]], unmapped: tuple[str, ...]) -> Iterator[Check]:
+    if filling:
+        modes = ", ".join(f"{symbol}: {'/'.join(found) or 'return'}" for symbol, found in sorted(filling.items()))
+        yield ok(f"{what} filling modes", modes)
+    if unmapped:
+        advice = "add them to the account's `symbols.map`, or set `prefix` and `suffix`"
+        yield fail(f"{what} symbol map", f"no symbol for {', '.join(unmapped)}", advice)
+    else:
+        yield ok(f"{what} symbol map", "every instrument that the source holds has a symbol")
+
+
+def _state(seen: AccountSeen) -> Iterator[Check]:
+    what, state = f"account {seen.name} state", seen.mode
+    if state in ("halted", "close-only"):
+        yield warn(what, f"{state} ({seen.reason or 'no reason told'})", f"`tradecopier resume {seen.name}` ends that")
+    elif not seen.live:
+        yield warn(what, "shadow: nothing is sent", 'write `mode = "live"` when the outcomes are as you want them')
+    else:
+        yield ok(what, state or "active")

@@ -1,0 +1,131 @@
+"""`pause`, `close-only`, `flatten` and `resume`: what an operator says to one account or to all of them.
+
+The state is written where the executor's fence reads it before each call, so a command holds from the next order on,
+whoever works for the account and even when nobody does at the moment. What stops exits, or closes everything, wants the
+account's name typed out.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from deploy.surroundings import Surroundings, found
+from executor.states import OPERATOR, Command, Transition, after
+from shared import streams
+from shared.process import UserError
+from shared.streams import Keys
+
+# KEYS: the account's state.  ARGV: mode, reason, whether to flatten.
+_SET = """
+redis.call('HSET', KEYS[1], 'mode', ARGV[1], 'reason', ARGV[2])
+if ARGV[3] == '1' then
+  local t = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'flatten', t[1] .. string.format('%06d', t[2]))
+end
+return 1
+"""
+
+WARNINGS: Mapping[Command, str] = {
+    "pause": "Nothing will be sent to {names} any more: no stop is moved and NO POSITION IS CLOSED until `resume`.",
+    "flatten": "Everything that TradeCopier holds on {names} will be closed at the market, and nothing opened.",
+}
+SAID: Mapping[Command, str] = {
+    "pause": "halted: nothing is sent, exits stay owed",
+    "close-only": "close-only: nothing is opened, exits go on",
+    "flatten": "close-only, and everything of ours is being closed",
+    "resume": "following again",
+}
+
+
+class Ordered(Struct, frozen=True):
+    """What one account was told."""
+
+    account: str
+    transition: Transition
+
+
+async def order(redis: Redis, keys: Keys, command: Command, accounts: Mapping[str, bool]) -> list[Ordered]:
+    """Tell accounts (name: whether the settings let it trade) a command. Raises redis errors."""
+    script, told = redis.register_script(_SET), []
+    for name, live in accounts.items():
+        transition = after(command, live=live)
+        args = [str(transition.state), OPERATOR, "1" if transition.flatten else "0"]
+        await script(keys=[keys.account("state", name)], args=args)
+        told.append(Ordered(name, transition))
+    return told
+
+
+def chosen(surroundings: Surroundings, names: Sequence[str], everything: bool) -> dict[str, bool]:
+    """The accounts that are meant. Raises UserError when it is not said, or there is no such account."""
+    known = {name: account.live for name, account in surroundings.executor.accounts.items()}
+    if everything == bool(names):
+        raise UserError(f"name accounts, or give --all; there are: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise UserError(f"there is no account {name}; there are: {', '.join(known)}")
+    return known if everything else {name: known[name] for name in names}
+
+
+def confirm(command: Command, names: Sequence[str]) -> None:
+    """Have a dangerous command typed out. Raises UserError when something else was typed."""
+    word = " ".join((command, *names))
+    click.echo(WARNINGS[command].format(names=", ".join(names)))
+    if click.prompt(f"Type `{word}` to go on", default="", show_default=False) != word:
+        raise UserError("nothing was changed")
+
+
+def carry_out(
+    config: Path, data: Path | None, command: Command, names: tuple[str, ...], everything: bool, yes: str | None
+) -> None:
+    """The whole command, with what is said about it."""
+    surroundings = found(config, os.environ, data)
+    accounts = chosen(surroundings, names, everything)
+    if command in WARNINGS and yes != command:
+        confirm(command, list(accounts))
+
+    async def tell() -> list[Ordered]:
+        redis = streams.connect(surroundings.redis_url())
+        try:
+            return await order(redis, surroundings.keys, command, accounts)
+        finally:
+            await redis.aclose()
+
+    try:
+        told = asyncio.run(tell())
+    except (RedisError, OSError) as error:
+        raise UserError(f"nothing was changed, Redis does not answer: {error}") from error
+    for each in told:
+        shadow = " (in shadow: nothing is sent)" if command == "resume" and not accounts[each.account] else ""
+        click.echo(f"{each.account}: {SAID[command]}{shadow}")
+
+
+def _command(name: Command, summary: str) -> click.Command:
+    options: list[click.Parameter] = [
+        click.Argument(["accounts"], nargs=-1),
+        click.Option(["--all", "everything"], is_flag=True, help="Every account of the settings."),
+        click.Option(["--data"], type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`."),
+    ]
+    if name in WARNINGS:
+        confirmed = click.Option(["--yes"], metavar=name.upper(), help=f"Instead of being asked: the word `{name}`.")
+        options.append(confirmed)
+
+    @click.pass_obj
+    def call(
+        config: Path, accounts: tuple[str, ...], everything: bool, data: Path | None, yes: str | None = None
+    ) -> None:
+        carry_out(config, data, name, accounts, everything, yes)
+
+    return click.Command(name, params=options, callback=cast("object", call), help=summary)  # type: ignore[arg-type]
+
+
+pause = _command("pause", "Send nothing at all to accounts, not even exits, until `resume`.")
+close_only = _command("close-only", "Open nothing on accounts; closes, stops and cancels go on.")
+flatten = _command("flatten", "Close everything that is ours on accounts, and open nothing until `resume`.")
+resume = _command("resume", "Follow again.")

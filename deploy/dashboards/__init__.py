@@ -1,0 +1,1 @@
+"""Grafana's dashboards, built from code: `python -m deploy.dashboards` writes them into `grafana/dashboards`."""

@@ -1,0 +1,171 @@
+"""`tradecopier doctor`: looks at everything that copying needs, from file modes to the Algo Trading button, and says of
+each whether it is well and what to do. It changes nothing; exit code 1 when something fails.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+
+import click
+from redis.exceptions import RedisError
+
+from archiver import migrate
+from archiver.patience import Away
+from deploy import checks
+from deploy.checks import Check, fail, ok, warn
+from deploy.looking import look
+from deploy.surroundings import Surroundings, found
+from ingest import certificate, settings
+from shared import clock, streams
+from shared.process import UserError
+from shared.settings import SettingsError
+
+MARKS = {
+    "ok": click.style("ok  ", fg="green"),
+    "warn": click.style("warn", fg="yellow"),
+    "fail": click.style("FAIL", fg="red"),
+}
+CONNECT_S = 2.0
+NOT_WELL = 1
+
+
+@click.command()
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`.")
+@click.pass_obj
+def doctor(config: Path, *, data: Path | None) -> None:
+    """Look at everything that copying needs, and say what has to be mended. Exit code 1 when something fails."""
+    levels = []
+    for check in examine(config, data):
+        click.echo(f"{MARKS[check.level]}  {check.what}: {check.found}")
+        if check.advice:
+            click.echo(f"      → {check.advice}")
+        levels.append(check.level)
+    click.echo(f"\n{levels.count('ok')} ok, {levels.count('warn')} to look at, {levels.count('fail')} to mend")
+    sys.exit(NOT_WELL if "fail" in levels else 0)
+
+
+def examine(config: Path, data: Path | None = None) -> Iterator[Check]:
+    """Every check, in the order in which things depend on one another."""
+    try:
+        surroundings = found(config, os.environ, data)
+    except SettingsError as error:
+        yield fail("settings", str(error), "mend the settings file: deploy/tradecopier.toml explains every key")
+        return
+    yield ok("settings", str(config))
+    yield from files(surroundings)
+    yield from proxy(surroundings)
+    yield from asyncio.run(_served(surroundings))
+    yield from database(surroundings)
+
+
+def files(surroundings: Surroundings) -> Iterator[Check]:
+    """The signing key and the data: there, and nobody else's to read."""
+    machine = surroundings.machine
+    key = machine.security.signing_key_file or machine.data / "signing.key"
+    try:
+        surroundings.codec()
+        yield ok("signing key", str(key))
+    except SettingsError as error:
+        yield fail("signing key", str(error), "`tradecopier up` makes one; all machines need the same")
+    if machine.data.exists():
+        yield checks.disk(shutil.disk_usage(machine.data).free)
+        others = [p.name for p in machine.data.glob("**/password") if stat.S_IMODE(p.stat().st_mode) & 0o077]
+        yield (
+            fail("file modes", "others can read passwords", "run `chmod 600` on them")
+            if others
+            else ok("file modes", "keys and passwords are ours alone")
+        )
+    else:
+        yield warn("data", f"{machine.data} is not there", "run `tradecopier up` once, or name it with --data")
+
+
+def proxy(surroundings: Surroundings) -> Iterator[Check]:
+    """The proxy's port and its certificate authority."""
+    ingest = surroundings.machine.ingest
+    host, port = settings.parse_listen(ingest.listen, "listen")
+    if reachable(host, port):
+        yield ok("proxy", f"answers at {ingest.listen}")
+    else:
+        yield fail("proxy", f"nobody answers at {ingest.listen}", "run `tradecopier up`, or see the log of ingest")
+    confdir = ingest.confdir or surroundings.machine.data / "proxy"
+    if not (confdir / "mitmproxy-ca-cert.pem").exists():
+        yield fail("certificate", "there is none yet", "the proxy makes it at its first start")
+        return
+    steps = certificate.show(certificate.authority(confdir), certificate.look())
+    trusted = any(good for _, good in certificate.carry_out(steps, _quietly))
+    yield (
+        ok("certificate", "trusted on this computer")
+        if trusted
+        else warn("certificate", "not trusted on this computer", "run `tradecopier ingest certificate install`")
+    )
+
+
+async def _served(surroundings: Surroundings) -> list[Check]:
+    return [check async for check in redis(surroundings)]
+
+
+async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
+    """The Redis server, and through it every source and account."""
+    try:
+        client = streams.connect(surroundings.redis_url())
+    except UserError as error:
+        yield fail("redis", str(error), "run `tradecopier up`, or set redis.url")
+        return
+    try:
+        for complaint in await streams.unsafe(client):
+            yield fail("redis", complaint, "nothing is copied until that is so")
+        for check in checks.durability(_text(await client.config_get("*"))):
+            yield check
+        measured = await clock.measure(client)
+        yield checks.clock(measured.ns / 1e9, measured.uncertainty_ns / 1e9)
+        seen = await look(surroundings, datetime.fromtimestamp(time(), UTC))
+        for source in seen.sources:
+            for check in checks.source(source, seen):
+                yield check
+        for account in seen.accounts:
+            for check in checks.account(account, seen):
+                yield check
+    except (RedisError, OSError) as error:
+        yield fail("redis", f"does not answer: {error}", "start it, or mend redis.url; until then nothing is copied")
+    finally:
+        await client.aclose()
+
+
+def database(surroundings: Surroundings) -> Iterator[Check]:
+    """The archive's schema."""
+    try:
+        wrong = migrate.complaint(migrate.check(surroundings.dsn()))
+    except (Away, UserError) as error:
+        yield warn("postgres", f"does not answer: {error}", "start it: trades are copied, but not archived until then")
+        return
+    yield fail("postgres", wrong, "run `tradecopier archiver migrate`") if wrong else ok("postgres", "up to date")
+
+
+def reachable(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _text(raw: object) -> dict[str, str]:
+    found = raw if isinstance(raw, dict) else {}
+    return {_word(name): _word(value) for name, value in found.items()}
+
+
+def _word(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _quietly(argv: Sequence[str]) -> int:
+    return subprocess.run(argv, check=False, capture_output=True).returncode

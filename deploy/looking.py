@@ -1,0 +1,145 @@
+"""Looks at a running TradeCopier from outside, through Redis alone, and puts what it finds into plain values.
+
+What services tell of themselves (`shared.vitals`) is put beside what the streams and the accounts' memory show, so a
+service that is gone is seen by its silence.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from deploy.surroundings import Surroundings
+from shared import depth, streams, vitals
+from shared.depth import Depth
+from shared.outcomes import EFFECTIVE, Outcome
+from shared.pictures import source_picture
+from shared.vitals import AccountVitals, SourceVitals
+
+RECENT = 500
+"""Entries of the outcomes stream that are searched for each account's last trade."""
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """A position of a source: its signed quantity, filled and coming, in the source's unit."""
+
+    instrument: str
+    quantity: Decimal
+
+
+class SourceSeen(Struct, frozen=True, kw_only=True):
+    """A source. `vitals` is what its ingest said last, None when nothing ever was said."""
+
+    name: str
+    vitals: SourceVitals | None = None
+    positions: tuple[Held, ...] = ()
+
+
+class LastTrade(Struct, frozen=True, kw_only=True):
+    """The newest fact that took effect on an account."""
+
+    at: datetime
+    instrument: str
+    result: str
+    took: float
+
+
+class AccountSeen(Struct, frozen=True, kw_only=True):
+    """An account. `mode` is its state with the `reason`, `lag` what it has not read, None when nobody can tell."""
+
+    name: str
+    live: bool
+    sources: tuple[str, ...]
+    mode: str = ""
+    reason: str = ""
+    vitals: AccountVitals | None = None
+    lag: int | None = None
+    pending: int = 0
+    oldest: float = 0.0
+    last: LastTrade | None = None
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """Everything at one moment. With `trouble` (Redis gives no answer) nothing else is known."""
+
+    at: datetime
+    trouble: str = ""
+    sources: tuple[SourceSeen, ...] = ()
+    accounts: tuple[AccountSeen, ...] = ()
+    dead: int = 0
+    archive_lag: int | None = 0
+    memory_used: float = 0.0
+
+
+async def look(surroundings: Surroundings, now: datetime) -> Seen:
+    """Look once. Raises UserError when the settings are not enough to look."""
+    redis = streams.connect(surroundings.redis_url())
+    try:
+        return await _look(surroundings, redis, now)
+    except (RedisError, OSError) as error:
+        return Seen(at=now, trouble=str(error) or type(error).__name__)
+    finally:
+        await redis.aclose()
+
+
+async def _look(surroundings: Surroundings, redis: Redis, now: datetime) -> Seen:
+    await redis.ping()
+    found = await depth.measure(redis, surroundings.keys)
+    last = await _last_trades(surroundings, redis)
+    lags = [g.lag for g in found.groups if g.name == "archiver"]
+    return Seen(
+        at=now,
+        sources=tuple([await _source(surroundings, redis, name) for name in surroundings.machine.ingest.sources]),
+        accounts=tuple(
+            [await _account(surroundings, redis, n, found, last.get(n)) for n in surroundings.executor.accounts]
+        ),
+        dead=found.lengths["dead"],
+        archive_lag=None if None in lags else sum(lag for lag in lags if lag is not None),
+        memory_used=found.used / found.limit if found.limit else 0.0,
+    )
+
+
+async def _source(surroundings: Surroundings, redis: Redis, name: str) -> SourceSeen:
+    keys = surroundings.keys
+    picture = await source_picture(redis, keys, surroundings.codec(), name)
+    newest = {f.exposure.position: f for f in sorted(picture.facts, key=lambda f: f.exposure.revision)}
+    held = [Held(instrument=f.instrument, quantity=f.exposure.after.total) for f in newest.values()]
+    open_ones = tuple(each for each in held if each.quantity)
+    return SourceSeen(name=name, vitals=await vitals.source(redis, keys, name), positions=open_ones)
+
+
+async def _account(
+    surroundings: Surroundings, redis: Redis, name: str, found: Depth, last: LastTrade | None
+) -> AccountSeen:
+    keys, settings = surroundings.keys, surroundings.executor.accounts[name]
+    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", name), ["mode", "reason"]))
+    mode, reason = (value.decode() if value else "" for value in raw)
+    group = found.group("orders", name)
+    return AccountSeen(
+        name=name,
+        live=settings.live,
+        sources=settings.sources,
+        mode=mode,
+        reason=reason,
+        vitals=await vitals.account(redis, keys, name),
+        lag=group.lag if group else None,
+        pending=group.pending if group else 0,
+        oldest=group.oldest if group else 0.0,
+        last=last,
+    )
+
+
+async def _last_trades(surroundings: Surroundings, redis: Redis) -> Mapping[str, LastTrade]:
+    codec, found = surroundings.codec(), dict[str, LastTrade]()
+    for _, fields in cast(list[Any], await redis.xrevrange(surroundings.keys.outcomes, count=RECENT)):
+        message = codec.outcome(fields)
+        if isinstance(message, Outcome) and message.result in EFFECTIVE and message.account not in found:
+            took = (message.committed - message.captured).total_seconds()
+            found[message.account] = LastTrade(
+                at=message.committed, instrument=message.instrument, result=message.result, took=took
+            )
+    return found

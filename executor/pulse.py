@@ -1,0 +1,168 @@
+"""Tells every second, beside the lanes, how the streams and the accounts are: to Prometheus and, in Redis, to `status`.
+
+It has a connection of its own and changes nothing that a lane goes by. While Redis is away what it cannot know is not
+a number, rather than an old value that looks healthy.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from executor.book import Book
+from executor.instruments import symbol_of
+from executor.meter import Meter
+from executor.metrics import Metrics
+from executor.settings import Account
+from executor.states import AccountState
+from shared import depth, vitals
+from shared.depth import Depth
+from shared.metrics import gauge
+from shared.pictures import source_picture
+from shared.streams import Keys
+from shared.vitals import AccountVitals, Position
+from shared.wire import Codec
+
+log = logging.getLogger(__name__)
+
+STREAMS = ("orders", "outcomes", "dead")
+FILLINGS = {1: "FOK", 2: "IOC", 4: "BOC"}
+
+
+class Pulse:
+    """The pulse of one process with the lanes that `meters` count for."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        watcher: Metrics,
+        redis: Redis,
+        keys: Keys,
+        codec: Codec,
+        meters: Sequence[tuple[Meter, Account]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._clock = clock
+        self._watcher = watcher
+        self._redis = redis
+        self._keys = keys
+        self._codec = codec
+        self._meters = meters
+        group = ("stream", "group")
+        self._up = gauge(registry, "redis_up", "Whether Redis answers.")
+        self._length = gauge(
+            registry, "stream_entries", "Entries in a stream; `dead` are the dead letters.", ("stream",)
+        )
+        self._lag = gauge(
+            registry, "group_lag", "Entries that a group has not read; NaN: the server cannot tell.", group
+        )
+        self._pending = gauge(registry, "group_pending", "Entries that are read and not acknowledged.", group)
+        self._oldest = gauge(registry, "group_oldest_pending_seconds", "Age of the oldest of them; 0: none.", group)
+        self._used = gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.")
+        self._limit = gauge(registry, "redis_memory_limit_bytes", "Memory that Redis may use.")
+        for meter, _ in meters:
+            self._unknown("orders", meter.account)
+        for stream in ("orders", "outcomes"):
+            self._unknown(stream, "archiver")
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(5 * vitals.EVERY_S):
+                    await self.beat()
+            except (RedisError, OSError) as error:
+                self._away(error)
+            await asyncio.sleep(vitals.EVERY_S)
+
+    async def beat(self) -> None:
+        """Look and tell once. Raises redis errors."""
+        self.show(await depth.measure(self._redis, self._keys))
+        for meter, account in self._meters:
+            meter.state(await self._state(meter.account))
+            condition, unmapped = self._watcher.condition(meter.account), await self._unmapped(meter, account)
+            told = vitals_of(meter, condition, unmapped, self._clock())
+            if told.condition != "standby":
+                await vitals.tell_account(self._redis, self._keys, meter.account, told)
+
+    def show(self, found: Depth) -> None:
+        """Show what was measured. A group that is not there any more is unknown, not empty."""
+        self._up.set(1)
+        for stream in STREAMS:
+            self._length.labels(stream).set(found.lengths[stream])
+        for group in found.groups:
+            self._lag.labels(group.stream, group.name).set(math.nan if group.lag is None else group.lag)
+            self._pending.labels(group.stream, group.name).set(group.pending)
+            self._oldest.labels(group.stream, group.name).set(group.oldest)
+        self._used.set(found.used)
+        self._limit.set(found.limit)
+
+    def _away(self, error: Exception) -> None:
+        log.debug("Redis cannot be looked at: %s", error)
+        self._up.set(0)
+        for meter, _ in self._meters:
+            self._unknown("orders", meter.account)
+        for stream in ("orders", "outcomes"):
+            self._unknown(stream, "archiver")
+
+    def _unknown(self, stream: str, group: str) -> None:
+        for one in (self._lag, self._pending, self._oldest):
+            one.labels(stream, group).set(math.nan)
+
+    async def _state(self, account: str) -> AccountState | None:
+        raw = await self._redis.hget(self._keys.account("state", account), "mode")
+        return AccountState(cast(bytes, raw).decode()) if raw else None
+
+    async def _unmapped(self, meter: Meter, account: Account) -> tuple[str, ...]:
+        """Instruments that a source holds and that have no symbol on the account."""
+        if meter.book is None:
+            return ()
+        pictures = [await source_picture(self._redis, self._keys, self._codec, name) for name in account.sources]
+        names = {fact.instrument for picture in pictures for fact in picture.facts}
+        return tuple(sorted(n for n in names if symbol_of(n, account.symbols, meter.book) is None))
+
+
+def vitals_of(meter: Meter, condition: str, unmapped: tuple[str, ...], now: datetime) -> AccountVitals:
+    """What is told of one account now."""
+    book, since = meter.book, [*meter.owed_since(), *meter.unresolved_since()]
+    info = meter.info if condition == "active" else None
+    if book is None:
+        return AccountVitals(at=now, condition=condition)
+    return AccountVitals(
+        at=now,
+        condition=condition,
+        connected=info is not None and info.connected,
+        algo=info is not None and info.trade_allowed,
+        ping=info.ping_last / 1e6 if info is not None else None,
+        identity=book.identity,
+        margin=book.margin,
+        currency=book.figures.currency,
+        equity=book.figures.equity,
+        balance=book.figures.balance,
+        positions=_positions(book),
+        unresolved=len(meter.unresolved_since()),
+        owed=len(meter.owed_since()),
+        oldest=max(0.0, (now - min(since)).total_seconds()) if since else 0.0,
+        used=meter.used(),
+        drift=tuple(d.text for d in meter.drifting.values()),
+        filling={s.symbol: _fillings(s.filling_mode) for s in book.specifications.values()},
+        unmapped=unmapped,
+    )
+
+
+def _positions(book: Book) -> tuple[Position, ...]:
+    return tuple(
+        Position(link=x.key, instrument=x.instrument, symbol=x.symbol, lots=x.own, followed=x.followed)
+        for x in book.links.values()
+        if x.parts or x.followed
+    )
+
+
+def _fillings(mode: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in FILLINGS.items() if mode & bit)

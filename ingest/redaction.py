@@ -1,0 +1,90 @@
+"""What leaves this machine in a recording holds nothing that opens an account: stricter than what the journal keeps.
+
+Traffic that nobody knows may hold a secret under any name, so there every value that looks like one is masked as well:
+long, without a space, letters and digits mixed. What is masked says how long it was, since that can matter.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+import msgspec
+from msgspec.structs import replace
+
+from ingest.exchange import JSON, Exchange, Frame, read_json
+
+_SECRET_NAME = re.compile(
+    r"auth|token|secret|passw|cookie|session|signature|jwt|api_?key|otp|credential|csrf", re.IGNORECASE
+)
+_SECRET_LOOK = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[\w.~+/=-]{20,}", re.ASCII)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+Mask = Callable[[str, str], bool]
+"""Whether the value under that name is to be masked."""
+
+
+def redacted(heard: Exchange | Frame, *, is_known: bool) -> Exchange | Frame:
+    """The same without what is, or could be, a secret; `is_known` traffic is masked by the names of fields alone."""
+    mask = _by_name if is_known else _by_look
+    if isinstance(heard, Frame):
+        return replace(heard, path=_path(heard.path, mask), text=_body(heard.text, mask))
+    answer = None if heard.answer is None else _body(heard.answer, mask)
+    return replace(
+        heard, path=_path(heard.path, mask), query=_form(heard.query, mask), body=_body(heard.body, mask), answer=answer
+    )
+
+
+def _by_name(name: str, _value: str) -> bool:
+    return bool(_SECRET_NAME.search(name))
+
+
+def _by_look(name: str, value: str) -> bool:
+    return _by_name(name, value) or bool(_SECRET_LOOK.fullmatch(value))
+
+
+def _masked(value: str) -> str:
+    return f"({len(value)} characters)"
+
+
+def _path(path: str, mask: Mask) -> str:
+    place, mark, query = path.partition("?")
+    parts = (quote(_masked(p)) if mask("", unquote(p)) else p for p in place.split("/"))
+    return "/".join(parts) + mark + _form(query, mask)
+
+
+def _form(text: str, mask: Mask) -> str:
+    pairs = parse_qsl(text, keep_blank_values=True)
+    if not any(mask(name, value) for name, value in pairs):
+        return text
+    return urlencode([(name, _masked(value) if mask(name, value) else value) for name, value in pairs])
+
+
+def _body(body: bytes, mask: Mask) -> bytes:
+    """A body that is neither JSON nor a form is left out: nobody can tell what is in it."""
+    found = read_json(body)
+    if isinstance(found, dict | list):
+        return _ENCODER.encode(_json("", found, mask))
+    try:
+        text = body.decode("ascii")
+        parse_qsl(text, strict_parsing=True)
+    except ValueError:
+        return body if not body.strip() else _masked(body.decode("latin-1")).encode()
+    return _form(text, mask).encode()
+
+
+def _json(name: str, value: JSON, mask: Mask) -> JSON:
+    match value:
+        case dict():
+            return {key: _json(key, entry, mask) for key, entry in value.items()}
+        case list():
+            return [_json(name, entry, mask) for entry in value]
+        case bool() | None:
+            return value
+        case str() if mask(name, value):
+            return _masked(value)
+        case int() | Decimal() if mask(name, ""):
+            return _masked(json.dumps(str(value)))
+        case _:
+            return value
