@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 import deploy
-from deploy import settings
+from deploy import scraping, settings
 from deploy.directory import HOST, choose_port, lock_file
 from deploy.embedded import Postgres, Valkey
 from deploy.groundwork import join_groups, migrated, pin_prices
@@ -52,6 +52,7 @@ class Fleet:
         """Return when everything serves. Raises UserError, one line that says what to do, when something cannot."""
         self.machine.data.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
         await self._take(self.machine.data)
+        scraping.write(self.machine)
         self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
         try:
             async with asyncio.TaskGroup() as starting:

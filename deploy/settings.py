@@ -31,6 +31,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     security: Security
     ingest: Ingest
     executor: Executor
+    archiver: Archiver = Archiver()
 
     @property
     def simulated(self) -> dict[str, Simulated]:
@@ -56,8 +57,8 @@ def load(config: Path, data: Path | None, environment: Mapping[str, str]) -> Mac
         security=section(document, "security", Security),
         ingest=ingest_settings.load(document),
         executor=_executor(document),
+        archiver=section(document, "archiver", Archiver),
     )
-    section(document, "archiver", Archiver)
     _require_joined(machine)
     return machine
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from archiver.settings import Archiver
 from deploy import settings
 from deploy.directory import HOST
 from deploy.embedded import DATABASE, SUPERUSER
 from deploy.settings import Machine
 from executor.settings import Settings as Executor
 from shared.process import UserError
-from shared.settings import Security, keyring, read, section
+from shared.settings import Security, keyring
 from shared.streams import Keys
 from shared.wire import Codec
 
@@ -25,7 +24,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """One machine's settings, as an onlooker uses them."""
 
     machine: Machine
-    archiver: Archiver
 
     @property
     def executor(self) -> Executor:
@@ -59,8 +57,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 
 def found(config: Path, environment: Mapping[str, str], data: Path | None = None) -> Surroundings:
     """What the settings file says. Raises SettingsError."""
-    archiver = section(read(config, environment), "archiver", Archiver)
-    return Surroundings(machine=settings.load(config, data, environment), archiver=archiver)
+    return Surroundings(machine=settings.load(config, data, environment))
 
 
 def _embedded(folder: Path, name: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from executor import report
 from executor.ledger import Work
+from executor.reasons import Denied, Reason
 from executor.results import Done, Skipped, StepResult
 from executor.steps import Opening, Reducing, Step
 from shared.facts import Fact
@@ -58,6 +59,17 @@ class Attempt:
     def untouched(self) -> bool:
         """Whether nothing of it was tried or looked for yet, so that it can be planned anew."""
         return not (self.results or self.unknown)
+
+    @property
+    def postponed(self) -> bool:
+        """Whether its opening waits for an exit of its own that is owed."""
+        refused = (r.result for r in self.results.values() if isinstance(r.step, Opening))
+        return any(isinstance(result, Denied) and result.reason is Reason.EXIT_OWED for result in refused)
+
+    def begin_anew(self) -> None:
+        """Forget what was tried, so that what is left is planned again."""
+        for known in (self.results, self.unknown, self.absent, self.shown):
+            known.clear()
 
     @property
     def superseded(self) -> bool:

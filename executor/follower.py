@@ -132,11 +132,17 @@ class Follower:
         filled = {order: await self._keeper.filled(p.ticket) for order, p in link.pendings.items()}
         if any(filled[order] > p.filled for order, p in link.pendings.items()):
             await self._keeper.reread()
+        before = link
         for order, pending in link.pendings.items():
             shared = net_holding(link.symbol, self._keeper.book) if self._keeper.book.margin == "netting" else None
             identifier = shared.identifier if shared else pending.ticket
             link = adopt_fill(link, order, filled[order], identifier, margin=self._keeper.book.margin)
         self._keeper.remember({key: link})
+        debt = self.debts.get(key)
+        if debt is not None and link.own != before.own:
+            # What the order gave comes on top of what the debt leaves.
+            moved = replace(debt, target=debt.target + link.own - before.own)
+            await self.write(Change(links={key: link}, debts={key: moved}))
 
     def move(self, passed: wire.Place) -> None:
         """Remember that an entry was passed; an older one than our place moves nothing."""
@@ -201,6 +207,9 @@ class Follower:
         settled = settle(fact, plan, attempt.done())
         before, owed = total(fact.exposure.before, self._account), self.debts.get(attempt.link)
         settled = brought_up(fact, before, plan, settled, self._keeper.book, owed, self._clock())
+        if settled.debt is not None and attempt.postponed:
+            await self._postpone(parked, settled.debt, settled.link)
+            return
         end = End(entry=attempt.entry)
         if settled.result is not None:
             end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
@@ -273,6 +282,22 @@ class Follower:
         """A link that was planned as if its debt were paid, with what is really ours of it."""
         known = self._keeper.book.links.get(attempt.link)
         return replace(link, parts=known.parts) if known is not None and not attempt.changes_parts else link
+
+    async def _postpone(self, parked: Parked, debt: Debt, settled: Link | None) -> None:
+        """Park a fact whose exit is owed and whose opening waits for it: it is planned again when the debt is paid."""
+        attempt, key = parked.attempt, parked.attempt.link
+        known = self._keeper.book.links[key]
+        there = self.debts.get(key) or replace(self._owed(attempt, parked.fact, debt), fact="", entry="")
+        message = self._teller.unended(attempt, parked.fact, "owed", debt.reason, "its opening waits for its exit")
+        attempt.begin_anew()
+        parked.told = True
+        self.parking.put(parked)
+        change = Change(
+            messages=[message],
+            links={key: replace(known, parts=settled.parts if settled else ())},
+            debts={key: replace(there, target=debt.target)},
+        )
+        await self.commit(parked.entry, parked.fact, change)
 
     async def _join(self, parked: Parked) -> None:
         """Let a later exit of the link move the target of what is owed, and wait for it."""

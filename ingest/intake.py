@@ -138,9 +138,11 @@ class Intake:
         self._keep(source, result, settled, also=bool(settled))
 
     def _keep(self, source: Source, result: Interpreted, settled: str = "", *, also: bool = False) -> None:
-        """Put what came of it on disk: at once when there is a fact, a first picture or something to settle."""
-        is_new = self._album.put(result.picture)
-        if result.facts or is_new or also:
+        """Put what came of it on disk: at once when there is a fact, a first look or something to settle."""
+        before, after = self._album.picture(source.name, result.picture.account), result.picture
+        is_first = before is None or before.polled.keys() != after.polled.keys() or _learnt(before, after)
+        is_new = self._album.put(after)
+        if result.facts or is_new or is_first or also:
             kept = self._album.changes(source.name)
             self._outbox.answer(source.name, flow=settled, facts=result.facts, pictures=kept)
         for fact in result.facts:
@@ -153,6 +155,11 @@ class Intake:
             self._metrics.noted(source.name, note.kind)
             if note.kind == "unknown" and self._metrics.unknown(source.name, note.text):
                 log.warning("%s: traffic that nobody knows: %s; `ingest record` shows more", source.name, note.text)
+
+
+def _learnt(before: Picture, after: Picture) -> bool:
+    """Whether something is known now that the page asks for only once."""
+    return before.model != after.model or before.instruments is not after.instruments
 
 
 def _of(picture: Picture) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from deploy.dashboards.panels import Board, Panel, Query
 
-ON_OFF = {0: "off", 1: "on"}
+ON_OFF = {0.0: "off", 1.0: "on"}
 
 BOARD = Board(
     uid="tradecopier-accounts",
@@ -42,7 +42,7 @@ BOARD = Board(
         ),
         Panel(
             title="Denials",
-            description="Openings and facts that we refused in the last hour, by reason; docs/denials.md explains them.",
+            description="Openings and facts that we refused in the last hour, by reason.",
             queries=(
                 Query(
                     "sum by (account, reason) (increase(tradecopier_denials_total{<account>}[1h])) > 0",

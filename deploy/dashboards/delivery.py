@@ -80,7 +80,7 @@ BOARD = Board(
         ),
         Panel(
             title="The source's publisher",
-            description="Times that the stream had lost facts of ours, that the outbox was out of step, and facts overtaken.",
+            description="Times that the stream had lost facts, that the outbox was out of step, and facts overtaken.",
             queries=(
                 Query(
                     "sum by (source) (increase(tradecopier_ingest_rewinds_total{<source>}[1h]))", "{{source}} rewound"
@@ -105,6 +105,17 @@ BOARD = Board(
                 ),
             ),
             width=16,
+        ),
+        Panel(
+            title="Unknown traffic",
+            description="Traffic of the source that matches no known endpoint, by class of its path.",
+            queries=(
+                Query(
+                    "sum by (source, path) (increase(tradecopier_ingest_unknown_traffic_total{<source>}[1h])) > 0",
+                    "{{source}} {{path}}",
+                ),
+            ),
+            empty="none",
         ),
         Panel(
             title="Surprises inside the tap",

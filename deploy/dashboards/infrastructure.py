@@ -61,11 +61,12 @@ BOARD = Board(
         ),
         Panel(
             title="Redis memory",
-            description="How much of what Redis may use is used. When it is full, publishing stops and facts wait on disk.",
+            description="How much of what Redis may use is used. When full, facts wait on disk.",
             unit="percentunit",
             queries=(
                 Query(
-                    "max(tradecopier_redis_memory_used_bytes{<namespace>}) / max(tradecopier_redis_memory_limit_bytes{<namespace>})",
+                    "max(tradecopier_redis_memory_used_bytes{<namespace>}) / "
+                    "max(tradecopier_redis_memory_limit_bytes{<namespace>})",
                     "used",
                 ),
             ),
@@ -80,8 +81,36 @@ BOARD = Board(
             empty="no facts, so nothing grows",
         ),
         Panel(
+            title="Memory per fact",
+            description="What one fact takes in Redis, with its outcomes on all accounts.",
+            unit="bytes",
+            kind="stat",
+            queries=(Query("max(tradecopier_archive_bytes_per_fact{<namespace>})", "per fact"),),
+            empty="no facts yet",
+        ),
+        Panel(
+            title="Age of the last stored batch",
+            description="Grows while nothing happens; beside a lag it says that the archive stands still.",
+            unit="s",
+            queries=(
+                Query(
+                    "time() - max by (stream) (tradecopier_archive_last_success_timestamp_seconds{<namespace>} > 0)",
+                    "{{stream}}",
+                ),
+            ),
+            empty="nothing was stored since the archiver started",
+        ),
+        Panel(
+            title="Owner of the source",
+            description="Whether an ingest owns the source; only that one reads its traffic.",
+            kind="stat",
+            queries=(Query("max by (source) (tradecopier_ingest_owned{<source>})", "{{source}}"),),
+            names={0: "nobody", 1: "owned"},
+            empty="no ingest is seen",
+        ),
+        Panel(
             title="Streams",
-            description="Entries in each stream. They leave when every group has passed them and the retention is over.",
+            description="Entries in each stream. They leave when all groups have passed them, after the retention.",
             queries=(Query("max by (stream) (tradecopier_stream_entries{<namespace>})", "{{stream}}"),),
         ),
         Panel(
@@ -118,7 +147,7 @@ BOARD = Board(
         ),
         Panel(
             title="Archiving",
-            description="Whether each stream is being archived; groups that keep entries beyond the retention; entries held.",
+            description="Whether each stream is archived; groups that keep entries too long; entries held.",
             queries=(
                 Query("min by (stream) (tradecopier_archive_up{<namespace>})", "{{stream}} archived"),
                 Query(

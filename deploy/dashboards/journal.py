@@ -7,7 +7,7 @@ _WHERE = "where $__timeFilter({at}) and account ~ '^(${{account:pipe}})$'"
 
 def rows(columns: str, view: str, at: str, order: str) -> Query:
     """The newest rows of a view in the time that the board shows."""
-    return Query(f"select {columns} from {view} {_WHERE.format(at=at)} order by {order} desc limit 500")
+    return Query(f"select {columns} from {view} {_WHERE.format(at=at)} order by {order} desc limit 500")  # noqa: S608  of our own words
 
 
 BOARD = Board(
@@ -24,7 +24,8 @@ BOARD = Board(
             height=12,
             queries=(
                 rows(
-                    "captured, account, instrument, side, state, lots, source_price, price_opened, price_closed, slippage, net",
+                    "captured, account, instrument, side, state, lots, source_price, price_opened, price_closed, "
+                    "slippage, net",
                     "trades",
                     "captured",
                     "captured",

@@ -18,13 +18,14 @@ BOARD = Board(
     panels=(
         Panel(
             title="From capture to the commit",
-            description="How long a fact took, as a heatmap: from the broker's reply having passed until all is written.",
+            description="How long a fact took: from the broker's reply having passed until all is written.",
             kind="heatmap",
             unit="s",
             width=16,
             queries=(
                 Query(
-                    'sum by (le) (increase(tradecopier_stage_seconds_bucket{<account>,stage="end_to_end"}[$__rate_interval]))',
+                    "sum by (le) (increase("
+                    'tradecopier_stage_seconds_bucket{<account>,stage="end_to_end"}[$__rate_interval]))',
                     "{{le}}",
                 ),
             ),

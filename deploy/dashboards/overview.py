@@ -11,7 +11,7 @@ BOARD = Board(
     panels=(
         Panel(
             title="Lanes at work",
-            description="Accounts that an executor follows at this moment. One that shows 0 is not followed by anybody.",
+            description="Accounts that an executor follows now; `nobody` means that nothing is copied to it.",
             kind="stat",
             queries=(Query('max by (account) (tradecopier_lane{<account>,condition="active"})', "{{account}}"),),
             names={0: "nobody", 1: "following"},
@@ -27,7 +27,7 @@ BOARD = Board(
         ),
         Panel(
             title="Not as it should be",
-            description="Facts that are unresolved or owed, positions that differ, dead letters, facts waiting on disk.",
+            description="Facts unresolved or owed, positions that differ, dead letters, facts waiting on disk.",
             kind="stat",
             queries=(
                 Query("sum by (state) (tradecopier_unfinished_facts{<account>})", "{{state}}"),
@@ -71,7 +71,7 @@ BOARD = Board(
             title="Age of the source's last good poll",
             description="TradingView asks for its account every few seconds while it is open. Above 30 s we are blind.",
             unit="s",
-            queries=(Query("tradecopier:source_poll:age_seconds{<source>}", "{{source}}"),),
+            queries=(Query("max by (source) (tradecopier_ingest_poll_age_seconds{<source>})", "{{source}}"),),
             limits=((30.0, "red"),),
             empty="TradingView has not been seen",
         ),

@@ -6,7 +6,7 @@ second.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -56,7 +56,7 @@ class Broker(Served):
         self._prices: dict[str, Price] = {}
         ids = count(FIRST_ID)
         self.books: Mapping[str, Book] = {a: Book(a, self.rules, ids, self._prices) for a in accounts}
-        self._polls = 0
+        self._polls, self._trades = count(1), count(1)
         self.advance()
 
     def advance(self) -> None:
@@ -76,7 +76,8 @@ class Broker(Served):
         public = segments == ["authorize"]
         if not public and request.headers.get("authorization") != f"Bearer {self.token}":
             return self._reply(request, {"s": "error", "errmsg": "The access token is invalid or expired"}, 401)
-        if request.method == "GET" and segments[2:] in (["orders"], ["positions"]) and self._cuts_this_poll():
+        is_poll = request.method == "GET" and segments[2:] in (["orders"], ["positions"])
+        if is_poll and _falls(self._polls, self.rules.cuts_poll_every):
             return Hangup()
         try:
             answer = self._route(request, segments)
@@ -84,13 +85,12 @@ class Broker(Served):
             return self._reply(request, {"s": "error", "errmsg": str(refusal)})
         except NoSuchPlace:
             return self._reply(request, {"s": "error", "errmsg": "Not found"}, 404)
+        is_trade = request.method != "GET" and segments[2:3] in (["orders"], ["positions"])
+        if is_trade and _falls(self._trades, self.rules.loses_reply_every):
+            return Hangup()
         if isinstance(answer, AsyncIterator):
             return Stream(headers={"Content-Type": rowstream.CONTENT_TYPE, **self._allowed(request)}, pieces=answer)
         return self._reply(request, {"s": "ok"} if answer is None else {"s": "ok", "d": answer})
-
-    def _cuts_this_poll(self) -> bool:
-        self._polls += 1
-        return self.rules.cuts_poll_every > 0 and self._polls % self.rules.cuts_poll_every == 0
 
     def _reply(self, request: Request, body: object, status: int = 200) -> Response:
         headers = {"Content-Type": "application/json", **self._allowed(request)}
@@ -189,6 +189,11 @@ class Broker(Served):
         if price is None:
             return {"s": "error", "n": name, "v": {}}
         return {"s": "ok", "n": name, "v": {"lp": price.bid, "bid": price.bid, "ask": price.ask}}
+
+
+def _falls(numbers: Iterator[int], every: int) -> bool:
+    """Whether the next of the numbers is one of those that come every so many; 0 is never."""
+    return next(numbers) % every == 0 if every else False
 
 
 def config() -> dict[str, Any]:

@@ -59,6 +59,8 @@ class PaperBook:
         """Cancel a working order; that of a bracket removes the level."""
         order = self._working(paperforms.order_id(body))
         self._end(order, "cancelled", now)
+        if order.label is not None:
+            self._push_position(self.positions[order.symbol])
         return order.row()
 
     def close(self, body: Body, now: float) -> Row:
@@ -169,9 +171,7 @@ class PaperBook:
         order.status, order.closed = status, int(now)
         self._push("order_update", order.row())
         if order.label is not None:
-            position = self.positions[order.symbol]
-            if position.brackets.pop(order.label, None) is not None and position.qty:
-                self._push_position(position)
+            self.positions[order.symbol].brackets.pop(order.label, None)
 
     def _push_position(self, position: PaperPosition, *, levels: bool = True) -> None:
         self._push("position_update", position.row(signed=self.rules.negative_shorts, levels=levels))

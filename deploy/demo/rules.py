@@ -57,7 +57,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     position's id on its order. `shows_closing_orders` lists the orders that close a position, `keeps_closed` its row
     with quantity 0. `keep_final` is how many seconds a finished order stays in the list; TradingView asks for 60.
     `streams` offers rows in answers that never end. Every so many polls (0: none) one gets no answer, its connection
-    is cut.
+    is cut; every so many trading calls one is carried out and gets no answer.
     """
 
     multiposition: bool = True
@@ -77,6 +77,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     keep_final: float = 90.0
     streams: bool = True
     cuts_poll_every: int = 0
+    loses_reply_every: int = 0
     instruments: tuple[Instrument, ...] = INSTRUMENTS
 
     def flags(self) -> dict[str, bool]:

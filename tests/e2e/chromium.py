@@ -19,6 +19,8 @@ from typing import Any
 
 from cryptography import x509
 
+from tests.e2e.processes import wait_until_gone
+
 BINARY = shutil.which("chromium")
 PATIENCE_S = 60
 LONGEST_MESSAGE = 64 * 1024 * 1024
@@ -152,3 +154,4 @@ async def browser(profile: Path, proxy: str, pins: Sequence[str]) -> AsyncIterat
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # the group is the browser's own
         await process.wait()
+        await asyncio.to_thread(wait_until_gone, profile)

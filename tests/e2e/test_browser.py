@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -33,8 +34,11 @@ REST_STORY = """
     const held = () => rest.positions.reduce((sum, row) => sum + row.qty, 0);
     const shows = quantity => until(() => held() === quantity);
     const buy = {instrument: "EURUSD", side: "buy", type: "market"};
+    await rest.mine("POST", "previewOrder", {...buy, qty: "0.1"});
     await rest.place({...buy, qty: "0.1", stopLoss: "1.08", takeProfit: "1.09"});
     await shows(0.1);
+    await rest.mine("GET", "executions", undefined, {instrument: "EURUSD"});
+    await rest.mine("POST", "trackLatency", {transactionType: "place_order", instrument: "EURUSD", side: "buy"});
     const position = rest.positions[0].id;
     await rest.move(position, "EURUSD", {stopLoss: "1.082", takeProfit: "1.092"});
     await until(() => rest.orders.some(row => row.stopPrice === 1.082));
@@ -163,12 +167,11 @@ ODD = [
     PaperRules(first_word="working", negative_shorts=False, odd_frames=False),
     PaperRules(first_word="", error_status=400),
     PaperRules(shows_closing_orders=True),
-    PaperRules(new_children=True),
     PaperRules(fills_at_once=False),
 ]
 
 
-@pytest.mark.parametrize("rules", ODD)
+@pytest.mark.parametrize("rules", ODD, ids=["usual", "plain", "unnamed", "closing-orders", "late-fills"])
 async def test_what_is_done_on_paper_is_told_exactly_whatever_is_odd_about_it(
     valkey: Valkey, tmp_path: Path, rules: PaperRules
 ) -> None:
@@ -186,6 +189,15 @@ async def paper_is_exact(scene: Scene) -> None:
     assert sorted(names) == (["number", "string"] if scene.desk.paper.rules.odd_frames else ["number"])
 
 
+async def test_levels_on_paper_that_get_new_orders_end_where_they_belong(valkey: Valkey, tmp_path: Path) -> None:
+    """Between the end of the old order and the start of the new one a level may be told as removed: so it is pushed."""
+    async with opened(valkey, tmp_path, paper=PaperRules(new_children=True)) as scene:
+        await scene.does(PAPER_STORY)
+        told = await scene.told("paper", PAPER_FACTS)
+        settled = [fact for fact in told if "-" not in fact[3]]
+        assert [fact for fact, before in zip(settled, [None, *settled], strict=False) if fact != before] == PAPER_FACTS
+
+
 async def test_polls_that_are_cut_or_given_up_tell_nothing_wrong(valkey: Valkey, tmp_path: Path) -> None:
     async with opened(valkey, tmp_path, Rules(fill_delay=0.05, cuts_poll_every=5)) as scene:
         hiding = (
@@ -196,6 +208,27 @@ async def test_polls_that_are_cut_or_given_up_tell_nothing_wrong(valkey: Valkey,
         broken = [e for e in scene.chromium.events if e["method"] == "Network.loadingFailed"]
         assert {e["params"]["errorText"] for e in broken} >= {"net::ERR_ABORTED"}
         assert len(broken) > 3
+
+
+async def test_what_the_broker_did_without_answering_is_told_by_the_polls(valkey: Valkey, tmp_path: Path) -> None:
+    async with opened(valkey, tmp_path, Rules(fill_delay=0.05, loses_reply_every=1)) as scene:
+        script = 'desk.rest.place({instrument: "EURUSD", qty: "0.1", side: "buy", type: "market"}).catch(e => e.name)'
+        assert await scene.page.run(script) == "TypeError", "a fetch that fails"
+        expected = [("order.filled", "0.1", "0.1", "? ?")]
+        facts = await scene.desk.facts("rest", lambda facts: any(f.exposure.after.held for f in facts))
+        assert (await scene.told("rest", expected))[-1][1:3] == ("0.1", "0.1")
+        assert {fact.evidence for fact in facts} == {"poll"}
+        assert len({fact.exposure.position for fact in facts}) == 1
+
+
+async def test_what_another_device_does_is_told_too(scene: Scene) -> None:
+    desk, now = scene.desk, time.time()
+    await scene.page.run("desk.until(() => desk.rest.polls >= 6)")  # what the first polls show was there before
+    desk.broker.books["10001"].place({"instrument": "EURUSD", "qty": "0.3", "side": "sell", "type": "market"}, now)
+    desk.paper.books[1234567].place({"symbol": "OANDA:EURUSD", "qty": 7000, "side": "buy", "type": "market"}, now)
+    for source, total in (("rest", "-0.3"), ("paper", "7000")):
+        told = await scene.told(source, [("", "", "", "")])
+        assert {(after, held) for _, after, held, _ in told} == {(total, total)}
 
 
 async def test_an_answer_that_never_ends_reaches_the_page_line_by_line(scene: Scene) -> None:

@@ -12,9 +12,16 @@ from executor.suggestions import Suggestion
 from tests.executor.records import blank
 
 EURUSD = blank(
-    SymbolInfo, name="EURUSD", trade_mode=4, trade_exemode=2, filling_mode=3, volume_min=0.01, volume_step=0.01,
-    volume_max=100.0, trade_stops_level=10,
-)  # fmt: skip
+    SymbolInfo,
+    name="EURUSD",
+    trade_mode=4,
+    trade_exemode=2,
+    filling_mode=3,
+    volume_min=0.01,
+    volume_step=0.01,
+    volume_max=100.0,
+    trade_stops_level=10,
+)
 MAPPED = Instrument("OANDA:EURUSD", "EURUSD", EURUSD, quoted=True)
 FOUND = Account(
     name="main",
@@ -29,7 +36,7 @@ FOUND = Account(
         balance=9.5,
         currency="USD",
         leverage=30,
-    ),  # fmt: skip
+    ),
     terminal=blank(TerminalInfo, name="MetaTrader 5", build=5836, connected=True, trade_allowed=True),
     clock=BrokerClock(offset=10800, skew=-0.2),
     told=(),

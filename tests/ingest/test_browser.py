@@ -1,6 +1,7 @@
 import asyncio
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_profile_is_its_own_and_trusts_one_key() -> None:
     ids=["the first", "the one asked for", "Windows", "macOS"],
 )
 def test_a_browser_is_found_where_it_usually_is(kinds: list[browser.Kind], here: set[str], found: str) -> None:
-    environment = {"PROGRAMFILES": r"C:\Programs"}.get
+    environment: Callable[[str], str | None] = {"PROGRAMFILES": r"C:\Programs"}.get
     assert browser.find(kinds, environment, lambda name: name if name in here else None) == found
 
 

@@ -1,7 +1,10 @@
 import base64
 import hashlib
 import os
+import re
+import shutil
 import stat
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -148,6 +151,27 @@ def test_a_store_takes_it_and_gives_it_back(tmp_path: Path) -> None:
     for steps, trusted in ((certificate.install(found, system), True), (certificate.remove(found, system), False)):
         assert all(well for _, well in certificate.carry_out(steps, certificate.execute))
         assert (found.pem.read_text() in (tmp_path / "certs/bundle").read_text()) == trusted
+
+
+def test_a_browsers_store_takes_it_and_gives_it_back(tmp_path: Path) -> None:
+    """With NSS's own command: the store is made, shows it, trusts it for servers only, and is rid of it again."""
+    if shutil.which("certutil") is None:
+        pytest.skip("certutil is not installed (libnss3-tools)")
+    found = certificate.authority(tmp_path / "proxy")
+    system = System(platform="linux", home=tmp_path, databases=certificate.databases(tmp_path))
+    assert listed(tmp_path) == ""
+    for _ in range(2):
+        assert all(well for _, well in certificate.carry_out(certificate.install(found, system), certificate.execute))
+    assert re.search(rf"{certificate.NICKNAME}\s+C,,", listed(tmp_path))
+    assert all(well for _, well in certificate.carry_out(certificate.show(found, system), certificate.execute))
+    assert all(well for _, well in certificate.carry_out(certificate.remove(found, system), certificate.execute))
+    assert certificate.NICKNAME not in listed(tmp_path)
+
+
+def listed(home: Path) -> str:
+    """What the browser's store below `home` holds; nothing when there is none."""
+    argv = ["certutil", "-d", f"sql:{home}/.pki/nssdb", "-L"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 
 def test_this_computer_is_one_of_the_three(tmp_path: Path) -> None:

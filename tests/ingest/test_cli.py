@@ -1,12 +1,19 @@
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from mitmproxy.io import FlowReader, FlowWriter
 
 from ingest.cli import cli
+from ingest.exchange import Exchange
+from ingest.recording import Recorder, Wish, ask
+from ingest.tap import recorded as flows
+from tests.ingest.samples import START
 from tests.ingest.test_tap import har
 from tests.processes import ROOT
 
@@ -41,9 +48,47 @@ def test_the_pac_file_follows_the_settings_unless_it_is_told_otherwise(
     assert '"broker.example"' in result.output
 
 
-def test_a_recording_is_explained(config: Path, tmp_path: Path) -> None:
-    result = run(config, "explain", str(har(tmp_path / "trades.har")))
+def flow_file(path: Path) -> Path:
+    """The same recording as mitmproxy saves one."""
+    with har(path.with_suffix(".har")).open("rb") as saved, path.open("wb") as file:
+        writer = FlowWriter(file)
+        for flow in FlowReader(saved).stream():
+            writer.add(flow)
+    return path
+
+
+def our_own(path: Path) -> Path:
+    """The same recording as `ingest record` makes one."""
+    recorder = Recorder(path.parent)
+    ask(path.parent, Wish(file=str(path), until=START + timedelta(hours=1), everything=True))
+    recorder.look(START)
+    for _, heard in flows(har(path.with_suffix(".har"))):
+        if isinstance(heard, Exchange) and heard.status is not None:
+            recorder.heard(heard, is_known=True)
+    recorder.close()
+    return path
+
+
+@pytest.mark.parametrize("recording", [har, flow_file, our_own])
+def test_a_recording_is_explained(config: Path, tmp_path: Path, recording: Callable[[Path], Path]) -> None:
+    result = run(config, "explain", str(recording(tmp_path / "trades")))
     assert "order.placed EURUSD order 77: buy 0.1" in result.output
+    assert result.output.count("POST /accounts/10001/orders") == 2
+
+
+def test_the_browsers_command_is_printed_and_hands_on_what_it_is_told(config: Path) -> None:
+    result = run(config, "browser", "--print", "--program", "my browser", "--", "--incognito")
+    assert result.output.startswith(f"'my browser' --user-data-dir={config.parent}/data/proxy/browser ")
+    assert "--proxy-server=http://127.0.0.1:8181 --ignore-certificate-errors-spki-list=" in result.output
+    assert "--incognito https://www.tradingview.com/chart/" in result.output
+
+
+def test_a_recording_is_asked_for_and_the_wish_is_gone_at_its_end(config: Path) -> None:
+    outbox = config.parent / "data/outbox"
+    outbox.mkdir(parents=True)
+    result = run(config, "record", str(config.parent / "out.jsonl"), "--minutes", "0.01")
+    assert "nothing was recorded: does the proxy run with these settings?" in result.output
+    assert list(outbox.iterdir()) == []
 
 
 def test_the_certificate_is_shown_with_what_chromium_wants(config: Path) -> None:

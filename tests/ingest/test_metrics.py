@@ -61,3 +61,20 @@ def test_every_metric_can_be_scraped_before_anything_has_happened(registry: Coll
     Metrics(registry)
     names = {metric.name for metric in registry.collect()}
     assert {"tradecopier_ingest_facts", "tradecopier_ingest_waiting_facts", "tradecopier_ingest_hook_seconds"} <= names
+
+
+def test_unknown_traffic_is_counted_by_class_and_the_first_of_a_class_is_news(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.metrics.CLASSES", 2)
+    metrics = Metrics(registry)
+    seen = [metrics.unknown("demo", path) for path in ("GET /a", "GET /b", "GET /a", "GET /c", "GET /d")]
+    assert seen == [True, True, False, False, False]
+    assert value(registry, "unknown_traffic_total", source="demo", path="GET /a") == 2
+    assert value(registry, "unknown_traffic_total", source="demo", path="more") == 2
+
+
+def test_the_age_of_the_last_poll_is_asked_for_when_somebody_looks(registry: CollectorRegistry) -> None:
+    ages = iter([1.5, 2.5])
+    Metrics(registry).watch_age("demo", lambda: next(ages))
+    assert [value(registry, "poll_age_seconds", source="demo") for _ in range(2)] == [1.5, 2.5]

@@ -27,7 +27,7 @@ from ingest.tap import Tap, recorded
 from shared.facts import Fact
 from shared.process import UserError
 from tests.ingest import http2
-from tests.ingest.samples import BROKER
+from tests.ingest.samples import BROKER, laid_open
 from tests.ingest.wire import (
     CHUNKED,
     Asked,
@@ -164,7 +164,9 @@ async def test_no_secret_reaches_the_disk(scene: Scene) -> None:
     scene.origin.replies["/authorize"] = whole(b'{"s":"ok","d":{"access_token":"tOkEn3"}}')
     await scene.fetch("POST", "/authorize", "login=me&password=pAsSwOrD")
     scene.ear.keep()
-    written = b"".join(path.read_bytes() for path in scene.outbox.directory.segments()) + repr(scene.ear.heard).encode()
+    segments = b"".join(path.read_bytes() for path in scene.outbox.directory.segments())
+    written = laid_open(segments) + repr(scene.ear.heard).encode()
+    assert b"instrument=EURUSD" in laid_open(segments), "the body is there, without the secret in it"
     for secret in (b"tOkEn", b"sEsSion", b"sIgNed", b"cOdE", b"pAsSwOrD"):
         assert secret not in written
     assert scene.origin.asked[0].headers["authorization"] == "Bearer tOkEn", "the broker gets all of it"

@@ -216,3 +216,12 @@ def test_a_page_of_our_own_may_call_once_it_is_named(browser: Browser) -> None:
     browser.broker.origins.add("https://localhost:4711")
     browser.ask("OPTIONS", "/accounts/10001/orders")
     assert browser.answered["Access-Control-Allow-Origin"] == "https://localhost:4711"
+
+
+def test_every_so_many_trading_calls_one_is_carried_out_and_nobody_hears_of_it(bench: Bench) -> None:
+    browser = Browser(bench, Rules(loses_reply_every=2))
+    assert browser.ask("POST", "/accounts/10001/orders", BUY)["s"] == "ok"
+    body = urlencode(BUY).encode()
+    request = Request(method="POST", path="/accounts/10001/orders", query=QUERY, headers=browser.headers, body=body)
+    assert isinstance(browser.broker.answer(request), Hangup)
+    assert len(browser.ask("GET", "/accounts/10001/orders")["d"]) == 2

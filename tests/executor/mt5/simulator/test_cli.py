@@ -19,14 +19,14 @@ from tests.processes import ROOT
 
 
 @contextmanager
-def simulator(folder: Path, *words: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def simulator(folder: Path, *words: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """The command at work, and the address that it told."""
     command = [sys.executable, "-m", "deploy", "simulator", "--listen", "127.0.0.1:0", "--state", str(folder), *words]
     environment = {**os.environ, "SIMULATOR_PASSWORD": "secret"}
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
     try:
         assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(7)]
+        lines = [child.stdout.readline().decode() for _ in range(7)]
         yield child, lines[4].split('"')[1]
     finally:
         assert process.end(child, [signal.SIGTERM]) == 0
