@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.facts import Levels, OrderType, Side
+from shared.outcomes import Result
 
 Margin = Literal["hedging", "netting"]
 Execution = Literal["request", "instant", "market", "exchange"]
@@ -161,12 +162,13 @@ class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Owing(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fact whose outcome waits for a debt."""
+    """A fact whose outcome waits for a debt. `did` is what of it was done before, and is then its result."""
 
     fact: str
     entry: str
     captured: datetime
     attempt: int = 1
+    did: Result | None = None
 
 
 class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -175,7 +177,7 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `fact` made the debt (empty: an operator or a limit did); `also` are later facts of the link that moved the target,
     all end with it. `meaning` is what the marks of its steps are made from, whatever moves the target, and `sought`
     names the steps that may have been sent before it was made. `since` is when it was owed first; `attempts` counts
-    the tries whose end is known.
+    the tries whose end is known, `did` is what the fact has done already, when that is more than the debt.
     """
 
     link: str
@@ -189,6 +191,7 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     meaning: str = ""
     sought: tuple[str, ...] = ()
     reason: str = ""
+    did: Result | None = None
     also: tuple[Owing, ...] = ()
 
     @property
@@ -196,7 +199,7 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Every fact whose outcome waits for this debt."""
         if not self.fact:
             return self.also
-        first = Owing(fact=self.fact, entry=self.entry, captured=self.captured, attempt=self.attempt)
+        first = Owing(fact=self.fact, entry=self.entry, captured=self.captured, attempt=self.attempt, did=self.did)
         return (first, *self.also)
 
 

@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from executor.attempt import Attempt, Grace
 from executor.book import Debt, Link, link_key
 from executor.bookkeeping import Bookkeeper
+from executor.debts import Debts, unpaid
 from executor.follow import total
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.netting import net_holding
-from executor.owing import brought_up, joined, probe, unfinished, when_paid
+from executor.owing import brought_up, probe, when_paid
 from executor.parking import Parked, Parking
 from executor.parts import adopt_fill
 from executor.reasons import Ignored, say
@@ -48,7 +49,7 @@ class Follower:
     ) -> None:
         self.place = place
         self.parking = Parking()
-        self.debts = debts
+        self.debts = Debts(debts, teller, clock)
         self._account = account
         self._ledger = ledger
         self._keeper = keeper
@@ -74,7 +75,7 @@ class Follower:
         """
         work = Work(fact=fact.id)
         suspect = suspect or self._runner.has_called(work)
-        if suspect and (await self._ledger.outcome(work) is not None or self._is_owed(fact)):
+        if suspect and (await self._ledger.outcome(work) is not None or self.debts.owes(fact)):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
@@ -118,11 +119,7 @@ class Follower:
         await self._ledger.commit(change, self._clock())
         self._reach("committed")
         self._keeper.remember(change.links)
-        for key, debt in change.debts.items():
-            if debt is None:
-                self.debts.pop(key, None)
-            else:
-                self.debts[key] = debt
+        self.debts.take_over(change)
 
     async def adopt_fills(self, key: str) -> None:
         """Let the link know what its mirrored orders have given by now; the next commit of it writes that down."""
@@ -138,11 +135,9 @@ class Follower:
             identifier = shared.identifier if shared else pending.ticket
             link = adopt_fill(link, order, filled[order], identifier, margin=self._keeper.book.margin)
         self._keeper.remember({key: link})
-        debt = self.debts.get(key)
-        if debt is not None and link.own != before.own:
-            # What the order gave comes on top of what the debt leaves.
-            moved = replace(debt, target=debt.target + link.own - before.own)
-            await self.write(Change(links={key: link}, debts={key: moved}))
+        change = self.debts.adding(before, link)
+        if change is not None:
+            await self.write(change)
 
     def move(self, passed: wire.Place) -> None:
         """Remember that an entry was passed; an older one than our place moves nothing."""
@@ -181,7 +176,7 @@ class Follower:
         attempt = parked.attempt
         indebted = attempt.link in self.debts and not attempt.probe and not attempt.results
         if indebted and parked.plan.reduced is not None:
-            await (self._move_target(parked) if parked.opens else self._join(parked))
+            await self._join(parked)
         elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)):
             await self._park(parked)
         elif parked.plan.denied is not None and self.parking.unsure(attempt, parked.plan.link.symbol):
@@ -199,6 +194,25 @@ class Follower:
     def _outdated(self, parked: Parked) -> bool:
         return self.parking.outdated(parked, self._keeper.book.links.get(parked.attempt.link))
 
+    async def _join(self, parked: Parked) -> None:
+        """Let an exit move what is owed; an opening beside it waits until that is paid."""
+        if not parked.opens:
+            known = self._keeper.book.links[parked.attempt.link]
+            await self.commit(parked.entry, parked.fact, self.debts.joining(parked, known))
+            return
+        change = self.debts.moving(parked)
+        if change is not None:
+            await self.write(change)
+        await self._park(parked)
+
+    async def _postpone(self, parked: Parked, debt: Debt, settled: Link | None) -> None:
+        known = self._keeper.book.links[parked.attempt.link]
+        change = self.debts.postponing(parked, debt, settled, known)
+        parked.attempt.begin_anew()
+        parked.told = True
+        self.parking.put(parked)
+        await self.commit(parked.entry, parked.fact, change)
+
     async def _finish(self, parked: Parked) -> None:
         attempt, fact, plan = parked.attempt, parked.fact, parked.plan
         if attempt.superseded:
@@ -213,12 +227,13 @@ class Follower:
         end = End(entry=attempt.entry)
         if settled.result is not None:
             end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
-        link = self._unpaid(attempt, settled.link or plan.link) if attempt.link in self.debts else settled.link
+        known = self._keeper.book.links.get(attempt.link)
+        link = unpaid(attempt, settled.link or plan.link, known) if attempt.link in self.debts else settled.link
         change = Change(
             ends=[end],
             messages=[self._said(attempt, fact, settled)],
             links={attempt.link: link or self.kept(plan.link, parked)},
-            debts={attempt.link: self._owed(attempt, fact, settled.debt)} if settled.debt else {},
+            debts={attempt.link: self.debts.made(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)
 
@@ -237,7 +252,7 @@ class Follower:
             return {attempt.link: link} if link else {}
         if attempt.link in self.debts:
             after = total(fact.exposure.after, self._account)
-            link = self._unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision))
+            link = unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision), known)
         return {attempt.link: link}
 
     def kept(self, link: Link, ending: Parked | None = None) -> Link | None:
@@ -257,65 +272,3 @@ class Follower:
         if settled.result is None:
             return self._teller.unended(attempt, fact, "owed", settled.reason, settled.text)
         return self._teller.ended(attempt, fact, settled.result, settled.reason, settled.text)
-
-    # -- exits that are owed
-
-    def _is_owed(self, fact: Fact) -> bool:
-        return any(owing.fact == fact.id for debt in self.debts.values() for owing in debt.owing)
-
-    def _owed(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
-        """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""
-        there = self.debts.get(attempt.link)
-        if there is not None:
-            return joined(there, debt.target if attempt.reduces else there.target, fact, attempt.entry or "")
-        return replace(
-            debt,
-            entry=attempt.entry or "",
-            since=self._clock(),
-            captured=fact.captured,
-            attempt=attempt.work.attempt,
-            meaning=attempt.meaning,
-            **unfinished(attempt.done()),
-        )
-
-    def _unpaid(self, attempt: Attempt, link: Link) -> Link:
-        """A link that was planned as if its debt were paid, with what is really ours of it."""
-        known = self._keeper.book.links.get(attempt.link)
-        return replace(link, parts=known.parts) if known is not None and not attempt.changes_parts else link
-
-    async def _postpone(self, parked: Parked, debt: Debt, settled: Link | None) -> None:
-        """Park a fact whose exit is owed and whose opening waits for it: it is planned again when the debt is paid."""
-        attempt, key = parked.attempt, parked.attempt.link
-        known = self._keeper.book.links[key]
-        there = self.debts.get(key) or replace(self._owed(attempt, parked.fact, debt), fact="", entry="")
-        message = self._teller.unended(attempt, parked.fact, "owed", debt.reason, "its opening waits for its exit")
-        attempt.begin_anew()
-        parked.told = True
-        self.parking.put(parked)
-        change = Change(
-            messages=[message],
-            links={key: replace(known, parts=settled.parts if settled else ())},
-            debts={key: replace(there, target=debt.target)},
-        )
-        await self.commit(parked.entry, parked.fact, change)
-
-    async def _join(self, parked: Parked) -> None:
-        """Let a later exit of the link move the target of what is owed, and wait for it."""
-        attempt, fact, plan = parked.attempt, parked.fact, parked.plan
-        debt = self.debts[attempt.link]
-        target = debt.target if plan.reduced is None else plan.reduced
-        text = "an exit before it on the same position is still to be done"
-        change = Change(
-            ends=[End(entry=attempt.entry)],
-            messages=[self._teller.unended(attempt, fact, "owed", debt.reason, text)],
-            links={attempt.link: self._unpaid(attempt, plan.link)},
-            debts={attempt.link: joined(debt, target, fact, parked.entry)},
-        )
-        await self.commit(parked.entry, fact, change)
-
-    async def _move_target(self, parked: Parked) -> None:
-        """A reversal's exit moves the target of what is owed; its opening waits until that is done."""
-        debt, target = self.debts[parked.attempt.link], parked.plan.reduced
-        if target is not None and target != debt.target:
-            await self.write(Change(debts={parked.attempt.link: replace(debt, target=target)}))
-        await self._park(parked)

@@ -88,6 +88,8 @@ class Lane:
         self._lease = Lease(work, keys.account("lease", name), duration=lease_s, owner=f"executor-{name}")
         self.meter = meter or unwatched(name, clock)
         self._ledger = Ledger(work, keys, codec, name, self._lease, self.meter.committed)
+        # A read that outlived the lease could take an entry away from the lane that holds it then.
+        self._block_ms = min(BLOCK_MS, int(lease_s * 250))
         self._reader = Reader(blocking, keys.orders, name, "executor")
         self._keeper = Bookkeeper(name, terminal, clock)
         self._runner = Runner(account, self._ledger, terminal, self._keeper, clock, reach, self.meter.done)
@@ -98,19 +100,32 @@ class Lane:
         return self._keeper.clock
 
     async def run(self) -> None:
-        """Work until cancelled. Raises UserError or GroupLost when an operator has to act first."""
+        """Work until cancelled. What an operator has to mend is said once, and looked at again until it is."""
+        said = ""
         while True:
-            try:
-                await self._hold(await self._connect())
-            except LeaseLost as error:
-                log.warning("%s: another lane works for this account now (%s)", self.name, error)
-            except (RedisError, OSError) as error:
-                log.warning("%s: Redis is away (%s); trying again", self.name, error)
-            except TerminalAway as error:
-                log.warning("%s: the terminal is away (%s); trying again", self.name, error)
+            why = await self._until_interrupted()
+            if why != said:
+                log.warning("%s: %s", self.name, why)
+            said = why
             self.meter.info = None
             self._watcher.lane(self.name, "away")
             await asyncio.sleep(RETRY_S)
+
+    async def _until_interrupted(self) -> str:
+        """Hold the account until something interrupts it; says what, for a person."""
+        try:
+            await self._hold(await self._connect())
+        except LeaseLost as error:
+            return f"another lane works for this account now ({error})"
+        except (RedisError, OSError) as error:
+            return f"Redis is away ({error}); trying again"
+        except TerminalAway as error:
+            return f"the terminal is away ({error}); trying again"
+        except GroupLost as error:
+            return f"its consumer group is gone ({error}): run `tradecopier restore`"
+        except UserError as error:
+            return str(error)
+        raise AssertionError("a lane ends only when it is interrupted")
 
     async def stop(self) -> None:
         """Give the lease up and end the terminal's child."""
@@ -197,7 +212,7 @@ class Lane:
             await payer.attend()
             await watch.attend()
             waits = follower.parking or follower.debts
-            entries = await self._reader.read(1, int(ATTEND_S * 1000) if waits else BLOCK_MS)
+            entries = await self._reader.read(1, int(ATTEND_S * 1000) if waits else self._block_ms)
             for entry in entries:
                 self._reach("read")
                 await self._entry(follower, entry, suspect_before)
@@ -266,6 +281,3 @@ async def _together(*loops: Coroutine[Any, Any, None]) -> None:
         await cancelled(*tasks, patience=CANCEL_AGAIN_S)
     failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
     raise next((e for e in failures if not isinstance(e, EXPECTED)), failures[0])
-
-
-__all__ = ["GroupLost", "Lane"]

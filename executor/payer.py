@@ -132,8 +132,9 @@ class Payer:
         else:
             result, steps = settled.result, attempt.reports() if attempt else ()
             read = attempt.read if attempt else self._clock()
-            ends = [End(result=result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
-            told = [self._teller.paid(o, read, result, settled.reason, settled.text, steps) for o in debt.owing]
+            ends = [End(result=o.did or result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
+            reason, text = settled.reason, settled.text
+            told = [self._teller.paid(o, read, o.did or result, reason, text, steps) for o in debt.owing]
             known = self._keeper.book.links.get(key)
             left = settled.link or (self._follower.kept(known) if known else None)
             change = Change(ends=ends, messages=told, links={key: left}, debts={key: None})

@@ -49,7 +49,8 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
         link = let_go(link, results)
     if owed is not None:
         target = plan.reduced if unfinished and plan.reduced is not None else link.own
-        debt = _debt(fact, link, target, owed)
+        effect = _effect([r.step for r in results if isinstance(r.result, Done)])
+        debt = replace(_debt(fact, link, target, owed), did="filled" if effect == "filled" else None)
         return Settled(link=link, debt=debt, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
     if not link.parts and any(isinstance(r.step, Open) for r in results):
         link = replace(link, remainder=ZERO)

@@ -18,8 +18,9 @@ from ingest.calls import (
     Refused,
     Unanswered,
 )
-from ingest.desk import ALL, PATIENCE, Desk, instrument_of
+from ingest.desk import ALL, PATIENCE, Desk
 from ingest.state import OpenCall
+from ingest.subject import instrument_of
 
 
 def accept(desk: Desk, call: Call) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from ingest.calls import Call, ClosePosition, ModifyPosition, Note, NoteKind, OrdersShown, PlaceOrder, PositionsShown
+from ingest.calls import Note, NoteKind, OrdersShown, PlaceOrder, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
-from ingest.state import ZERO, OpenCall, OrderState, Picture, PositionState
+from ingest.state import ZERO, OrderState, Picture, PositionState
 from shared.facts import Amount, Ending, Levels
 
 GRACE = timedelta(seconds=3)
@@ -248,31 +248,3 @@ def clip(share: Decimal, bound: Decimal) -> Decimal:
     if share * bound <= 0:
         return ZERO
     return min(share, bound) if share > 0 else max(share, bound)
-
-
-def instrument_of(desk: Desk, call: Call) -> str:
-    """The instrument that a call is about, `*` when nobody knows."""
-    match call:
-        case PlaceOrder():
-            return call.instrument
-        case ModifyPosition() | ClosePosition():
-            position = desk.position(call.position)
-            return position.instrument if position else ALL
-        case _:
-            return order_instrument(desk, call.order_id)
-
-
-def order_instrument(desk: Desk, order_id: str) -> str:
-    """The instrument of an order or a bracket, `*` when nobody knows."""
-    order, bracket = desk.order(order_id), desk.brackets.get(order_id)
-    if order is None and bracket is not None:
-        position = desk.position(bracket.parent)
-        order = desk.order(bracket.parent)
-        return position.instrument if position else order.instrument if order else ALL
-    return order.instrument if order else ALL
-
-
-def waits(desk: Desk, call: Call) -> None:
-    """A trading request has come in: the polls of its instrument wait for its reply."""
-    if call.flow not in desk.flows:
-        desk.open[call.flow] = OpenCall(call=call, instrument=instrument_of(desk, call))

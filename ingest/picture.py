@@ -32,11 +32,12 @@ from ingest.calls import (
     Unanswered,
 )
 from ingest.changes import Change
-from ingest.desk import Desk, waits
+from ingest.desk import Desk
 from ingest.exchange import Exchange, Frame
 from ingest.source import Source
 from ingest.state import Picture
 from ingest.stating import Stamp, facts
+from ingest.subject import waits
 from shared.facts import (
     Fact,
     Model,

@@ -66,8 +66,8 @@ class Socket(Protocol):
     async def send(self, text: str) -> None:
         """Send a text message. Raises ConnectionError."""
 
-    async def receive(self) -> str | None:
-        """The next text message; None when the other side has left."""
+    async def receive(self) -> str:
+        """The next text message. Cancelled when the other side leaves."""
 
 
 class Upgrade(Struct, frozen=True, kw_only=True):

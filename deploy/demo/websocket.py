@@ -47,7 +47,7 @@ class _Socket:
         self._reader = reader
         self._writer = writer
         self._protocol = Connection(ConnectionType.SERVER)
-        self._received: asyncio.Queue[str | None] = asyncio.Queue()
+        self._received: asyncio.Queue[str] = asyncio.Queue()
         self._text = ""
 
     async def send(self, text: str) -> None:
@@ -57,7 +57,7 @@ class _Socket:
             raise ConnectionResetError("the websocket is closed") from error
         await self._writer.drain()
 
-    async def receive(self) -> str | None:
+    async def receive(self) -> str:
         return await self._received.get()
 
     async def read(self) -> None:
@@ -65,9 +65,8 @@ class _Socket:
         while data := await self._reader.read(65536):
             self._protocol.receive_data(data)
             if not self._taken(list(self._protocol.events())):
-                break
+                return
             await self._writer.drain()
-        await self._received.put(None)
 
     def _taken(self, events: Sequence[Event]) -> bool:
         """Whether the client is still there after these."""

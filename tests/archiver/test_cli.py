@@ -7,7 +7,10 @@ from click.testing import CliRunner, Result
 
 from archiver import cli
 from archiver.migrate import migrations
+from archiver.store import Store
+from deploy.embedded import Valkey
 from shared.process import UserError
+from tests.archiver.entries import KEYRING, fact, rows, select
 from tests.conftest import Database
 
 
@@ -32,7 +35,7 @@ def test_migrate_says_what_it_applied_and_the_check_acts_on_nothing(config: Path
         assert call(config, postgres.dsn, *arguments).output == "the archive is up to date\n"
 
 
-@pytest.mark.parametrize("arguments", [("migrate",), ("migrate", "--check"), ("journal",)])
+@pytest.mark.parametrize("arguments", [("migrate",), ("migrate", "--check"), ("journal",), ("status",)])
 def test_a_database_that_is_away_is_one_line(config: Path, arguments: tuple[str, ...]) -> None:
     failed = call(config, "postgresql://me:hush@127.0.0.1:1/x", *arguments)
     assert isinstance(failed.exception, UserError)
@@ -58,3 +61,44 @@ def test_the_journal_takes_its_options(config: Path, archive: Database, options:
     result = call(config, archive.dsn, "journal", *options)
     assert result.exit_code == 0, result.output
     assert output in result.output
+
+
+@pytest.fixture
+def signed_config(tmp_path: Path) -> Path:
+    """Settings with the key that the tests' entries are signed with."""
+    (tmp_path / "key").write_text("k1:" + KEYRING.keys["k1"].hex())
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "t.toml").write_text(f'[security]\nsigning-key-file = "{tmp_path / "key"}"')
+    return tmp_path / "t.toml"
+
+
+async def test_verify_passes_or_names_what_is_wrong_and_says_so_in_its_exit_code(
+    signed_config: Path, archive: Database
+) -> None:
+    async with Store(archive.dsn) as store:
+        await store.save(rows([fact(n) for n in range(1, 6)]))
+    passed = call(signed_config, archive.dsn, "verify")
+    assert (passed.exit_code, passed.output) == (0, "every row is as it was signed, and no fact is missing\n")
+    select(archive.dsn, "alter table facts_2026_11 disable trigger append_only")
+    select(archive.dsn, "delete from facts where seq = 3")
+    failed = call(signed_config, archive.dsn, "verify", "--from", "2026-01-01")
+    assert failed.exit_code == 1
+    assert failed.output.splitlines() == ["missing: facts outbox-1 3: this fact is not in the archive", "1 findings"]
+
+
+def test_status_says_how_large_everything_is(config: Path, archive: Database, valkey: Valkey) -> None:
+    config.write_text(f'[redis]\nurl = "{valkey.url}"')
+    told = call(config, archive.dsn, "status")
+    assert told.exit_code == 0
+    assert told.output.splitlines()[-2:] == ["PostgreSQL: no facts yet", "Redis: no facts in the stream"]
+
+
+def test_a_page_is_written_where_it_is_wanted(config: Path, archive: Database, tmp_path: Path) -> None:
+    told = call(config, archive.dsn, "journal", "--html", str(tmp_path / "journal.html"))
+    assert told.output == f"{tmp_path / 'journal.html'} is written\n"
+    assert "no trades" in (tmp_path / "journal.html").read_text()
+
+
+@pytest.mark.parametrize(("options", "output"), [([], "no trades\n"), (["--json"], "{}\n")])
+def test_a_summary_of_nothing(config: Path, archive: Database, options: list[str], output: str) -> None:
+    assert call(config, archive.dsn, "journal", "--summary", *options).output == output

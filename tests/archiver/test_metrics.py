@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from archiver.headroom import DAY_MS, Usage
 from archiver.metrics import Metrics
 from archiver.trim import Cut
 from tests.archiver.entries import fact, later, rows
@@ -37,3 +38,12 @@ def test_a_group_that_holds_the_trim_is_named_until_it_does_not() -> None:
     assert value(metrics, "trim_held", stream="orders", group="one") == 1
     metrics.trimmed({"orders": Cut("2-0")})
     assert value(metrics, "trim_held", stream="orders", group="one") is None
+
+
+def test_the_room_that_is_left_is_shown_and_is_no_number_while_nothing_grows() -> None:
+    metrics = Metrics(CollectorRegistry(), lambda: later(2))
+    metrics.measured(Usage(facts=10, bytes=20_000, span_ms=DAY_MS, used=0, limit=200_000))
+    assert value(metrics, "bytes_per_fact") == 2000
+    assert value(metrics, "headroom_days") == 10
+    metrics.measured(Usage(facts=0, bytes=0, span_ms=0, used=0, limit=200_000))
+    assert str(value(metrics, "headroom_days")) == "nan"

@@ -19,6 +19,7 @@ import pytest
 from redis.asyncio import Redis
 
 from archiver import service
+from archiver.audit import Audit, findings
 from archiver.migrate import migrate
 from archiver.service import Plan, months_ahead, serve
 from archiver.settings import Archiver
@@ -208,6 +209,8 @@ async def test_kills_of_the_archiver_and_of_postgres_lose_and_double_nothing(
             await until(partial(has, server.dsn, 2000))
             await acknowledged(redis)
             assert (count(server.dsn, "facts"), count(server.dsn, "outcomes")) == (2000, 2000)
+            whole = Audit(dsn=server.dsn, namespace="main", keyring=KEYRING)
+            assert list(findings(whole, lambda _: None)) == []
             archiver.terminate()
             assert await asyncio.wait_for(archiver.wait(), IN_TIME) == 0
         assert await redis.xlen(KEYS.dead) == 0

@@ -143,3 +143,19 @@ async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> N
     await read(redis, KEYS.orders, "archiver")
     await Trimmer(redis, KEYS, "archiver", retention_ms=DAY).trim()
     assert len(await kept(redis, KEYS.orders)) == 1
+
+
+async def test_the_done_marks_of_an_account_that_left_are_pruned_too(redis: Redis) -> None:
+    await streams.join_archive(redis, KEYS.orders, "archiver")
+    await streams.join_archive(redis, KEYS.outcomes, "archiver")
+    await redis.hset(KEYS.account("done", "left"), mapping={"f1#1": "filled 1 1-0"})
+    await redis.hset(KEYS.account("links", "left"), mapping={"p1": "{}"})
+    trimmer = Trimmer(redis, KEYS, "archiver", retention_ms=0)
+    await fill(redis, KEYS.orders, "2-0")
+    await fill(redis, KEYS.outcomes, "2-0")
+    for stream in (KEYS.orders, KEYS.outcomes):
+        await read(redis, stream, "archiver")
+    await trimmer.trim()
+    assert not await redis.exists(KEYS.account("done", "left"))
+    assert await redis.exists(KEYS.account("links", "left")), "what an account holds is the executor's to forget"
+    assert (await trimmer.usage()).facts == 0

@@ -85,7 +85,7 @@ CASES: Mapping[str, Case] = {
     ),
     "Halted": one(f'tradecopier_trading_state{{{A},state="halted"}}', "1x400", "0x400"),
     "ArchiveBehind": one(LAG, "1001x400", "999x400"),
-    "LagUnknown": one(LAG, "NaNx400", "0x400"),
+    "LagUnknown": one(LAG, "NaN " * 130, "0x400"),
     "RedisAway": one(f"tradecopier_redis_up{{{N}}}", "0x400", "1x400"),
     "RedisMemory": Case(
         Situation({USED: "81x400", LIMIT: "100x400"}), Situation({USED: "79x400", LIMIT: "100x400"})

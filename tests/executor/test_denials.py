@@ -209,7 +209,7 @@ async def test_denied_because_of(reason: Reason, valkey: Valkey, redis: Redis, s
 async def test_denied_because_of_an_exit_that_is_owed(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
-    """A reversal opens nothing while what it is to close is still there."""
+    """A reversal opens nothing while what it is to close is still there, and opens when that is done."""
     turning = Source(redis, "netting")
     await turning.open()
     async with running(valkey.url, simulator):
@@ -222,5 +222,5 @@ async def test_denied_because_of_an_exit_that_is_owed(
 
     assert [(m.state, m.reason) for m in owed] == [("owed", "market-closed")]
     assert [s.reason for s in owed[0].steps] == ["market-closed", Reason.EXIT_OWED]
-    assert outcome.result == "closed"
-    assert await simulator.volumes() == []
+    assert outcome.result == "filled"
+    assert await simulator.volumes() == [("EURUSD", 1, 0.2)]

@@ -286,3 +286,34 @@ async def test_a_second_lane_stands_by_and_takes_over(
         await ended(redis, 2)
 
     assert len(await simulator.deals()) == 2
+
+
+async def test_a_terminal_with_another_account_is_refused_and_the_others_go_on(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.hset(KEYS.account("state", ACCOUNT), "identity", "2@Elsewhere")
+    await source.buy("o1")
+
+    async with running(valkey.url, simulator, wait=False):
+        async with asyncio.timeout(10):
+            while "repoint" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await redis.hdel(KEYS.account("state", ACCOUNT), "identity")
+        found = await ended(redis, 1)
+
+    assert found[0].result == "filled"
+    assert caplog.text.count("repoint") == 1
+
+
+async def test_a_lost_group_stops_the_account_and_says_what_to_do(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    await source.buy("o1")
+    await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+
+    async with running(valkey.url, simulator):
+        async with asyncio.timeout(10):
+            while "tradecopier restore" not in caplog.text:
+                await asyncio.sleep(0.02)
+
+    assert await simulator.deals() == []

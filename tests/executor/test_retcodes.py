@@ -1,4 +1,4 @@
-"""Every retcode of MetaTrader 5 from the stream of orders to the stream of outcomes: what becomes of the fact, in words.
+"""Every retcode of MetaTrader 5 from the orders to the outcomes stream: what becomes of the fact, in words.
 
 Most are brought about by their cause in the simulated terminal; then all of them once more as the mere answer to an
 opening and to a close. Where nothing else is said, openings are refused for good and exits are owed until done.
@@ -73,7 +73,9 @@ class World:
         """The states that facts were in meanwhile, once there is one of `states`."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                found = [(m.state, m.reason) for m in await told(self.redis) if isinstance(m, outcomes.Pending)]
+                found: list[tuple[str, str]] = [
+                    (m.state, m.reason) for m in await told(self.redis) if isinstance(m, outcomes.Pending)
+                ]
                 if any(state in states for state, _ in found):
                     return found
                 await asyncio.sleep(0.02)
@@ -222,7 +224,7 @@ async def test_10016_the_position_is_opened_without_its_stop_which_is_owed_until
     world.simulator.price("EURUSD", "1.09000", "1.09008")
     outcome = await world.outcome()
 
-    assert outcome.result in ("filled", "modified")
+    assert outcome.result == "filled"
     async with world.simulator.eyes() as eyes:
         positions: Any = await eyes.positions()
     assert [p.sl for p in positions] == [0.0, 1.08]

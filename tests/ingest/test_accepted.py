@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from ingest.accepted import accept, expire, refuse, unanswered
 from ingest.calls import Refused, Unanswered
-from ingest.desk import PATIENCE, Desk, waits
+from ingest.desk import PATIENCE, Desk
+from ingest.subject import waits
 from tests.ingest.story import START
 from tests.ingest.test_desk import desk, market
 

@@ -43,7 +43,7 @@ def test_a_browser_is_found_where_it_usually_is(kinds: list[browser.Kind], here:
 
 def test_a_computer_without_one_is_one_line() -> None:
     with pytest.raises(UserError, match="none of chrome, edge is here"):
-        browser.find(["chrome", "edge"], {}.get, lambda _: None)
+        browser.find(["chrome", "edge"], lambda _: None, lambda _: None)
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["our key", "another key"])

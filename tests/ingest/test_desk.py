@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from ingest.calls import OrdersShown, PlaceOrder
 from ingest.changes import Change, Why
-from ingest.desk import GRACE, MEMORY, Desk, clip, waits
+from ingest.desk import GRACE, MEMORY, Desk, clip
 from ingest.order_calls import place
 from ingest.state import Picture, PositionState
+from ingest.subject import waits
 from shared.facts import Model
 from tests.ingest.story import START
 

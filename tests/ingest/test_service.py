@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.client import HTTPException
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from ingest import service
+from ingest import recording, service
+from ingest.exchange import Exchange
 from ingest.plan import Plan, plan
 from ingest.scope import Host
 from shared import streams
@@ -175,6 +178,68 @@ async def test_its_health_and_metrics_can_be_asked(scene: Scene) -> None:
     )
     await ours.finish()
     await ours.close()
+
+
+async def test_a_source_with_something_open_that_nobody_polls_makes_it_ill(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.blindness.AFTER", timedelta(seconds=0.5))
+    stop = Stop()
+    ours = service.Service(stop, scene.plan())
+    await ours.start()
+    scene.shows([], [])
+    await scene.look()
+    await scene.buy()
+    assert ours.problems() == []
+    await asyncio.sleep(0.6)
+    (problem,) = ours.problems()
+    assert problem.startswith("demo/10001 is blind: something is open and the last good poll is")
+    age = ours.metrics.registry.get_sample_value("tradecopier_ingest_poll_age_seconds", {"source": "demo"})
+    assert (age or 0) >= 0.6
+    await ours.finish()
+    await ours.close()
+
+
+async def test_a_running_proxy_records_when_it_is_asked_to(scene: Scene, tmp_path: Path) -> None:
+    async with serving(scene):
+        file = tmp_path / "out.jsonl"
+        until = datetime.now(UTC) + timedelta(minutes=5)
+        wish = recording.ask(scene.plan().places.outbox, recording.Wish(file=str(file), until=until))
+        async with asyncio.timeout(PATIENCE):
+            while not file.exists() or not file.stat().st_size:
+                await asyncio.sleep(0.02)
+        scene.origin.replies["/novelty"] = whole(b'{"xsrfToken":"hush","news":1}')
+        scene.shows([], [])
+        await scene.look()
+        assert await scene.fetch("GET", "/novelty") == 200
+        _, reply = recording.recorded(file)
+        assert isinstance(reply[1], Exchange)
+        assert reply[1].answer == b'{"xsrfToken":"(4 characters)","news":1}'
+        wish.unlink()
+
+
+async def test_a_stand_by_takes_over_what_the_first_has_told_and_goes_on(
+    scene: Scene, origin: Origin, valkey: Valkey, redis: Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "second").mkdir()
+    stand_by = Scene(origin, tmp_path / "second", valkey.url)
+    async with serving(scene) as first:
+        scene.shows([], [])
+        await scene.look()
+        await scene.buy()
+        (told,) = await published(redis, 1)
+        async with serving(stand_by):
+            first.request()
+            again = (await published(redis, 2))[1]
+            assert again == replace(told, producer=again.producer, seq=1, evidence="poll")
+            assert again.producer != told.producer
+            order = {"id": "2", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "type": "market", "status": "filled"}
+            held = {"id": "5", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "avgPrice": 1.085}
+            stand_by.shows([order | {"filledQty": 0.1, "avgPrice": 1.085}], [held])
+            await stand_by.look()
+            filled = (await published(redis, 3))[2]
+            assert filled.exposure.position == told.exposure.position
+            assert (filled.seq, str(filled.exposure.after.held)) == (2, "0.1")
 
 
 async def test_a_server_that_would_lose_trades_is_refused_in_one_line(origin: Origin, tmp_path: Path) -> None:

@@ -94,3 +94,16 @@ STANDINGS: dict[str, tuple[str, str, int, object]] = {
 @pytest.mark.parametrize(("entry", "producer", "seq", "expected"), STANDINGS.values(), ids=STANDINGS)
 def test_standing(entry: str, producer: str, seq: int, expected: object) -> None:
     assert wire.standing(PLACE, entry, producer, seq) == expected
+
+
+def test_what_is_sealed_opens_under_its_own_name_only() -> None:
+    sealed = CODEC.seal("memory:demo/1", b"content with spaces \x00")
+
+    assert CODEC.opened("memory:demo/1", sealed) == b"content with spaces \x00"
+    assert CODEC.opened("memory:demo/2", sealed) is None
+    assert Codec("other", RING).opened("memory:demo/1", sealed) is None
+
+
+@given(st.binary(max_size=60))
+def test_what_nobody_sealed_does_not_open(content: bytes) -> None:
+    assert CODEC.opened("memory:demo/1", content) is None

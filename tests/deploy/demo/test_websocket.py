@@ -27,10 +27,10 @@ class Echo:
 
     async def talk(self, socket: Socket) -> None:
         try:
-            while (heard := await socket.receive()) is not None:
+            heard = ""
+            while heard != "enough":
+                heard = await socket.receive()
                 await socket.send(heard)
-                if heard == "enough":
-                    return
         finally:
             self.left.set()
 

@@ -1,0 +1,98 @@
+"""The debts of one account in memory, and what a fact about a position that owes an exit makes of them.
+
+Nothing here is written: each method answers the change to commit. What is really ours of such a link stays as it is
+until the debt is paid, whatever newer facts say about its total.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from executor.attempt import Attempt
+from executor.book import Debt, Link
+from executor.ledger import Change, End
+from executor.owing import joined, unfinished
+from executor.parking import Parked
+from executor.telling import Teller
+from shared.facts import Fact
+
+
+class Debts(dict[str, Debt]):
+    """Debts by link."""
+
+    def __init__(self, debts: dict[str, Debt], teller: Teller, clock: Callable[[], datetime]) -> None:
+        super().__init__(debts)
+        self._teller = teller
+        self._clock = clock
+
+    def take_over(self, change: Change) -> None:
+        """Remember the debts of a change that was committed."""
+        for key, debt in change.debts.items():
+            if debt is None:
+                self.pop(key, None)
+            else:
+                self[key] = debt
+
+    def owes(self, fact: Fact) -> bool:
+        """Whether a fact waits for a debt."""
+        return any(owing.fact == fact.id for debt in self.values() for owing in debt.owing)
+
+    def made(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
+        """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""
+        there = self.get(attempt.link)
+        if there is not None:
+            return joined(there, debt.target if attempt.reduces else there.target, fact, attempt.entry or "")
+        known: dict[str, Any] = {
+            "entry": attempt.entry or "",
+            "since": self._clock(),
+            "captured": fact.captured,
+            "attempt": attempt.work.attempt,
+            "meaning": attempt.meaning,
+        }
+        return replace(debt, **known, **unfinished(attempt.done()))
+
+    def joining(self, parked: Parked, known: Link) -> Change:
+        """A later exit of the link moves the target of what is owed, and waits for it."""
+        attempt, plan = parked.attempt, parked.plan
+        debt = self[attempt.link]
+        target = debt.target if plan.reduced is None else plan.reduced
+        text = "an exit before it on the same position is still to be done"
+        return Change(
+            ends=[End(entry=attempt.entry)],
+            messages=[self._teller.unended(attempt, parked.fact, "owed", debt.reason, text)],
+            links={attempt.link: unpaid(attempt, plan.link, known)},
+            debts={attempt.link: joined(debt, target, parked.fact, parked.entry)},
+        )
+
+    def moving(self, parked: Parked) -> Change | None:
+        """A reversal's exit moves the target of what is owed; its opening waits until that is done."""
+        debt, target = self[parked.attempt.link], parked.plan.reduced
+        if target is None or target == debt.target:
+            return None
+        return Change(debts={parked.attempt.link: replace(debt, target=target)})
+
+    def postponing(self, parked: Parked, debt: Debt, settled: Link | None, known: Link) -> Change:
+        """A fact whose exit is owed and whose opening waits for it is planned again when the debt is paid."""
+        attempt = parked.attempt
+        kept = self.get(attempt.link) or replace(self.made(attempt, parked.fact, debt), fact="", entry="")
+        text = "its opening waits for its exit"
+        return Change(
+            messages=[self._teller.unended(attempt, parked.fact, "owed", debt.reason, text)],
+            links={attempt.link: replace(known, parts=settled.parts if settled else ())},
+            debts={attempt.link: replace(kept, target=debt.target)},
+        )
+
+    def adding(self, before: Link, after: Link) -> Change | None:
+        """What a mirrored order gave comes on top of what the debt of its link leaves."""
+        debt = self.get(after.key)
+        if debt is None or after.own == before.own:
+            return None
+        moved = replace(debt, target=debt.target + after.own - before.own)
+        return Change(links={after.key: after}, debts={after.key: moved})
+
+
+def unpaid(attempt: Attempt, link: Link, known: Link | None) -> Link:
+    """A link that was planned as if its debt were paid, with what is really ours of it."""
+    return replace(link, parts=known.parts) if known is not None and not attempt.changes_parts else link
