@@ -104,7 +104,7 @@ def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
             click.echo(finding.line())
             wrong += 1
     progress.over()
-    click.echo(f"{wrong} findings" if wrong else "every row is as it was signed, and no fact is missing")
+    click.echo(f"{wrong} finding{'s' if wrong > 1 else ''}" if wrong else "every row is as it was signed, and no fact is missing")
     if wrong:
         click.get_current_context().exit(FOUND)
 

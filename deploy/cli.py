@@ -47,7 +47,7 @@ COMMANDS = {
     "resume": Entry("deploy.control", "resume", "Follow again."),
     "ingest": Entry("ingest.cli", "cli", "TradingView's side: the proxy and what it captures."),
     "executor": Entry("executor.cli", "cli", "MetaTrader 5's side: copy to accounts, check them."),
-    "archiver": Entry("archiver.cli", "cli", "Keep everything in PostgreSQL."),
+    "archiver": Entry("deploy.nearby", "archiver", "Keep everything in PostgreSQL."),
     "journal": Entry("deploy.verify", "journal", "The trades, with prices, money and how long each copy took."),
     "chaos": Entry(
         "deploy.chaos.cli", "chaos", "Break everything while trades are copied, and check each one.", configured=False

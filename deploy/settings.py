@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from archiver.settings import Archiver
 from deploy.directory import write_whole
+from executor.settings import MetaTrader5, Simulated
 from executor.settings import Settings as Executor
-from executor.settings import Simulated
 from ingest import settings as ingest_settings
 from ingest.settings import Ingest
 from shared.settings import Document, Postgres, Redis, Secret, Security, SettingsError, read, section
@@ -120,3 +120,13 @@ def _require_joined(machine: Machine) -> None:
         for source in account.sources:
             if source not in machine.ingest.sources:
                 raise SettingsError(f"executor.accounts.{name}.sources: there is no [ingest.sources.{source}]")
+            if machine.ingest.sources[source].account == "*" and isinstance(account.terminal, MetaTrader5):
+                _require_not_live(name, account.live, source)
+
+
+def _require_not_live(name: str, live: bool, source: str) -> None:
+    """Whatever account the trader opens next would be traded with real money."""
+    if live:
+        raise SettingsError(
+            f'ingest.sources.{source}.account is "*", and executor.accounts.{name} is live: name the one account to copy'
+        )

@@ -16,6 +16,7 @@ import click
 
 from archiver.cli import DAY, FOUND
 from archiver.cli import journal as trades
+from deploy.nearby import at_hand, nearby
 from executor.settings import Account, Simulated
 from shared.outcomes import Deal
 from shared.process import UserError
@@ -39,7 +40,7 @@ def journal() -> None:
     """The trades: as a list, as figures, as a page (`journal trades --help`); and whether they are true (`verify`)."""
 
 
-journal.add_command(trades, DEFAULT)
+journal.add_command(nearby(trades), DEFAULT)
 
 
 @journal.command()
@@ -54,7 +55,8 @@ def verify(config: Path, first: datetime | None, last: datetime | None, only: st
     from executor.settings import Settings
     from shared.settings import Redis, read, section
 
-    document = read(config, os.environ)
+    environment = {**os.environ, **at_hand(config, os.environ)}
+    document = read(config, environment)
     accounts = section(document, "executor", Settings).accounts
     if only is not None and only not in accounts:
         raise UserError(f"there is no [executor.accounts.{only}]; there are: {', '.join(sorted(accounts)) or 'none'}")
@@ -68,7 +70,7 @@ def verify(config: Path, first: datetime | None, last: datetime | None, only: st
                 wrong += 1
         except Away as error:
             raise UserError(f"postgres.dsn: the archive does not answer: {error}") from error
-    click.echo(f"{wrong} differences" if wrong else "the archive and the terminals agree")
+    click.echo(f"{wrong} difference{'s' if wrong > 1 else ''}" if wrong else "the archive and the terminals agree")
     if wrong:
         click.get_current_context().exit(FOUND)
 

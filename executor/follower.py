@@ -232,7 +232,7 @@ class Follower:
         change = Change(
             ends=[end],
             messages=[self._said(attempt, fact, settled)],
-            links={attempt.link: link or self.kept(plan.link, parked)},
+            links={attempt.link: link or self.kept(newer(plan.link, known), parked)},
             debts={attempt.link: self.debts.made(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)
@@ -272,3 +272,8 @@ class Follower:
         if settled.result is None:
             return self._teller.unended(attempt, fact, "owed", settled.reason, settled.text)
         return self._teller.ended(attempt, fact, settled.result, settled.reason, settled.text)
+
+
+def newer(planned: Link, known: Link | None) -> Link:
+    """The link as the newest fact about it left it; an older one that ends late does not take that back."""
+    return known if known is not None and known.revision > planned.revision else planned

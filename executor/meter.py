@@ -130,6 +130,16 @@ class Meter:
     # -- what is
 
     @property
+    def watcher(self) -> Metrics:
+        """The metrics of the process that it is one of."""
+        return self._metrics
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where it all is shown."""
+        return self._metrics.registry
+
+    @property
     def book(self) -> Book | None:
         """The account as the lane knows it; None before the lane was active."""
         return self._book() if self._book is not None else None

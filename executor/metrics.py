@@ -30,6 +30,7 @@ class Metrics:
     """The metrics of the lanes of one process."""
 
     def __init__(self, registry: CollectorRegistry, accounts: Iterable[str]) -> None:
+        self.registry = registry
         self._conditions = dict.fromkeys(accounts, "away")
         self._settled = asyncio.Event()
         of = ("account",)

@@ -12,7 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from executor.book import Book, Debt, Link, Owing, link_key
-from executor.instruments import side_of
+from executor.instruments import side_of, signed
+from executor.netting import net_holding
 from executor.parts import added
 from executor.parts import joined as joined_parts
 from executor.reasons import Obstacle
@@ -25,8 +26,23 @@ from shared.facts import Fact
 
 def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
     """The book as it will be when every debt is paid: the totals of later facts are shares of that."""
-    owed = {key: at_target(book.links[key], debt.target) for key, debt in debts.items() if key in book.links}
-    return replace(book, links={**book.links, **owed}) if owed else book
+    for key, debt in debts.items():
+        if key in book.links:
+            link = at_target(book.links[key], debt.target)
+            book = replace(_less_held(book, book.links[key], link), links={**book.links, key: link})
+    return book
+
+
+def _less_held(book: Book, before: Link, after: Link) -> Book:
+    """A netting account without the volume that a debt will take off: else it would look like somebody else's."""
+    held = net_holding(before.symbol, book) if book.margin == "netting" else None
+    if held is None:
+        return book
+    left = signed(held.side, held.volume) - (before.own - after.own)
+    holdings = {ticket: h for ticket, h in book.holdings.items() if ticket != held.ticket}
+    if left:
+        holdings[held.ticket] = replace(held, side=side_of(left), volume=abs(left))
+    return replace(book, holdings=holdings)
 
 
 def at_target(link: Link, target: Decimal) -> Link:

@@ -39,6 +39,17 @@ class Parked:
         """Whether the plan has an opening."""
         return any(isinstance(step, Opening) for step in self.plan.steps)
 
+    @property
+    def expected(self) -> str | None:
+        """The symbol in which an opening of it may still be made; None when there is none, or it has its result.
+
+        One that was denied while something before it was unknown is planned anew, and may be made then.
+        """
+        opening = self.attempt.waiting_opening
+        if opening is not None:
+            return opening.symbol
+        return self.plan.link.symbol if self.plan.denied is not None and not self.attempt.results else None
+
 
 class Parking:
     """Parked facts by entry."""
@@ -80,15 +91,14 @@ class Parking:
         """Whether a fact is about what only an unknown opening before it can have made."""
         return any(
             other.attempt.link == parked.attempt.link
-            and other.attempt.waiting_opening is not None
+            and other.expected is not None
             and (link is None or not link.parts or (other.order is not None and other.order == parked.order))
             for other in self._before(parked.attempt)
         )
 
     def unsure(self, attempt: Attempt, symbol: str) -> bool:
         """Whether an older opening of an instrument is unknown, so that nobody can say what is whose in it."""
-        openings = (other.attempt.waiting_opening for other in self._before(attempt))
-        return any(opening is not None and opening.symbol == symbol for opening in openings)
+        return any(other.expected == symbol for other in self._before(attempt))
 
     def blocks(self, attempt: Attempt, indebted: Container[str]) -> Callable[[Opening], bool]:
         """Says of an opening whether it has to wait: for an exit that is owed, or an opening of its instrument."""
@@ -100,8 +110,8 @@ class Parking:
 
     def expects(self, link: str, ending: Parked | None = None) -> bool:
         """Whether an opening of a link may still show up, besides the one that is `ending`."""
-        others = (p.attempt for p in self._parked.values() if p is not ending)
-        return any(a.link == link and a.waiting_opening is not None for a in others)
+        others = (p for p in self._parked.values() if p is not ending)
+        return any(p.attempt.link == link and p.expected is not None for p in others)
 
     def _before(self, attempt: Attempt) -> Iterable[Parked]:
         place = entry_order(attempt.entry or "0-0")

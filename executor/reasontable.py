@@ -4,6 +4,7 @@
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from executor.classify import TABLE, Meaning
@@ -11,7 +12,7 @@ from executor.mt5.api import retcode_text
 from executor.reasons import TEXTS, Ignored, Obstacle, Reason
 
 TO_DO: Mapping[Reason, str] = {
-    Reason.UNMAPPED_SYMBOL: "`executor check --instrument NAME` suggests the broker's symbol; write it in `symbols.map`",
+    Reason.UNMAPPED_SYMBOL: "`executor check --instrument NAME` suggests the symbol; write it in `symbols.map`",
     Reason.NO_SPECIFICATION: "look whether the terminal shows the symbol; the next order asks again",
     Reason.UNIT_UNKNOWN: "`quantity-unit` of the source",
     Reason.NO_STOP_LOSS: "`sizing.mode`, `limits.max-risk-percent`; or set a stop loss with the order",
@@ -65,8 +66,8 @@ def document() -> str:
 def _denials() -> Iterator[str]:
     yield "# Why a trade was not copied"
     yield ""
-    yield "The result, the reason and its text are in every outcome: `tradecopier journal` shows them. This page is made"
-    yield "from the code (`python -m executor.reasontable`)."
+    yield "The result, the reason and its text are in every outcome: `tradecopier journal` shows them. This page is"
+    yield "made from the code (`python -m executor.reasontable`)."
     yield ""
     yield "## denied: we refused an opening"
     yield ""
@@ -110,4 +111,4 @@ def _rows(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    sys.stdout.write(document())

@@ -49,12 +49,13 @@ def plan(config: Path, environment: Mapping[str, str], accounts: Sequence[str], 
     own = settings.section(document, "executor", Settings)
     if redis.url is None:
         raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    names = chosen(own, accounts)
     return Plan(
         redis_url=redis.url.reveal(),
         namespace=redis.namespace,
         keyring=settings.keyring(settings.section(document, "security", settings.Security)),
         settings=own,
-        accounts=chosen(own, accounts),
+        accounts=names,
         ready_file=ready_file,
     )
 

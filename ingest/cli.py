@@ -54,13 +54,14 @@ def explain(config: Path, file: Path) -> None:
     """Say what a recording (ours, a flow file of mitmproxy, or HAR) would have become, and why."""
     from ingest import settings
     from ingest.explain import explain as lines
+    from ingest.har import frames
     from ingest.recording import is_recording
     from ingest.recording import recorded as ours
     from ingest.tap import recorded as theirs
     from shared.settings import read
 
     sources = settings.require_sources(settings.load(read(config, os.environ)))
-    for line in lines(ours(file) if is_recording(file) else theirs(file), sources):
+    for line in lines(ours(file) if is_recording(file) else (*theirs(file), *frames(file)), sources):
         click.echo(line)
 
 

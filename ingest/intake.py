@@ -113,9 +113,13 @@ class Intake:
                 self._note(source, (e for e in pictures.hear(heard, source) if isinstance(e, Note)))
 
     def _record(self, heard: Exchange | Frame, source: Source) -> None:
-        if self._recorder is not None and self._recorder.wants_everything is not None:
-            notes = [e for e in pictures.hear(heard, source) if isinstance(e, Note)]
-            self._recorder.heard(heard, is_known=not any(note.kind == "unknown" for note in notes))
+        """For the recording, if there is one; neither another account's nor other channels of the push host."""
+        if self._recorder is None or self._recorder.wants_everything is None:
+            return
+        kinds = {event.kind for event in pictures.hear(heard, source) if isinstance(event, Note)}
+        is_ours = isinstance(heard, Exchange) or bool(pictures.accounts(heard, source))
+        if is_ours and "other-account" not in kinds:
+            self._recorder.heard(heard, is_known="unknown" not in kinds)
 
     def _concerned(self, heard: Exchange | Frame) -> list[Source]:
         place = (heard.host, heard.port)

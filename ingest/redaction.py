@@ -19,6 +19,9 @@ _SECRET_NAME = re.compile(
     r"auth|token|secret|passw|cookie|session|signature|jwt|api_?key|otp|credential|csrf", re.IGNORECASE
 )
 _SECRET_LOOK = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[\w.~+/=-]{20,}", re.ASCII)
+_PRIVATE_CHANNEL = re.compile(r"private_(?!feed(?:[/?]|$))[^/?]+")
+"""Older push channels have a secret for a name."""
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 Mask = Callable[[str, str], bool]
@@ -29,7 +32,8 @@ def redacted(heard: Exchange | Frame, *, is_known: bool) -> Exchange | Frame:
     """The same without what is, or could be, a secret; `is_known` traffic is masked by the names of fields alone."""
     mask = _by_name if is_known else _by_look
     if isinstance(heard, Frame):
-        return replace(heard, path=_path(heard.path, mask), text=_body(heard.text, mask))
+        path = _PRIVATE_CHANNEL.sub("private_(…)", heard.path)
+        return replace(heard, path=_path(path, _by_look), text=_body(heard.text, mask))
     answer = None if heard.answer is None else _body(heard.answer, mask)
     return replace(
         heard, path=_path(heard.path, mask), query=_form(heard.query, mask), body=_body(heard.body, mask), answer=answer

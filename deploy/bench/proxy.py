@@ -178,5 +178,7 @@ def conditions() -> dict[str, str]:
     return {
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()} {platform.machine()}",
         "versions": f"Python {platform.python_version()}, {libraries}",
+        "traffic": "polls list the orders of the last second; trading calls place resting orders and cancel them, so "
+        "that the picture soon holds as much as it ever remembers; other work on the machine falls on all ways",
         "compared": "direct: no proxy; bare: the same proxy, no tap; tapped: ingest, with journal and publishing",
     }

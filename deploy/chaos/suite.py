@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.chaos.pipeline import Servers
 from deploy.chaos.report import failure_lines, trial_line
 from deploy.chaos.timing import Timing
-from deploy.chaos.trial import Result, trial
+from deploy.chaos.trial import Result, broken, trial
 from deploy.fleet import folder_mode
 from deploy.groundwork import migrated
 from shared.settings import Secret
@@ -45,7 +45,10 @@ class Suite:
 
     async def _one(self, seed: int, servers: Servers) -> None:
         folder = self._folder / f"seed-{seed}"
-        result = await trial(seed, servers, folder, self._timing, self._actions)
+        try:
+            result = await trial(seed, servers, folder, self._timing, self._actions)
+        except (TimeoutError, OSError) as error:
+            result = broken(seed, f"the trial did not come to its end: {error!r}")
         self._results.append(result)
         self._say(trial_line(result))
         if result.good:

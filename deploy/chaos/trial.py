@@ -1,4 +1,4 @@
-"""One trial: a story told through a pipeline while its faults happen, then everything is healed, settled and compared."""
+"""One trial: a story is told through a pipeline while its faults happen; then all is healed, settled and compared."""
 
 import asyncio
 import logging
@@ -27,6 +27,8 @@ BREATH_S = 0.6
 """How long the trader waits after a fault: long enough to be seen, short enough that faults overlap."""
 AGAIN_S = 0.5
 SETTLE_S = 60.0
+PATIENCE_S = 150.0
+"""For telling the story through its faults; it takes about ten seconds."""
 LOOK_S = 0.3
 
 
@@ -45,6 +47,12 @@ class Result(Struct, frozen=True, kw_only=True):
     def good(self) -> bool:
         """Whether nothing was wrong."""
         return not self.findings
+
+
+def broken(seed: int, why: str) -> Result:
+    """A trial that could not be judged counts as failed."""
+    finding = Finding("unresolved", why)
+    return Result(seed=seed, findings=(finding,), faults={}, reached={}, actions=0, ends={}, seconds=0.0)
 
 
 class Teller:
@@ -89,9 +97,10 @@ async def trial(
     pipeline = Pipeline(folder, servers, f"chaos-{seed}-{folder.name}", timing, through)
     wreck = Wreck(pipeline, timing)
     try:
-        await pipeline.start()
-        await _through(pipeline, wreck, statements, planned)
-        await wreck.heal()
+        async with asyncio.timeout(PATIENCE_S):
+            await pipeline.start()
+            await _through(pipeline, wreck, statements, planned)
+            await wreck.heal()
         found = await _settled(pipeline, statements)
     finally:
         await pipeline.stop()

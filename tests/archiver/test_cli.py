@@ -83,7 +83,7 @@ async def test_verify_passes_or_names_what_is_wrong_and_says_so_in_its_exit_code
     select(archive.dsn, "delete from facts where seq = 3")
     failed = call(signed_config, archive.dsn, "verify", "--from", "2026-01-01")
     assert failed.exit_code == 1
-    assert failed.output.splitlines() == ["missing: facts outbox-1 3: this fact is not in the archive", "1 findings"]
+    assert failed.output.splitlines() == ["missing: facts outbox-1 3: this fact is not in the archive", "1 finding"]
 
 
 def test_status_says_how_large_everything_is(config: Path, archive: Database, valkey: Valkey) -> None:

@@ -97,6 +97,30 @@ def test_a_mistake_is_one_line_that_names_its_place(tmp_path: Path, text: str, l
     assert "\n" not in str(raised.value)
 
 
+EVERY_ACCOUNT = """
+[ingest.sources.demo]
+host = "localhost:1"
+account = "*"
+[executor.accounts.one]
+sources = ["demo"]
+mode = "MODE"
+[executor.accounts.one.terminal]
+kind = "KIND"
+"""
+
+
+def every_account(mode: str, kind: str) -> str:
+    more = 'login = 1\nserver = "S"\npassword = "p"\n' if kind == "metatrader5" else ""
+    return EVERY_ACCOUNT.replace("MODE", mode).replace("KIND", kind) + more
+
+
+def test_real_money_follows_one_account_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"sources\.demo\.account is .*accounts\.one is live: name the one account"):
+        load(tmp_path, every_account("live", "metatrader5"))
+    for mode, kind in (("shadow", "metatrader5"), ("live", "simulated")):
+        assert load(tmp_path, every_account(mode, kind)).ingest.sources["demo"].account == "*"
+
+
 def test_only_accounts_without_an_address_need_a_terminal(tmp_path: Path) -> None:
     assert list(load(tmp_path, SOUND).simulated) == ["one"]
 

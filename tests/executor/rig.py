@@ -169,7 +169,7 @@ class Source:
         order = Order(
             id=f"{position}-{self.seq}", type="market", side="buy" if number > 0 else "sell", quantity=abs(number)
         )
-        return await self._publish(facts.OrderPlaced, position, number, order=order, levels=levels, **more)
+        return await self.tell(facts.OrderPlaced, position, number, order=order, levels=levels, **more)
 
     async def limit(self, position: str, quantity: str, price: str, **more: Any) -> facts.OrderPlaced:
         """A limit order that rests; `more` are fields of the order."""
@@ -182,36 +182,41 @@ class Source:
             limit_price=Decimal(price),
             **more,
         )
-        placed = await self._publish(facts.OrderPlaced, position, Decimal(0), order=order)
+        placed = await self.tell(facts.OrderPlaced, position, Decimal(0), order=order)
         assert isinstance(placed, facts.OrderPlaced)
         return placed
 
     async def fill(self, placed: facts.OrderPlaced) -> Fact:
         """The resting order has filled whole."""
         order = replace(placed.order, filled=placed.order.quantity, average_price=placed.order.limit_price)
-        return await self._publish(facts.OrderFilled, placed.exposure.position, order.signed, order=order)
+        return await self.tell(facts.OrderFilled, placed.exposure.position, order.signed, order=order)
 
     async def end(self, placed: facts.OrderPlaced, ending: facts.Ending) -> Fact:
         """The resting order has ended unfilled."""
         position = placed.exposure.position
-        return await self._publish(facts.OrderEnded, position, Decimal(0), order=placed.order, reason=ending)
+        return await self.tell(facts.OrderEnded, position, Decimal(0), order=placed.order, reason=ending)
 
     async def close(self, position: str, quantity: str | None = None) -> Fact:
         """A close of all or some of `position`, accepted and not filled yet."""
         held = self._held[position].total
         number = -held if quantity is None else -Decimal(quantity) * (1 if held > 0 else -1)
         kind = facts.PositionClosed if held + number == 0 else facts.PositionChanged
-        return await self._publish(kind, position, number)
+        return await self.tell(kind, position, number)
 
     async def levels(self, position: str, **levels: Any) -> Fact:
-        return await self._publish(facts.PositionChanged, position, Decimal(0), levels=Levels(**levels))
+        return await self.tell(facts.PositionChanged, position, Decimal(0), levels=Levels(**levels))
+
+    async def told(self, position: str, **more: Any) -> Fact:
+        """Something else about `position`, such as its levels with the quote that was seen with them."""
+        return await self._publish(facts.PositionChanged, position, Decimal(0), **more)
 
     async def publish(self, fact: Fact) -> str:
         answer = await self._publisher.publish(fact, OWNER)
         assert isinstance(answer, Published), answer
         return answer.entry
 
-    async def _publish(self, kind: Any, position: str, number: Decimal, **more: Any) -> Fact:
+    async def tell(self, kind: Any, position: str, number: Decimal, **more: Any) -> Fact:
+        """Publish a fact of any kind that changes the total of `position` by `number`."""
         self.seq += 1
         before = self._held.get(position, Amount())
         after = Amount(held=before.held, coming=before.coming + number)

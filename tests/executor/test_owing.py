@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from executor.book import Book, Debt, Figures, Holding, Link, Part
 from executor.owing import at_target, brought_up, joined, probe, renamed, when_paid
@@ -142,3 +143,13 @@ def test_of_a_late_increase_only_what_the_newest_total_still_has_of_it_is_kept()
 
     assert after.debt is not None
     assert after.debt.target == D("0.1")
+
+
+def test_on_a_netting_account_the_position_is_seen_as_paid_too() -> None:
+    """Or what is still owed would look like volume of somebody else."""
+    before = replace(book(link(part(1, "0.3")), part(1, "0.5")), margin="netting")
+
+    after = when_paid(before, {KEY: debt("0.1")})
+
+    assert (after.links[KEY].own, after.holdings[1].volume) == (D("0.1"), D("0.3"))
+    assert when_paid(replace(before, holdings={}), {KEY: debt("0.1")}).holdings == {}

@@ -27,7 +27,14 @@ def outcome(took: dict[str, int], number: int = 1, *, called: bool = True) -> tu
     sent = read + took["decide"] * MS
     answered = sent + took["terminal"] * MS if called else sent
     step = StepReport(
-        name="open", kind="open", action="open", symbol="EURUSD", result="done", retcode=10009, sent=sent, answered=answered
+        name="open",
+        kind="open",
+        action="open",
+        symbol="EURUSD",
+        result="done",
+        retcode=10009,
+        sent=sent,
+        answered=answered,
     )
     found = Outcome(
         fact=f"f{number}",

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from ingest.album import Album
-from ingest.exchange import Exchange
+from ingest.exchange import Exchange, Frame
 from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
+from ingest.recording import Recorder, Wish, ask, recorded
 from ingest.source import Source
 from shared.facts import Amount, Fact, OrderPlaced
 from tests.ingest.samples import BROKER, START, market_buy, request
@@ -156,3 +157,49 @@ def test_what_is_no_fact_is_counted(tmp_path: Path) -> None:
         )
         ours.intake.answered(replace(request("GET", "/config"), status=200, answer=b"{}", answered=START))
         assert (ours.notes("unknown"), ours.notes("ignored")) == (1, 1)
+
+
+def test_a_picture_that_was_kept_by_a_clock_that_is_set_back_since_silences_no_poll(tmp_path: Path) -> None:
+    row = {"id": "5", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "avgPrice": 1.085}
+    with desk(tmp_path) as ours:
+        ours.poll("orders", [], 86_400)
+        ours.poll("positions", [], 86_400.5)
+        ours.intake.keep()
+    with desk(tmp_path) as ours:
+        ours.now = START
+        ours.intake.resume()
+        for seconds in (1, 2, 6, 7):
+            ours.poll("orders", [], seconds)
+            ours.poll("positions", [row], seconds + 0.5)
+        assert [str(fact.exposure.after.total) for fact in ours.facts()] == ["0.1"]
+
+
+def test_the_first_look_and_what_is_learnt_once_are_on_disk_at_once(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        journal = next(iter(tmp_path.glob("*.journal")))
+        sizes = [len(journal.read_bytes())]
+        instrument = {"name": "EURUSD", "description": "", "minQty": 0.01, "lotSize": 100000, "minTick": 0.00001}
+        for kind, rows in (("orders", []), ("positions", []), ("instruments", [instrument])):
+            ours.poll(kind, rows, len(sizes))
+            sizes.append(len(journal.read_bytes()))
+        assert sizes == sorted(set(sizes)), "each of them is a record"
+        ours.poll("instruments", [instrument], 9)
+        assert len(journal.read_bytes()) == sizes[-1]
+
+
+def test_only_what_is_of_the_account_is_recorded(tmp_path: Path) -> None:
+    paper = Source(name="demo", host="papertrading.tradingview.com", protocol="paper", account="1234567")
+    recorder = Recorder(tmp_path)
+    ask(tmp_path, Wish(file=str(tmp_path / "out.jsonl"), until=START + timedelta(hours=1), everything=True))
+    recorder.look(START)
+    with desk(tmp_path, paper) as ours:
+        intake = Intake(
+            [paper], ours.outbox, Album({}), Metrics(CollectorRegistry()), clock=ours.clock, recorder=recorder
+        )
+        for channel, account in (("alerts", 1234567), ("trading", 7654321), ("trading", 1234567)):
+            content = {"m": "balance_update", "p": {"balance": 1}, "accountId": account}
+            text = json.dumps({"text": {"channel": channel, "content": content}}).encode()
+            host = "pushstream.tradingview.com"
+            intake.seen(Frame(flow=f"{channel}{account}", host=host, port=443, path="/p", at=START, text=text))
+    recorder.close()
+    assert [heard.flow for _, heard in recorded(tmp_path / "out.jsonl")] == ["trading1234567"]

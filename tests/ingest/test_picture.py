@@ -220,6 +220,15 @@ def test_the_same_exchange_twice_changes_nothing() -> None:
     assert "duplicate" in story.noted()
 
 
+def test_the_same_part_close_twice_closes_one_part() -> None:
+    story = opened()
+    story.wait(1)
+    closed = story.exchange("DELETE", "/accounts/10001/positions/55", {"amount": "0.04"}, {"s": "ok"})
+    assert len(story.hear(closed)) == 1
+    assert story.hear(closed) == []
+    assert totals(story, "o1")[-1] == "0.06"
+
+
 def test_a_late_rejection_takes_back_what_was_coming() -> None:
     story = Story()
     story.place("1")

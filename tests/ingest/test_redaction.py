@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest.exchange import Exchange, Frame, capture
 from ingest.redaction import redacted
@@ -55,6 +56,14 @@ def test_what_is_named_like_a_secret_is_masked_in_known_traffic_too(name: str, i
     found = everything(redacted(heard, is_known=is_known))
     assert b"hush" not in found
     assert b"12345" not in found
+
+
+@pytest.mark.parametrize("path", ["/message-pipe-ws/private_hushhush", "/message-pipe-es/public/private_hushhush?x=1"])
+def test_the_name_of_a_private_channel_is_a_secret(path: str) -> None:
+    heard = Frame(flow="w", host="h", port=443, path=path, at=START, text=b"{}")
+    found = redacted(heard, is_known=True)
+    assert "hush" not in found.path
+    assert redacted(replace(heard, path="/message-pipe-ws/private_feed"), is_known=True).path.endswith("/private_feed")
 
 
 def test_what_trades_stays_as_it_was_in_known_traffic() -> None:

@@ -29,6 +29,7 @@ from shared.lease import Lease
 from shared.process import Stop, UserError
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
+from tests.ingest.samples import laid_open
 from tests.ingest.wire import Asked, Authority, Origin, fetch, new_authority, trusting, whole
 from tests.processes import ROOT
 
@@ -345,6 +346,77 @@ async def test_an_ingest_killed_between_request_and_reply_tells_the_order_once_w
     second.send_signal(signal.SIGTERM)
     assert (await asyncio.to_thread(second.communicate), second.returncode)[1] == 0
     assert len(await published(redis, 1)) == len(facts)
+
+
+SECRETS = ("tOkEn", "sEsSion", "sIgNed", "pAsSwOrD", "oAuThCoDe")
+
+
+async def say_secrets(scene: Scene) -> None:
+    """Whatever a browser and a broker tell each other that opens an account, wherever it can stand."""
+    host, _, port = scene.ready.read_text().strip().rpartition(":")
+    at, to = (host, int(port)), ("localhost", scene.origin.port)
+    trusted = trusting(scene.directory / "data/proxy/mitmproxy-ca-cert.pem")
+    headers = {
+        "origin": "https://www.tradingview.com", "authorization": "Bearer tOkEn1", "cookie": "sessionid=sEsSion1",
+        "referer": "https://www.tradingview.com/?code=oAuThCoDe1",
+    }  # fmt: skip
+    told = {"s": "ok", "d": {"orderId": "77", "access_token": "tOkEn2", "deep": [{"digitalSignature": "sIgNed2"}]}}
+    reply = whole(json.dumps(told).encode(), set_cookie="sessionid=sEsSion2", authorization="Bearer tOkEn3")
+    form = urlencode({"digitalSignature": "sIgNed1", "password": "pAsSwOrD1"}).encode()
+    novelty = json.dumps({"xsrfToken": "tOkEn4", "userPassword": "pAsSwOrD2"}).encode()
+    for method, path, body in (
+        ("POST", f"{ORDERS}?code=oAuThCoDe2", BUY + b"&" + form),
+        ("POST", "/authorize", b"login=me&password=pAsSwOrD3"),
+        ("GET", "/accounts?access_token=tOkEn5", b""),
+        ("POST", "/novelty?token=tOkEn6", novelty),
+        ("POST", "/novelty", b"<xml>tOkEn7 sEsSion3 sIgNed3</xml>"),
+        ("PUT", ORDERS, b"digitalSignature=sIgNed4"),
+        ("DELETE", f"{POSITIONS}/5?token=tOkEn8", form),
+    ):
+        scene.origin.replies[path.partition("?")[0]] = reply
+        await asyncio.to_thread(fetch, at, to, trusted, method, path, body, **headers)
+
+
+async def everything_in(redis: Redis) -> bytes:
+    found = []
+    for name in cast(list[bytes], await redis.keys("*")):
+        kind = await redis.type(name)
+        if kind == b"stream":
+            found.append(repr(await redis.xrange(name)))
+        elif kind == b"hash":
+            found.append(repr(await redis.hgetall(name)))
+        else:
+            found.append(repr(await redis.get(name)))
+    return "\n".join(found).encode()
+
+
+async def test_no_secret_is_in_the_stream_the_outbox_the_logs_or_a_recording(
+    scene: Scene, redis: Redis, tmp_path: Path
+) -> None:
+    process = start(scene)
+    await until_ready(scene)
+    file = tmp_path / "out.jsonl"
+    wish = recording.Wish(file=str(file), until=datetime.now(UTC) + timedelta(minutes=5), everything=True)
+    recording.ask(scene.plan().places.outbox, wish)
+    async with asyncio.timeout(PATIENCE):
+        while not file.exists() or not file.stat().st_size:
+            await asyncio.sleep(0.02)
+    scene.shows([], [])
+    await scene.look()
+    await say_secrets(scene)
+    await published(redis, 1)
+    process.send_signal(signal.SIGTERM)
+    _, logs = await asyncio.to_thread(process.communicate)
+    outbox = b"".join(path.read_bytes() for path in scene.plan().places.outbox.iterdir() if path.is_file())
+    places = {
+        "Redis": await everything_in(redis), "outbox": laid_open(outbox), "logs": logs,
+        "recording": laid_open(file.read_bytes()) + repr(list(recording.recorded(file))).encode(),
+    }  # fmt: skip
+    assert {name: b"EURUSD" in found for name, found in places.items()} == dict.fromkeys(places, True) | {"logs": False}
+    assert b"traffic that nobody knows: POST /novelty" in logs
+    assert b"xsrfToken" in places["recording"]
+    leaks = [(name, secret) for name, found in places.items() for secret in SECRETS if secret.encode() in found]
+    assert leaks == []
 
 
 class Book:

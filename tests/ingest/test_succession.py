@@ -81,11 +81,13 @@ class Ingest:
     async def publish(self, rewinds: int = 0) -> None:
         """Publish what waits, once so often the stream was seen to have lost something."""
         task = asyncio.create_task(self.courier.run())
-        async with asyncio.timeout(PATIENCE):
-            while self.value("rewinds_total") < rewinds:
-                await asyncio.sleep(0.005)
-            await self.outbox.producers["demo"].idle.wait()
-        await cancelled(task)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self.value("rewinds_total") < rewinds:
+                    await asyncio.sleep(0.005)
+                await self.outbox.producers["demo"].idle.wait()
+        finally:
+            await cancelled(task)
 
     async def remember(self) -> None:
         await self.heir.remember("demo", self.album.of("demo"))

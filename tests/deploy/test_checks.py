@@ -1,0 +1,88 @@
+"""What doctor says about each thing it looked at, and that everything that is not well comes with what to do."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy import checks
+from deploy.checks import Check
+from tests.deploy import test_light as seen
+
+SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+
+
+def levels(found: Iterator[Check]) -> dict[str, str]:
+    return {check.what: check.level for check in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "level"),
+    [
+        ("appendonly", "no", "fail"),
+        ("appendfsync", "everysec", "warn"),
+        ("maxmemory-policy", "allkeys-lru", "fail"),
+    ],
+)
+def test_a_redis_that_may_lose_trades(name: str, value: str, level: str) -> None:
+    assert set(levels(checks.durability(SAFE)).values()) == {"ok"}
+    assert levels(checks.durability({**SAFE, name: value}))[f"redis {name}"] == level
+
+
+@pytest.mark.parametrize(("offset", "level"), [(0.01, "ok"), (-0.3, "warn"), (2.5, "fail"), (-0.25, "ok")])
+def test_a_clock_counts_as_wrong_only_as_far_as_that_is_certain(offset: float, level: str) -> None:
+    assert checks.clock(offset, 0.06).level == level
+
+
+@pytest.mark.parametrize(("free", "level"), [(10**10, "ok"), (10**9, "warn"), (10**8, "fail")])
+def test_room_on_the_disk(free: int, level: str) -> None:
+    assert checks.disk(free).level == level
+
+
+@pytest.mark.parametrize(("case", "failing"), [
+    ("the terminal is gone", "account main terminal"),
+    ("no link to the broker", "account main terminal"),
+    ("algo trading is off", "account main algo trading"),
+    ("the executor is silent", "account main"),
+])  # fmt: skip
+def test_an_account_that_cannot_trade(case: str, failing: str) -> None:
+    at, _ = seen.RED[case]
+
+    assert levels(checks.account(at.accounts[0], at))[failing] == "fail"
+
+
+@pytest.mark.parametrize(("case", "level"), [("the source is blind", "fail"), ("the proxy is gone", "fail")])
+def test_a_source_that_is_not_seen(case: str, level: str) -> None:
+    at, _ = seen.RED[case]
+
+    assert levels(checks.source(at.sources[0], at)) == {"source demo": level}
+
+
+def test_a_source_that_was_never_seen_may_just_not_be_open_yet() -> None:
+    at = seen.source(polled=None)
+
+    assert levels(checks.source(at.sources[0], at)) == {"source demo": "warn"}
+
+
+def test_the_symbol_map_names_what_is_missing() -> None:
+    at = seen.vitals(unmapped=("US500",), filling={"EURUSD": ("FOK", "IOC"), "XAUUSD": ()})
+    found = {check.what: check for check in checks.account(at.accounts[0], at)}
+
+    assert found["account main symbol map"].level == "fail"
+    assert "US500" in found["account main symbol map"].found
+    assert found["account main filling modes"].found == "EURUSD: FOK/IOC, XAUUSD: return"
+
+
+@pytest.mark.parametrize("state", ["halted", "close-only"])
+def test_a_state_that_stops_openings_says_how_it_ends(state: str) -> None:
+    at = seen.account(mode=state, reason="operator")
+    found = {check.what: check for check in checks.account(at.accounts[0], at)}["account main state"]
+
+    assert found.level == "warn"
+    assert "tradecopier resume main" in found.advice
+
+
+def test_everything_that_is_not_well_comes_with_what_to_do() -> None:
+    told = [c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for a in at.accounts for c in checks.account(a, at)]
+    told += [c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for s in at.sources for c in checks.source(s, at)]
+
+    assert all(bool(check.advice) == (check.level != "ok") for check in told)

@@ -1,0 +1,122 @@
+"""A terminal that hangs: what was asked of it is found out, and no other instrument and no other account waits."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from shared import outcomes, process, streams
+from tests.executor.rig import KEYS, NAMESPACE, PATIENCE_S, Simulator, Source, told
+from tests.executor.test_service import KEY, executor
+
+DEADLINE_S, GRACE_S = 1.0, 4.0
+RESTART_S = 15.0
+"""What a new child may take to be connected again on a busy machine; it is there in a fraction of that."""
+
+HUNG, WELL = "hung", "well"
+ACCOUNT = """
+[executor.accounts.{name}]
+sources = ["demo"]
+window = 0.5
+deadline = {deadline}
+grace = {grace}
+[executor.accounts.{name}.terminal]
+kind = "simulated"
+address = "{address}"
+login = 1
+server = "Demo"
+[executor.accounts.{name}.limits]
+max-age = 60
+max-drift-percent = 100
+max-spread-percent = 100
+"""
+
+
+@asynccontextmanager
+async def two_accounts(valkey: Valkey, redis: Redis, folder: Path) -> AsyncIterator[dict[str, Simulator]]:
+    """One executor that serves two accounts, each with its own terminal."""
+    simulators = {name: Simulator(folder / name) for name in (HUNG, WELL)}
+    key, config = folder / "signing.key", folder / "tradecopier.toml"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    text = f'[redis]\nnamespace = "{NAMESPACE}"\n[security]\nsigning-key-file = "{key}"\n'
+    for name, simulator in simulators.items():
+        await simulator.start()
+        simulator.price("EURUSD", "1.08504", "1.08512")
+        text += ACCOUNT.format(name=name, deadline=DEADLINE_S, grace=GRACE_S, address=simulator.address)
+        await streams.join_orders(redis, KEYS, name)
+    config.write_text(text)
+    child = executor(config, valkey)
+    try:
+        yield simulators
+    finally:
+        process.end(child, [signal.SIGTERM])
+        for simulator in simulators.values():
+            simulator.stop()
+
+
+async def message(redis: Redis, account: str, fact: str, *kinds: str) -> outcomes.Outcome | outcomes.Pending:
+    """The first message of an account about a fact: its end, or one of the states."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            said = [m for m in await told(redis) if isinstance(m, outcomes.Outcome | outcomes.Pending)]
+            for m in said:
+                word = m.result if isinstance(m, outcomes.Outcome) else m.state
+                if (m.account, m.fact) == (account, fact) and word in kinds:
+                    return m
+            await redis.xread({KEYS.outcomes: "$"}, block=50)
+
+
+def when(said: outcomes.Outcome | outcomes.Pending) -> datetime:
+    return said.committed if isinstance(said, outcomes.Outcome) else said.since
+
+
+@pytest.mark.parametrize("execute", [True, False], ids=["done", "not done"])
+async def test_an_opening_that_hangs_is_unresolved_soon_and_holds_up_nothing_else(
+    valkey: Valkey, redis: Redis, source: Source, tmp_path: Path, execute: bool
+) -> None:
+    async with two_accounts(valkey, redis, tmp_path) as terminals:
+        first = await source.buy("o1")
+        for name in terminals:
+            await message(redis, name, first.id, "filled")
+        terminals[HUNG].goes_wrong(FaultKind.HANG, execute=execute)
+        began = monotonic()
+        opening = await source.buy("o2")
+        unknown = await message(redis, HUNG, opening.id, "unresolved", "filled")
+        assert monotonic() - began < DEADLINE_S + RESTART_S
+        elsewhere = await message(redis, WELL, opening.id, "filled")
+        assert when(elsewhere) < when(unknown)  # the other account did not wait for the child to be killed
+        instrument = await source.buy("o3", instrument="GBPUSD")
+        exit_ = await source.close("o1")
+        others = [await message(redis, HUNG, instrument.id, "filled"), await message(redis, HUNG, exit_.id, "closed")]
+        end = await message(redis, HUNG, opening.id, "filled")
+        assert execute or max(map(when, others)) < when(end)  # both went by while nobody knew
+        volumes = [await terminals[name].volumes() for name in (HUNG, WELL)]
+
+    assert sorted(volumes[0]) == sorted(volumes[1]) == [("EURUSD", 0, 0.1), ("GBPUSD", 0, 0.1)]
+
+
+async def test_a_close_that_hangs_is_done_or_owed_soon_and_once(
+    valkey: Valkey, redis: Redis, source: Source, tmp_path: Path
+) -> None:
+    async with two_accounts(valkey, redis, tmp_path) as terminals:
+        opened = await source.buy("o1")
+        for name in terminals:
+            await message(redis, name, opened.id, "filled")
+        terminals[HUNG].goes_wrong(FaultKind.HANG)
+        began = monotonic()
+        part = await source.close("o1", "0.04")
+        first = await message(redis, HUNG, part.id, "owed", "closed")
+        assert monotonic() - began < DEADLINE_S + RESTART_S
+        assert when(await message(redis, WELL, part.id, "closed")) < when(first)
+        await message(redis, HUNG, part.id, "closed")
+        assert await terminals[HUNG].volumes() == [("EURUSD", 0, 0.06)]
+        assert len(await terminals[HUNG].deals()) == 2
