@@ -104,7 +104,8 @@ def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
             click.echo(finding.line())
             wrong += 1
     progress.over()
-    click.echo(f"{wrong} finding{'s' if wrong > 1 else ''}" if wrong else "every row is as it was signed, and no fact is missing")
+    passed = "every row is as it was signed, and no fact is missing"
+    click.echo(f"{wrong} finding{'s' if wrong > 1 else ''}" if wrong else passed)
     if wrong:
         click.get_current_context().exit(FOUND)
 

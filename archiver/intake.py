@@ -32,6 +32,7 @@ REFUSED = "refused-by-postgres"
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 Judge = Callable[[Entry], Row | Unreadable | Held]
 Bury = Callable[[Entry, str, str], Awaitable[None]]
 
@@ -76,6 +77,7 @@ class Intake:
         self._recovered: str | None = "0-0"
         self._adopt_at = 0.0
         self._ahead: Batch | None = None
+        self._due: list[str] = []
 
     async def run(self, stop: Stop) -> None:
         """Go on until the service stops; failures of either server are waited out."""
@@ -86,7 +88,7 @@ class Intake:
                 self._say_well(failures)
                 failures = 0
             except (Away, GroupLost, RedisError, OSError) as error:
-                self._recovered, self._ahead = "0-0", None
+                self._recovered, self._ahead, self._due = "0-0", None, []
                 self._say_ill(error, failures)
                 await wait(stop, delay(failures))
                 failures += 1
@@ -121,7 +123,8 @@ class Intake:
 
     async def _archive(self, batch: Batch) -> None:
         rows = [row for _, row in batch.rows.values()]
-        poisoned, self._ahead = await _both(self._save(rows), self._look_ahead(batch))
+        due, self._due = self._due, []
+        poisoned, self._ahead, _ = await _all(self._save(rows), self._look_ahead(batch), self._acknowledge(due))
         for entry, why in batch.refused:
             await self._bury(entry, why.reason, why.text)
         for poison in poisoned:
@@ -129,9 +132,15 @@ class Intake:
         held = {entry.id for entry, _ in batch.held}
         if batch.entries:
             self._metrics.held(self._stream.name, len(held))
-        done = [entry.id for entry in batch.entries if entry.id not in held]
-        if done:
-            await self._stream.reader.ack(*done)
+        self._due = [entry.id for entry in batch.entries if entry.id not in held]
+        if self._ahead is None:
+            due, self._due = self._due, []
+            await self._acknowledge(due)
+
+    async def _acknowledge(self, stored: Sequence[str]) -> None:
+        """While a next batch is being stored this happens beside it, else at once."""
+        if stored:
+            await self._stream.reader.ack(*stored)
 
     async def _look_ahead(self, batch: Batch) -> Batch | None:
         """The next batch, ready for PostgreSQL, if this one was full; what comes slowly waits for its own turn."""
@@ -184,10 +193,10 @@ class Intake:
             log.warning("%s: the archive goes on after %d attempts", self._stream.name, failures)
 
 
-async def _both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
-    """Both results, when both have ended; the first failure, when one of them failed."""
-    results = await asyncio.gather(first, second, return_exceptions=True)
+async def _all(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
+    """All results, when all have ended; the first failure, when any of them failed."""
+    results = await asyncio.gather(first, second, third, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return cast(tuple[A, B], tuple(results))
+    return cast(tuple[A, B, C], tuple(results))

@@ -44,6 +44,8 @@ class Metrics:
     def _children(self) -> None:
         self._stage.labels("archive")
         for stream in ("orders", "outcomes"):
+            for reason in ("malformed", "bad-signature", "refused"):
+                self._dead.labels(stream, reason)
             for one in (self._rows, self._held, self._age, self._save, self._up, self._batch, self._last):
                 one.labels(stream)
 

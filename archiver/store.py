@@ -6,6 +6,7 @@ everything else is stored in the order it came. Whatever else goes wrong is `Awa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,6 +40,7 @@ FAULTS = ("22", "23", "54")
 """SQLSTATE classes in which the row is at fault: bad data, a broken constraint, a limit of the server's."""
 
 
+KINDS: tuple[type[Row], ...] = (FactRow, OutcomeRow, ObservationRow)
 Way = Callable[[AsyncConnection, type[Row], Sequence[Row]], Awaitable[None]]
 
 
@@ -138,11 +140,12 @@ class Store:
 
 
 async def _write(connection: AsyncConnection, rows: Sequence[Row], many: Way) -> None:
-    async with connection.transaction():
-        for kind in (FactRow, OutcomeRow, ObservationRow):
-            mine = [row for row in rows if isinstance(row, kind)]
-            if mine:
-                await (many if len(mine) > COPY_ABOVE else _insert_each)(connection, kind, mine)
+    batches = [(kind, mine) for kind in KINDS if (mine := [row for row in rows if isinstance(row, kind)])]
+    ways = [(many if len(mine) > COPY_ABOVE else _insert_each, kind, mine) for kind, mine in batches]
+    # One COPY is a transaction already; to say so costs two more ways to the server and back.
+    async with nullcontext() if [way for way, _, _ in ways] == [_copy] else connection.transaction():
+        for way, kind, mine in ways:
+            await way(connection, kind, mine)
 
 
 async def _insert_each(connection: AsyncConnection, kind: type[Row], rows: Sequence[Row]) -> None:

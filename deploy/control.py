@@ -9,7 +9,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 from msgspec import Struct
@@ -104,28 +103,3 @@ def carry_out(
     for each in told:
         shadow = " (in shadow: nothing is sent)" if command == "resume" and not accounts[each.account] else ""
         click.echo(f"{each.account}: {SAID[command]}{shadow}")
-
-
-def _command(name: Command, summary: str) -> click.Command:
-    options: list[click.Parameter] = [
-        click.Argument(["accounts"], nargs=-1),
-        click.Option(["--all", "everything"], is_flag=True, help="Every account of the settings."),
-        click.Option(["--data"], type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`."),
-    ]
-    if name in WARNINGS:
-        confirmed = click.Option(["--yes"], metavar=name.upper(), help=f"Instead of being asked: the word `{name}`.")
-        options.append(confirmed)
-
-    @click.pass_obj
-    def call(
-        config: Path, accounts: tuple[str, ...], everything: bool, data: Path | None, yes: str | None = None
-    ) -> None:
-        carry_out(config, data, name, accounts, everything, yes)
-
-    return click.Command(name, params=options, callback=cast("object", call), help=summary)  # type: ignore[arg-type]
-
-
-pause = _command("pause", "Send nothing at all to accounts, not even exits, until `resume`.")
-close_only = _command("close-only", "Open nothing on accounts; closes, stops and cancels go on.")
-flatten = _command("flatten", "Close everything that is ours on accounts, and open nothing until `resume`.")
-resume = _command("resume", "Follow again.")

@@ -8,7 +8,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,11 +36,8 @@ CONNECT_S = 2.0
 NOT_WELL = 1
 
 
-@click.command()
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`.")
-@click.pass_obj
-def doctor(config: Path, *, data: Path | None) -> None:
-    """Look at everything that copying needs, and say what has to be mended. Exit code 1 when something fails."""
+def show(config: Path, data: Path | None) -> int:
+    """Show every check as it is made; returns the exit code, 1 when something fails."""
     levels = []
     for check in examine(config, data):
         click.echo(f"{MARKS[check.level]}  {check.what}: {check.found}")
@@ -49,7 +45,7 @@ def doctor(config: Path, *, data: Path | None) -> None:
             click.echo(f"      → {check.advice}")
         levels.append(check.level)
     click.echo(f"\n{levels.count('ok')} ok, {levels.count('warn')} to look at, {levels.count('fail')} to mend")
-    sys.exit(NOT_WELL if "fail" in levels else 0)
+    return NOT_WELL if "fail" in levels else 0
 
 
 def examine(config: Path, data: Path | None = None) -> Iterator[Check]:

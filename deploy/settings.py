@@ -128,5 +128,5 @@ def _require_not_live(name: str, live: bool, source: str) -> None:
     """Whatever account the trader opens next would be traded with real money."""
     if live:
         raise SettingsError(
-            f'ingest.sources.{source}.account is "*", and executor.accounts.{name} is live: name the one account to copy'
+            f'ingest.sources.{source}.account is "*", and executor.accounts.{name} is live: name the one to copy'
         )

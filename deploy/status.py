@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +20,12 @@ HOME_AND_CLEAR = "\x1b[H\x1b[J"
 NOT_WELL = 1
 
 
-@click.command()
-@click.option("--watch", is_flag=True, help="Stay, and look again every second.")
-@click.option("--json", "as_json", is_flag=True, help="Everything that is known, for a program.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`.")
-@click.pass_obj
-def status(config: Path, *, watch: bool, as_json: bool, data: Path | None) -> None:
-    """Is everything copied? The light, its reasons, and every source and account. Exit code 1 when it is red."""
+def show(config: Path, data: Path | None, *, watch: bool, as_json: bool) -> int:
+    """Show it; returns the exit code, 1 when the light is red. Raises UserError when there is nothing to look at."""
     surroundings = found(config, os.environ, data)
     if watch:
         _watch(surroundings)
-        return
+        return 0
     seen = asyncio.run(look(surroundings, _now()))
     judged = light(seen)
     if as_json:
@@ -39,7 +33,7 @@ def status(config: Path, *, watch: bool, as_json: bool, data: Path | None) -> No
     else:
         for line in lines(seen, judged):
             click.echo(line)
-    sys.exit(NOT_WELL if judged.colour == "red" else 0)
+    return NOT_WELL if judged.colour == "red" else 0
 
 
 def lines(seen: Seen, judged: Light) -> Iterator[str]:

@@ -66,6 +66,12 @@ class Attempt:
         refused = (r.result for r in self.results.values() if isinstance(r.step, Opening))
         return any(isinstance(result, Denied) and result.reason is Reason.EXIT_OWED for result in refused)
 
+    @property
+    def half_done(self) -> bool:
+        """Whether everything that it closes is closed, and its opening was not tried yet."""
+        left = [step for step in self.steps if step.name not in self.results]
+        return self.changes_parts and not self.unknown and all(isinstance(step, Opening) for step in left)
+
     def begin_anew(self) -> None:
         """Forget what was tried, so that what is left is planned again."""
         for known in (self.results, self.unknown, self.absent, self.shown):

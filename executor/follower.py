@@ -6,6 +6,7 @@ facts about what only it can have made. Everything else goes on.
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -30,6 +31,8 @@ from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import outcomes, wire
 from shared.facts import Fact
+
+ZERO = Decimal(0)
 
 
 class Follower:
@@ -75,7 +78,8 @@ class Follower:
         """
         work = Work(fact=fact.id)
         suspect = suspect or self._runner.has_called(work)
-        if suspect and (await self._ledger.outcome(work) is not None or self.debts.owes(fact)):
+        known = suspect or fact.evidence == "poll"  # a new owner of a source states again what was followed before
+        if known and (await self._ledger.outcome(work) is not None or self.debts.owes(fact)):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
@@ -183,8 +187,31 @@ class Follower:
             await self._park(parked)  # what is unknown may be what it was denied for
         elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
+        elif attempt.half_done and self._reverses(parked):
+            await self._advance(parked)
         else:
             await self._park(parked)
+
+    def _reverses(self, parked: Parked) -> bool:
+        known = self._keeper.book.links[parked.attempt.link]
+        return known.followed * total(parked.fact.exposure.after, self._account) < 0
+
+    async def _advance(self, parked: Parked) -> None:
+        """Write down what a reversal has closed while its opening waits: openings before it come too late now."""
+        attempt, known = parked.attempt, self._keeper.book.links[parked.attempt.link]
+        settled = settle(parked.fact, parked.plan, attempt.done())
+        closed = replace(
+            known,
+            parts=settled.link.parts if settled.link else (),
+            followed=ZERO,
+            revision=parked.fact.exposure.revision,
+        )
+        text = "it is closed; its opening waits for one before it"
+        message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
+        attempt.begin_anew()
+        parked.told = True
+        self.parking.put(parked)
+        await self.commit(parked.entry, parked.fact, Change(messages=[message], links={attempt.link: closed}))
 
     def _blocked(self, parked: Parked) -> Callable[[Opening], bool]:
         """What an opening has to wait for; one whose plan is out of date is not sent, but planned anew."""

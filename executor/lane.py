@@ -158,7 +158,9 @@ class Lane:
         )  # fmt: skip
         payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
         watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock, memory.state)
-        trailer = Trailer(self.name, self._account, self._keeper, self._runner, follower, self._clock)
+        trailer = Trailer(
+            self.name, self._account, self._keeper, self._runner, follower, self._clock, self.meter.trailed
+        )
         operator = Operator(self.name, self._ledger, self._keeper, follower, self._clock, memory.state)
         await watch.begin()
         self.meter.watch(follower, lambda: self._keeper.book)

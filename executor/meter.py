@@ -6,7 +6,7 @@ memory at the moment when somebody asks. The time that the counting itself takes
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from time import perf_counter
@@ -31,6 +31,8 @@ from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
 CODES = frozenset(int(code) for code in Retcode)
 REASONS = frozenset(str(reason) for reason in Reason)
 US = 1e-6
+STEADY = timedelta(seconds=3)
+"""For so long a disagreement has to last before it is one."""
 
 
 class Disagreement(Struct, frozen=True):
@@ -46,7 +48,7 @@ class Meter:
     def __init__(self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime]) -> None:
         self.account = account
         self.info: TerminalInfo | None = None
-        self.drifting: dict[str, Disagreement] = {}
+        self._differing: dict[str, Disagreement] = {}
         self._metrics = metrics
         self._limits = limits
         self._clock = clock
@@ -69,9 +71,7 @@ class Meter:
                     self._waiting.add((message.fact, message.attempt))
                 case Notice(reason=reason) if reason in ("daily-loss", "drawdown"):
                     self._metrics.breaches.labels(self.account, reason).inc()
-                case Drift():
-                    self._drifted(message)
-                case Notice() | Deal():
+                case Notice() | Deal() | Drift():
                     pass
         if change.dead:
             self._metrics.buried.labels(self.account).inc()
@@ -119,13 +119,17 @@ class Meter:
             if step.retcode is not None:
                 metrics.retcodes.labels(name, str(step.retcode) if step.retcode in CODES else OTHER).inc()
 
-    def _drifted(self, drift: Drift) -> None:
-        """One that expects what is there says that the disagreement is over."""
-        known = self.drifting.get(drift.position)
-        if drift.expected == drift.actual:
-            self.drifting.pop(drift.position, None)
-        else:
-            self.drifting[drift.position] = Disagreement(drift.text, known.since if known else drift.seen)
+    def differs(self, found: Mapping[str, str]) -> None:
+        """On which positions account and source disagree now, in words; what did before keeps its beginning."""
+        now, known = self._clock(), self._differing
+        self._differing = {
+            key: Disagreement(text, known[key].since if key in known else now) for key, text in found.items()
+        }
+
+    @property
+    def drifting(self) -> list[Disagreement]:
+        """What has differed for a while: what is only on its way does not count."""
+        return [each for each in self._differing.values() if self._clock() - each.since >= STEADY]
 
     # -- what is
 
@@ -148,6 +152,12 @@ class Meter:
         """The lane is active; this is what it knows from now on."""
         self._follower, self._book = follower, book
         self._waiting = {(o.fact, o.attempt) for debt in follower.debts.values() for o in debt.owing}
+
+    @property
+    def busy(self) -> set[str]:
+        """The links on which something is under way."""
+        follower = self._follower
+        return {*follower.debts, *(parked.attempt.link for parked in follower.parking)} if follower else set()
 
     def owed_since(self) -> list[datetime]:
         """Since when each debt is owed."""
@@ -197,7 +207,7 @@ class Meter:
         return self.used().get(limit, math.nan)
 
     def _drifting_since(self) -> list[datetime]:
-        return [each.since for each in self.drifting.values()]
+        return [each.since for each in self.drifting]
 
     def _oldest(self, since: Callable[[], list[datetime]]) -> float:
         began = since()

@@ -15,7 +15,7 @@ from executor.levels import Pair, pair
 from executor.reasons import Denied, Ignored, Reason
 from executor.settings import Account
 from executor.steps import Move, Rest, Withdraw
-from shared.facts import Order, OrderEnded, OrderFact, OrderModified, OrderPlaced
+from shared.facts import Fact, Order, OrderEnded, OrderFact, OrderModified, OrderPlaced
 
 ZERO = Decimal(0)
 _ORDER_FLAGS = {"limit": 2, "stop": 4, "stoplimit": 8}
@@ -66,6 +66,12 @@ def ahead(link: Link) -> Decimal:
 def behind(link: Link) -> bool:
     """Whether a mirror has given less than the source's order, and still works for it."""
     return any(given(p) < share(p) for p in link.pendings.values())
+
+
+def gave_ahead(link: Link, fact: Fact) -> bool:
+    """Whether the source's order ended with less than what ours has given for it."""
+    pending = link.pendings.get(fact.order.id) if isinstance(fact, OrderEnded) else None
+    return pending is not None and given(pending) > share(pending)
 
 
 def ended(fact: OrderFact) -> bool:

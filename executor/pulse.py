@@ -16,7 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from executor.book import Book
+from executor.drift import disagreements
 from executor.instruments import symbol_of
+from executor.ledger import Work
 from executor.meter import Meter
 from executor.metrics import Metrics
 from executor.settings import Account
@@ -24,6 +26,7 @@ from executor.states import AccountState
 from shared import depth, vitals
 from shared.depth import Depth
 from shared.metrics import gauge
+from shared.outcomes import REPLAYABLE
 from shared.pictures import source_picture
 from shared.streams import Keys
 from shared.vitals import AccountVitals, Position
@@ -86,7 +89,8 @@ class Pulse:
         self.show(await depth.measure(self._redis, self._keys))
         for meter, account in self._meters:
             meter.state(await self._state(meter.account))
-            condition, unmapped = self._watcher.condition(meter.account), await self._unmapped(meter, account)
+            condition = self._watcher.condition(meter.account)
+            unmapped = await self._compared(meter, account) if condition == "active" else ()
             told = vitals_of(meter, condition, unmapped, self._clock())
             if told.condition != "standby":
                 await vitals.tell_account(self._redis, self._keys, meter.account, told)
@@ -119,13 +123,24 @@ class Pulse:
         raw = await self._redis.hget(self._keys.account("state", account), "mode")
         return AccountState(cast(bytes, raw).decode()) if raw else None
 
-    async def _unmapped(self, meter: Meter, account: Account) -> tuple[str, ...]:
-        """Instruments that a source holds and that have no symbol on the account."""
+    async def _compared(self, meter: Meter, account: Account) -> tuple[str, ...]:
+        """Compare the account with its sources; returns the instruments that they hold and that have no symbol here."""
         if meter.book is None:
             return ()
         pictures = [await source_picture(self._redis, self._keys, self._codec, name) for name in account.sources]
-        names = {fact.instrument for picture in pictures for fact in picture.facts}
+        facts = [fact for picture in pictures for fact in picture.facts]
+        refused = await self._refused(meter.account, [fact.id for fact in facts])
+        meter.differs(disagreements(meter.book, facts, account, meter.busy, refused))
+        names = {fact.instrument for fact in facts}
         return tuple(sorted(n for n in names if symbol_of(n, account.symbols, meter.book) is None))
+
+    async def _refused(self, account: str, facts: list[str]) -> set[str]:
+        """Of these facts, those that ended on the account without an effect."""
+        if not facts:
+            return set()
+        fields = [Work(fact=fact).key for fact in facts]
+        ends = cast(list[bytes | None], await self._redis.hmget(self._keys.account("done", account), fields))
+        return {fact for fact, end in zip(facts, ends, strict=True) if end and end.split()[0].decode() in REPLAYABLE}
 
 
 def vitals_of(meter: Meter, condition: str, unmapped: tuple[str, ...], now: datetime) -> AccountVitals:
@@ -150,7 +165,7 @@ def vitals_of(meter: Meter, condition: str, unmapped: tuple[str, ...], now: date
         owed=len(meter.owed_since()),
         oldest=max(0.0, (now - min(since)).total_seconds()) if since else 0.0,
         used=meter.used(),
-        drift=tuple(d.text for d in meter.drifting.values()),
+        drift=tuple(d.text for d in meter.drifting),
         filling={s.symbol: _fillings(s.filling_mode) for s in book.specifications.values()},
         unmapped=unmapped,
     )

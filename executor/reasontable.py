@@ -83,8 +83,8 @@ def _ignored() -> Iterator[str]:
 
 def _obstacles() -> Iterator[str]:
     yield from ("", "## rejected, owed, unresolved: what MetaTrader 5 said", "")
-    yield "An opening that MetaTrader 5 refuses is `rejected`. An exit that it refuses is `owed`: tried again until it is"
-    yield "done. What nobody knows is `unresolved`: it is found out before anything is sent again."
+    yield "An opening that MetaTrader 5 refuses is `rejected`. An exit that it refuses is `owed`: tried again until it"
+    yield "is done. What nobody knows is `unresolved`: it is found out before anything is sent again."
     yield ""
     yield from _rows(("reason", "text"), ((f"`{r}`", _text(r)) for r in Obstacle))
 

@@ -1,10 +1,14 @@
 """How a step's result is told on the outcomes stream."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from executor.book import Book
+from executor.instruments import entry_price, risked
 from executor.mt5.api import Answered, NoResult, Reply
 from executor.reasons import Denied, say
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped
@@ -15,26 +19,39 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """The last call made for a step: its mark, and when the vendor was called and answered (None: not known)."""
+    """The last call made for a step: its mark, and when the vendor was called and answered (None: not known).
+
+    `at_stop` is what it risked by the price that it was sent with, in the account's currency.
+    """
 
     mark: int = 0
+    at_stop: Decimal | None = None
     sent: datetime | None = None
     answered: datetime | None = None
 
 
-def call(reply: Reply, mark: int) -> Call:
+def call(reply: Reply, mark: int, at_stop: Decimal | None = None) -> Call:
     """What is to be told of a call from its reply."""
     if isinstance(reply, Answered | NoResult):
-        return Call(mark=mark, sent=_time(reply.called), answered=_time(reply.returned))
-    return Call(mark=mark)
+        return Call(mark=mark, at_stop=at_stop, sent=_time(reply.called), answered=_time(reply.returned))
+    return Call(mark=mark, at_stop=at_stop)
+
+
+def at_stop(step: Step, book: Book) -> Decimal | None:
+    """What an opening would lose at its stop loss, to the cent; None for other steps and what is not known."""
+    if not isinstance(step, Open | Rest) or step.stop_loss is None:
+        return None
+    rules = book.specifications.get(step.symbol)
+    entry = step.price if isinstance(step, Rest) else entry_price(book.prices.get(step.symbol), step.side)
+    return None if rules is None or entry is None else round(risked(step.volume, entry, step.stop_loss, rules), 2)
 
 
 def step_report(step: Step, result: Result | None, made: Call) -> StepReport:
     """The report of one step; a result of None says that nobody knows yet."""
     fields: dict[str, Any] = {**_asked(step), **_became(result)}
     if isinstance(result, Done) and result.mark:
-        made = Call(mark=result.mark, sent=made.sent, answered=made.answered)
-    fields |= {"mark": made.mark or None, "sent": made.sent, "answered": made.answered}
+        made = replace(made, mark=result.mark)
+    fields |= {"mark": made.mark or None, "at_stop": made.at_stop, "sent": made.sent, "answered": made.answered}
     return StepReport(name=step.name, kind=kind(step), symbol=step.symbol, **fields)
 
 

@@ -187,7 +187,7 @@ class Runner:
         self._reach("fenced")
         reply = await self._terminal.send(wanted, not_after)
         self._reach("called")
-        attempt.calls[step.name] = report.call(reply, mark)
+        attempt.calls[step.name] = report.call(reply, mark, report.at_stop(step, book))
         if isinstance(step, Opening) and not isinstance(reply, Expired):
             self._openings.append(self._clock())
         verdict = classify(reply, step)

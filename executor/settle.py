@@ -114,6 +114,8 @@ def _end(plan: Plan, results: Sequence[StepResult]) -> tuple[Result, str, str]:
     refusal = _refusal(plan, results)
     effect = _effect([r.step for r in results if isinstance(r.result, Done)])
     if effect is not None:
+        if refusal is None and plan.closes is not None and effect == "closed":
+            return effect, str(plan.closes), say(plan.closes)
         reason, text = _why(refusal) if refusal is not None else _short_fill(results)
         return effect, reason, text
     if refusal is not None:

@@ -47,7 +47,10 @@ class Trailer:
         runner: Runner,
         follower: Follower,
         clock: Callable[[], datetime],
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
+        """`moved` is told each time that a stop was moved."""
+        self._moved = moved
         self._name = name
         self._account = account
         self._keeper = keeper
@@ -95,6 +98,7 @@ class Trailer:
         turn.refusals = 0 if isinstance(result, Done | Already) else turn.refusals + 1
         turn.due = monotonic() + min(LONGEST_WAIT_S, EVERY_S * 2**turn.refusals)
         if isinstance(result, Done):
+            self._moved()
             log.info("%s: the stop of position %s trails at %s", self._name, step.ticket, step.stop_loss)
         elif turn.refusals == 1 and not isinstance(result, Skipped):
             log.warning("%s: the stop of position %s does not trail: %s", self._name, step.ticket, said(result))

@@ -15,9 +15,9 @@ from executor.book import Book, Debt, Link, link_key
 from executor.follow import Following, follow, opening_volume, total, wanted
 from executor.instruments import entry_price, side_of, signed, symbol_of
 from executor.levels import Pair, bare, pair, protect_after, protecting, shift_of, unprotected
-from executor.mirror import Placing, ahead, behind, is_resting, over, placing, withdraw, withdrawing
+from executor.mirror import Placing, ahead, behind, gave_ahead, is_resting, over, placing, withdraw, withdrawing
 from executor.netting import alone, left, reducing
-from executor.reasons import Denied, Ignored, Reason, say
+from executor.reasons import Denied, Ignored, Obstacle, Reason, say
 from executor.settings import Account
 from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
 from shared.facts import Fact, Levels, OrderEnded, OrderFact, OrderModified, OrderPlaced, Side
@@ -42,13 +42,15 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `link` has revision, followed, levels and remainder as they are once the fact is done, parts and mirrors as they are
     before it; `settle` puts the steps' effects in. `reduced` is our signed lots after the reducing steps, None when
-    there are none. `denied` says why what the source opened could not become a step. `note` belongs into the text.
+    there are none. `denied` says why what the source opened could not become a step, `closes` why something is closed
+    that the source did not close. `note` belongs into the text.
     """
 
     link: Link
     steps: tuple[Step, ...] = ()
     denied: Denied | None = None
     reduced: Decimal | None = None
+    closes: Obstacle | None = None
     note: str = ""
 
 
@@ -126,7 +128,9 @@ def _planned(fact: Fact, had: Link | None, link: Link, book: Book, account: Acco
     if not steps and denied is None:
         return _idle(fact, had, link, planned, placed, book, account)
     note = say(Ignored.LEVELS_LEFT_ALONE) if _unset_levels(planned, opens, had, book) else ""
-    return Plan(link=planned, steps=steps, denied=denied, reduced=rest if reductions else None, note=note)
+    closes = Obstacle.SOURCE_UNFILLED if reductions and gave_ahead(link, fact) else None
+    reduced = rest if reductions else None
+    return Plan(link=planned, steps=steps, denied=denied, reduced=reduced, closes=closes, note=note)
 
 
 def _fresh(fact: Fact, book: Book, account: Account) -> Link:

@@ -26,6 +26,7 @@ class Steady:
         self._told = wall()
         self._at = monotonic()
         self._is_ahead = False
+        self._ahead = 0
 
     def nanoseconds(self) -> int:
         """Nanoseconds since 1970; never less than before."""
@@ -35,8 +36,13 @@ class Steady:
         if late > WORTH_SAYING_NS and not self._is_ahead:
             log.warning("the system's clock was set back by %.1f s: ours goes slower until both agree", late / 1e9)
         self._is_ahead = late > WORTH_SAYING_NS or (self._is_ahead and late > 0)
-        self._told, self._at = told, at
+        self._told, self._at, self._ahead = told, at, late
         return told
+
+    @property
+    def ahead(self) -> float:
+        """By how many seconds it was ahead of the system's clock when it was last asked."""
+        return self._ahead / 1e9
 
     def now(self) -> datetime:
         """The same as UTC."""

@@ -26,6 +26,7 @@ class StepReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of the answer to a fact: what was asked of MT5 and what is known of it.
 
     `volume` is in lots, prices are the account's, `ticket` is the order (for a step on a position: the position's).
+    `at_stop` is what an opening with a stop loss would lose there, in the account's currency, as it was sized.
     `sent` and `answered` are taken in the process that called the vendor, right around the call.
     """
 
@@ -39,6 +40,7 @@ class StepReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    at_stop: Decimal | None = None
     ticket: int | None = None
     deal: int | None = None
     mark: int | None = None

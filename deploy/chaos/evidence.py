@@ -78,7 +78,9 @@ def terminal(address: str, login: int, server: str) -> Terminal:
         raise OSError("the terminal does not say what it holds")
     return Terminal(
         deals=tuple(
-            Deal(d.magic, d.order, d.symbol, _signed(d.volume, d.type), d.position_id) for d in history if d.type in (0, 1)
+            Deal(d.magic, d.order, d.symbol, _signed(d.volume, d.type), d.position_id)
+            for d in history
+            if d.type in (0, 1)
         ),
         open={(p.identifier, p.symbol, p.magic): _signed(p.volume, p.type) for p in positions},
         resting=sum(order.type > 1 for order in orders),

@@ -46,6 +46,6 @@ def schedule(seed: int, actions: int, accounts: tuple[str, ...], kinds: tuple[st
     room = max(1, actions - 10)
     times = sorted(random.randrange(5, 5 + room) for _ in chosen)
     return [
-        Fault(at=at, kind=kind, account=random.choice(accounts), nth=random.randint(1, 4))
+        Fault(at=at, kind=kind, account=random.choice(accounts), nth=random.randint(1, 2))
         for at, kind in zip(times, chosen, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The pipeline of one trial: two servers, two terminals, ingest's stand-in, two executors and an archiver, each a process.
+"""The pipeline of one trial: two servers, two terminals, ingest's stand-in, two executors, an archiver: all processes.
 
 Every process that ends is started again, as a supervisor would. Connections to the servers go through gates.
 """
@@ -16,8 +16,9 @@ from pathlib import Path
 from deploy.chaos.gate import Gate
 from deploy.chaos.story import PRICES
 from deploy.chaos.timing import Timing
+from deploy.daemon import Daemon
 from deploy.directory import HOST, log_file
-from deploy.embedded import Daemon, Postgres, Valkey
+from deploy.embedded import Postgres, Valkey
 from deploy.groundwork import join_groups
 from executor.mt5.simulator.remote import Remote
 from executor.mt5.simulator.surface import LinkFailed
@@ -26,7 +27,8 @@ from shared.process import MENDABLE
 from shared.settings import Secret
 
 ROOT = Path(__file__).parents[2]
-ACCOUNTS: Mapping[str, str] = {"hedge": "hedging", "net": "netting"}
+HEDGING: Mapping[str, str] = {"first": "hedging", "second": "hedging"}
+MIXED: Mapping[str, str] = {"first": "hedging", "net": "netting"}
 """The accounts of a trial, and how each keeps positions."""
 SERVER = "Chaos"
 LOOK_S = 0.05
@@ -94,6 +96,11 @@ class Part:
         except OSError:
             return False
 
+    @property
+    def reached(self) -> bool:
+        """Whether it has come to the point that it was armed with."""
+        return not self.alive or self.standing
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it runs; whatever ends it now was us."""
         if self.alive:
@@ -121,9 +128,16 @@ class Pipeline:
     """Everything of one trial. `through` is how our commands are started, `mutant` for a broken build of them."""
 
     def __init__(
-        self, folder: Path, servers: Servers, namespace: str, timing: Timing, through: Sequence[str] = ("-m", "deploy")
+        self,
+        folder: Path,
+        servers: Servers,
+        namespace: str,
+        timing: Timing,
+        accounts: Mapping[str, str],
+        through: Sequence[str] = ("-m", "deploy"),
     ) -> None:
         self.folder = folder
+        self.accounts = accounts
         self.servers = servers
         self.namespace = namespace
         self.parts: dict[str, Part] = {}
@@ -141,12 +155,12 @@ class Pipeline:
         """Return when every process has been started and both terminals serve."""
         (self.folder / "log").mkdir(parents=True)
         redis = Secret(self.servers.valkey.url)
-        await join_groups(redis, self.namespace, ACCOUNTS)
+        await join_groups(redis, self.namespace, self.accounts)
         ports = {
             name: await gate.open(self.servers.postgres.port if name == "postgres" else self.servers.valkey.port)
             for name, gate in self.gates.items()
         }
-        for login, (account, margin) in enumerate(ACCOUNTS.items(), start=1):
+        for login, (account, margin) in enumerate(self.accounts.items(), start=1):
             await self._start_terminal(account, margin, login)
         self._write_settings()
         self._add_services(ports)
@@ -217,7 +231,7 @@ class Pipeline:
         t = self._timing
         lines = ["[redis]", f'namespace = "{self.namespace}"', "[security]", f'signing-key-file = "{key}"']
         lines += ["[executor]", f"lease = {t.lease}"]
-        for login, account in enumerate(ACCOUNTS, start=1):
+        for login, account in enumerate(self.accounts, start=1):
             lines += [
                 f"[executor.accounts.{account}]",
                 'sources = ["chaos"]',
@@ -247,7 +261,7 @@ class Pipeline:
                 if not part.alive and part.name not in self.held:
                     self._note(part)
                     part.start()
-                    if part.name in ACCOUNTS:
+                    if part.name in self.accounts:
                         await self._pin(part.name)
             await asyncio.sleep(LOOK_S)
 
@@ -257,7 +271,7 @@ class Pipeline:
         point = next((word for word in part.under if ":" in word), "")
         if code == -signal.SIGKILL and not part.expected and "--die-at" in part.under:
             self.reached[f"die-at-{point.partition(':')[0]}"] += 1
-        elif code not in (-signal.SIGKILL, -signal.SIGTERM, MENDABLE) and part.name not in ACCOUNTS:
+        elif code not in (-signal.SIGKILL, -signal.SIGTERM, MENDABLE) and part.name not in self.accounts:
             self.crashes.append(f"{part.name} ended with exit code {code}")
 
 

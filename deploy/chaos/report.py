@@ -38,8 +38,9 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
     yield "faults by kind: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
     yield "points hit: " + ", ".join(f"{p.replace('-at-', ' at ')} {reached.get(p, 0)}" for p in POINTS)
     yield "outcomes: " + ", ".join(f"{end} {count}" for end, count in ends.most_common())
-    yield f"{len(results)} seeds, {sum(r.actions for r in results)} actions, {sum(faults.values())} faults: " + ", ".join(
-        f"{name} {found[name]}" for name in ("lost", "silent", "doubled", "unresolved", "wrong")
+    yield (
+        f"{len(results)} seeds, {sum(r.actions for r in results)} actions, {sum(faults.values())} faults: "
+        + ", ".join(f"{name} {found[name]}" for name in ("lost", "silent", "doubled", "unresolved", "wrong"))
     )
     failed = [str(r.seed) for r in results if not r.good]
     if failed:

@@ -74,11 +74,16 @@ class Position:
         self.resting: Ticket | None = None
 
 
-class Trader:
-    """Acts at random, within what a trader can do."""
+SIDES = {"EURUSD": True, "GBPUSD": False}
+"""Which instrument is only bought, and which only sold, in a story without opposed positions."""
 
-    def __init__(self, random: Random) -> None:
+
+class Trader:
+    """Acts at random, within what a trader can do. `opposed`: long and short in one instrument, and reversals."""
+
+    def __init__(self, random: Random, *, opposed: bool) -> None:
         self._random = random
+        self._opposed = opposed
         self._open: list[Position] = []
         self._names = 0
         self._number = 0
@@ -112,6 +117,7 @@ class Trader:
         position = Position(f"p{self._names}", self._random.choice(sorted(PRICES)))
         self._open.append(position)
         size, buy = self._random.choice(SIZES), self._random.random() < 0.6
+        buy = buy if self._opposed else SIDES[position.instrument]
         if self._random.random() < 0.15:
             bid, ask = PRICES[position.instrument]
             price = (bid * Decimal("0.95") if buy else ask * Decimal("1.05")).quantize(Decimal("0.00001"))
@@ -128,7 +134,7 @@ class Trader:
             return self._to(position, "position.changed", total / 2)
         if dice < 0.62:
             return self._order(position, side * SIZES[0])
-        if dice < 0.7:
+        if dice < 0.7 and self._opposed:
             return self._to(position, "position.reversed", -side * SIZES[0])
         if dice < 0.8:
             return self._stop(position, side)
@@ -198,8 +204,8 @@ class Trader:
         )
 
 
-def story(seed: int, actions: int) -> list[Statement]:
+def story(seed: int, actions: int, *, opposed: bool) -> list[Statement]:
     """`actions` actions and the closes after them."""
-    trader = Trader(Random(seed))
+    trader = Trader(Random(seed), opposed=opposed)
     told = [trader.act() for _ in range(actions)]
     return [*told, *trader.close_all()]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +14,7 @@ from msgspec import Struct
 from deploy.chaos import checker, evidence
 from deploy.chaos.checker import Finding
 from deploy.chaos.faults import Fault, schedule
-from deploy.chaos.pipeline import ACCOUNTS, SERVER, Pipeline, Servers
+from deploy.chaos.pipeline import HEDGING, MIXED, SERVER, Pipeline, Servers
 from deploy.chaos.story import Statement, story
 from deploy.chaos.timing import Timing
 from deploy.chaos.wreck import Wreck
@@ -22,10 +22,9 @@ from shared import streams
 
 log = logging.getLogger(__name__)
 
-PACE_S = 0.03
-BREATH_S = 0.6
-"""How long the trader waits after a fault: long enough to be seen, short enough that faults overlap."""
-AGAIN_S = 0.5
+PACE_S, SLOW_S = 0.03, 0.2
+BREATH_S = 0.2
+"""How long the trader waits after a fault: it is seen, and still there when the next one comes."""
 SETTLE_S = 60.0
 PATIENCE_S = 150.0
 """For telling the story through its faults; it takes about ten seconds."""
@@ -90,11 +89,15 @@ async def trial(
     faults: Sequence[Fault] | None = None,
     through: Sequence[str] = ("-m", "deploy"),
 ) -> Result:
-    """Run one trial. `faults` replaces the seed's own schedule."""
+    """Run one trial. `faults` replaces the seed's own schedule.
+
+    Even seeds have two hedging accounts; odd ones have a netting account, and nothing long against something short.
+    """
     began = monotonic()
-    statements = story(seed, actions)
-    planned = schedule(seed, actions, tuple(ACCOUNTS)) if faults is None else faults
-    pipeline = Pipeline(folder, servers, f"chaos-{seed}-{folder.name}", timing, through)
+    accounts, opposed = (HEDGING, True) if seed % 2 == 0 else (MIXED, False)
+    statements = story(seed, actions, opposed=opposed)
+    planned = schedule(seed, actions, tuple(accounts)) if faults is None else faults
+    pipeline = Pipeline(folder, servers, f"chaos-{folder.name}", timing, accounts, through)
     wreck = Wreck(pipeline, timing)
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -119,16 +122,18 @@ async def trial(
 
 
 async def _through(pipeline: Pipeline, wreck: Wreck, statements: Sequence[Statement], faults: Sequence[Fault]) -> None:
-    planned: dict[int, list[Fault]] = defaultdict(list)
-    for fault in faults:
-        planned[fault.at].append(fault)
-    teller = Teller(pipeline, statements)
+    """Tell the story. While a process is on its way to a point, no other fault interferes and time goes slower."""
+    waiting, teller = deque(faults), Teller(pipeline, statements)
     for number, _ in enumerate(statements):
-        for fault in planned[number]:
-            log.debug("%s: %s", pipeline.namespace, fault)
-            await wreck.happen(fault)
+        if waiting and waiting[0].at <= number and not wreck.armed:
+            log.debug("%s: %s", pipeline.namespace, waiting[0])
+            await wreck.happen(waiting.popleft())
+            await asyncio.sleep(BREATH_S)
         await teller.tell(number + 1)
-        await asyncio.sleep(BREATH_S if number - 2 in planned and planned[number - 2] else PACE_S)
+        await asyncio.sleep(SLOW_S if wreck.armed else PACE_S)
+    while waiting:
+        await wreck.happen(waiting.popleft())
+        await asyncio.sleep(BREATH_S)
 
 
 async def _settled(pipeline: Pipeline, statements: Sequence[Statement]) -> evidence.Evidence:
@@ -146,11 +151,11 @@ async def _settled(pipeline: Pipeline, statements: Sequence[Statement]) -> evide
 
 async def _gathered(pipeline: Pipeline, redis: object) -> evidence.Evidence:
     """All sides; the terminals last, so that nothing which the others call ended is missing there."""
-    told = await evidence.streams(redis, pipeline.namespace, ACCOUNTS)
+    told = await evidence.streams(redis, pipeline.namespace, pipeline.accounts)
     archived = await asyncio.to_thread(evidence.archive, pipeline.servers.postgres.dsn, pipeline.namespace)
     terminals = {
         account: await asyncio.to_thread(evidence.terminal, pipeline.addresses[account], login, SERVER)
-        for login, account in enumerate(ACCOUNTS, start=1)
+        for login, account in enumerate(pipeline.accounts, start=1)
     }
     return evidence.Evidence(terminals=terminals, **archived, **told)
 

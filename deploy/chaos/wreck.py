@@ -9,16 +9,17 @@ from time import monotonic
 from typing import Any
 
 from deploy.chaos.faults import SOURCE_POINTS, Fault
-from deploy.chaos.pipeline import ACCOUNTS, Part, Pipeline
+from deploy.chaos.pipeline import Part, Pipeline
 from deploy.chaos.timing import Timing
 from executor.mt5.simulator.faults import Fault as Spoiling
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.simulator.remote import Remote
+from executor.mt5.simulator.surface import LinkFailed
 
 SERVICES = ("ingest", "executor", "standby", "archiver")
 UNREACHABLE_S = 1.5
 DOWN_S = 0.2
-ARMED_S = 8.0
+ARMED_S = 5.0
 """How long an armed executor works alone before its standby comes back, whether it got to its point or not."""
 LOOK_S = 0.02
 
@@ -40,11 +41,15 @@ TERMINAL: Mapping[str, Mapping[str, Any]] = {
 
 
 class Wreck:
-    """The faults of one pipeline. Those that last end by themselves, or with `heal`."""
+    """The faults of one pipeline. Those that last end by themselves, or with `heal`.
+
+    `armed` while a process that was started to end or stand still at a point has not come to it.
+    """
 
     def __init__(self, pipeline: Pipeline, timing: Timing) -> None:
         self._pipeline = pipeline
         self._timing = timing
+        self.armed = False
         self._lasting: set[asyncio.Task[None]] = set()
         self._restarting = {name: asyncio.Lock() for name in ("redis", "postgres")}
 
@@ -72,17 +77,13 @@ class Wreck:
         while self._lasting:
             await asyncio.gather(*self._lasting)
         for address in self._pipeline.addresses.values():
-            for _ in range(100):
-                try:
-                    await asyncio.to_thread(_clear, address)
-                    break
-                except (OSError, ValueError, Exception):
-                    await asyncio.sleep(0.1)
+            while not await asyncio.to_thread(_cleared, address):
+                await asyncio.sleep(LOOK_S)
 
     # -- kinds
 
     def _spoil(self, fault: Fault) -> None:
-        with suppress(Exception), closing(Remote.at(self._pipeline.addresses[fault.account])) as remote:
+        with suppress(OSError, LinkFailed), closing(Remote.at(self._pipeline.addresses[fault.account])) as remote:
             remote.fault(Spoiling(skip=fault.nth - 1, **TERMINAL[fault.kind]))
 
     def _arm(self, option: str, point: str, nth: int) -> None:
@@ -93,14 +94,15 @@ class Wreck:
         if part.name == "executor":
             self._pipeline.held.add("standby")
             self._pipeline.parts["standby"].signal(signal.SIGKILL)
-            self._last(self._alone(part, part.armed))
+        self._last(self._until_reached(part, part.armed))
 
-    async def _alone(self, part: Part, armed: tuple[str, ...]) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ARMED_S):
-                while part.armed == armed or (part.alive and part.under == armed and not part.standing):
-                    await asyncio.sleep(LOOK_S)
+    async def _until_reached(self, part: Part, armed: tuple[str, ...]) -> None:
+        self.armed = True
+        until = monotonic() + ARMED_S
+        while monotonic() < until and (part.armed == armed or (part.under == armed and not part.reached)):
+            await asyncio.sleep(LOOK_S)
         self._pipeline.held.discard("standby")
+        self.armed = False
         if part.under == armed:
             await self._wake(part.name, patience=0.0)
 
@@ -140,7 +142,7 @@ class Wreck:
             case "redis" | "postgres":
                 self._last(self._restart(what))
             case "all":
-                for name in (*SERVICES, *ACCOUNTS):
+                for name in (*SERVICES, *self._pipeline.accounts):
                     self._pipeline.parts[name].signal(signal.SIGKILL)
                 self._last(self._restart("redis"))
                 self._last(self._restart("postgres"))
@@ -164,6 +166,10 @@ class Wreck:
         task.add_done_callback(self._lasting.discard)
 
 
-def _clear(address: str) -> None:
-    with closing(Remote.at(address)) as remote:
-        remote.clear_faults()
+def _cleared(address: str) -> bool:
+    try:
+        with closing(Remote.at(address)) as remote:
+            remote.clear_faults()
+    except (OSError, LinkFailed):
+        return False
+    return True

@@ -161,12 +161,12 @@ BOARD = Board(
         ),
         Panel(
             title="What the metrics cost",
-            description="Share of a trade's way that counting takes.",
+            description="Share of a lane's own time for a trade (decide, terminal, commit) that counting takes.",
             unit="percentunit",
             queries=(
                 Query(
                     "sum(rate(tradecopier_metering_seconds_total{<account>}[$__rate_interval])) / "
-                    'sum(rate(tradecopier_stage_seconds_sum{<account>,stage="end_to_end"}[$__rate_interval]))',
+                    'sum(rate(tradecopier_stage_seconds_sum{<account>,stage=~"decide|terminal|commit"}[$__rate_interval]))',
                     "share",
                 ),
             ),

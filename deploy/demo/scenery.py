@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from deploy import scraping, settings
 from deploy.demo import authority
 from deploy.demo.broker import ACCOUNTS, HOST, Broker
 from deploy.demo.page import Page
@@ -97,8 +98,18 @@ def how_to_look(scenery: Scenery, broker: Broker, page: Page) -> str:
         f"    --proxy-server=127.0.0.1:{scenery.proxy_port} '--proxy-bypass-list=<-loopback>' \\\n"
         f"    --ignore-certificate-errors-spki-list={pins} \\\n"
         f"    https://{HOST}:{page.port}/\n"
+        "To watch it:\n"
+        f"  python3 run.py status --watch --config {scenery.config}\n"
+        f"  prometheus --config.file={scenery.data / 'prometheus' / 'prometheus.yml'}\n"
+        f"  # which scrapes {_metrics(scenery)}\n"
         f"Settings: {scenery.config}   Logs: {scenery.data / 'log'}"
     )
+
+
+def _metrics(scenery: Scenery) -> str:
+    """Where the services serve their metrics, as the settings say."""
+    found = scraping.addresses_of(settings.load(scenery.config, scenery.data, {}))
+    return ", ".join(f"{service} {address}" for service, address in found.items())
 
 
 def quoted(instrument: str, now: float) -> Price:

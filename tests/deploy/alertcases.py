@@ -52,12 +52,8 @@ USED, LIMIT = f"tradecopier_redis_memory_used_bytes{{{N}}}", f"tradecopier_redis
 NOTES = f'tradecopier_ingest_notes_total{{{N},source="s",note="NOTE"}}'
 
 CASES: Mapping[str, Case] = {
-    "NothingCopied": Case(
-        Situation({**CAPTURED, OUTCOMES: "7x400"}), Situation({**CAPTURED, OUTCOMES: "0+1x400"})
-    ),
-    "SourceBlind": Case(
-        Situation({POLL: "1x400", LOTS: "0.1x400"}), Situation({POLL: "1x400", LOTS: "0x400"})
-    ),
+    "NothingCopied": Case(Situation({**CAPTURED, OUTCOMES: "7x400"}), Situation({**CAPTURED, OUTCOMES: "0+1x400"})),
+    "SourceBlind": Case(Situation({POLL: "1x400", LOTS: "0.1x400"}), Situation({POLL: "1x400", LOTS: "0x400"})),
     "Unresolved": one(f'tradecopier_unfinished_oldest_seconds{{{A},state="unresolved"}}', "31x400", "29x400"),
     "Owed": one(f'tradecopier_unfinished_facts{{{A},state="owed"}}', "1x400", "0x400"),
     "DeadLetters": one(f'tradecopier_stream_entries{{{N},stream="dead"}}', "1x400", "0x400"),
@@ -80,16 +76,12 @@ CASES: Mapping[str, Case] = {
         Situation({**lane(1), CONNECTED: "0x400"}), Situation({**lane(0), CONNECTED: "0x400"})
     ),
     "AlgoTradingOff": Case(Situation({**lane(1), ALGO: "0x400"}), Situation({**lane(1), ALGO: "1x400"})),
-    "GuardTripped": one(
-        f'tradecopier_guard_breaches_total{{{A},limit="daily-loss"}}', "0x100 1x300", "1x400"
-    ),
+    "GuardTripped": one(f'tradecopier_guard_breaches_total{{{A},limit="daily-loss"}}', "0x100 1x300", "1x400"),
     "Halted": one(f'tradecopier_trading_state{{{A},state="halted"}}', "1x400", "0x400"),
     "ArchiveBehind": one(LAG, "1001x400", "999x400"),
     "LagUnknown": one(LAG, "NaN " * 130, "0x400"),
     "RedisAway": one(f"tradecopier_redis_up{{{N}}}", "0x400", "1x400"),
-    "RedisMemory": Case(
-        Situation({USED: "81x400", LIMIT: "100x400"}), Situation({USED: "79x400", LIMIT: "100x400"})
-    ),
+    "RedisMemory": Case(Situation({USED: "81x400", LIMIT: "100x400"}), Situation({USED: "79x400", LIMIT: "100x400"})),
     "TrimHeld": one(f'tradecopier_archive_trim_held{{{N},stream="orders",group="a"}}', "1x400", "0x400", "15m"),
     "ServiceGone": one(f'up{{job="tradecopier",{N},service="ingest"}}', "0x400", "1x400"),
     "TapFailures": one(f'tradecopier_ingest_hook_failures_total{{{N},hook="request"}}', "0x100 1x300", "1x400"),

@@ -63,7 +63,7 @@ def test_promtool_takes_the_rules(name: str) -> None:
 
 @promtool
 def test_promtool_takes_the_configuration() -> None:
-    command = ["promtool", "check", "config", FOLDER / "prometheus.yml"]
+    command = ["promtool", "check", "config", str(FOLDER / "prometheus.yml")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -79,7 +79,7 @@ def test_an_alert_fires_and_is_silent(alert: str, tmp_path: Path) -> None:
 
 
 def fires(situation: Situation, alert: str, folder: Path) -> bool:
-    """Whether the alert fires. It is expected to be silent; promtool fails, and shows what it got, when it does fire."""
+    """Whether the alert fires. promtool is told to expect silence, and fails where there is none."""
     document = {
         "rule_files": [str(FOLDER / "recording.yml"), str(FOLDER / "alerts.yml")],
         "evaluation_interval": "2m" if situation.at.endswith("h") else "15s",

@@ -82,7 +82,11 @@ def test_a_state_that_stops_openings_says_how_it_ends(state: str) -> None:
 
 
 def test_everything_that_is_not_well_comes_with_what_to_do() -> None:
-    told = [c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for a in at.accounts for c in checks.account(a, at)]
-    told += [c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for s in at.sources for c in checks.source(s, at)]
+    told = [
+        c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for a in at.accounts for c in checks.account(a, at)
+    ]
+    told += [
+        c for at, _ in (*seen.RED.values(), *seen.YELLOW.values()) for s in at.sources for c in checks.source(s, at)
+    ]
 
     assert all(bool(check.advice) == (check.level != "ok") for check in told)

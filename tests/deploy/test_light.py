@@ -100,7 +100,8 @@ def test_the_worst_reason_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.02, "20 ms"), (3, "3 s"), (119, "119 s"), (240, "4 min"), (7200, "2 h"), (500_000, "6 days")]
+    ("seconds", "words"),
+    [(0.02, "20 ms"), (3, "3 s"), (119, "119 s"), (240, "4 min"), (7200, "2 h"), (500_000, "6 days")],
 )
 def test_a_span_is_told_in_a_persons_units(seconds: float, words: str) -> None:
     assert span(seconds) == words

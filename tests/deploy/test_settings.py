@@ -110,12 +110,12 @@ kind = "KIND"
 
 
 def every_account(mode: str, kind: str) -> str:
-    more = 'login = 1\nserver = "S"\npassword = "p"\n' if kind == "metatrader5" else ""
+    more = 'path = "t.exe"\nlogin = 1\nserver = "S"\npassword = "p"\n' if kind == "metatrader5" else ""
     return EVERY_ACCOUNT.replace("MODE", mode).replace("KIND", kind) + more
 
 
 def test_real_money_follows_one_account_that_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"sources\.demo\.account is .*accounts\.one is live: name the one account"):
+    with pytest.raises(SettingsError, match=r"sources\.demo\.account is .*accounts\.one is live: name the one to copy"):
         load(tmp_path, every_account("live", "metatrader5"))
     for mode, kind in (("shadow", "metatrader5"), ("live", "simulated")):
         assert load(tmp_path, every_account(mode, kind)).ingest.sources["demo"].account == "*"

@@ -6,17 +6,15 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from executor.ledger import Change
+from deploy.control import order
 from executor.mt5.simulator.remote import Remote
-from shared.outcomes import Drift
+from shared import streams
 from tests.deploy.onlookers import Machine, Terminal, machine, settings
-from tests.executor.rig import ACCOUNT, Source
+from tests.executor.rig import ACCOUNT, KEYS, Source, ended
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -50,18 +48,22 @@ async def test_a_live_screen_follows_what_happens(tmp_path: Path) -> None:
 
 
 async def healthy(found: Machine, window: Terminal, tmp_path: Path) -> None:
-    import tests.executor.rig as rig
-    from shared import streams
-
     redis = streams.connect(found.valkey.url)
     source = Source(redis)
     await source.open()
     await source.buy("p1", "0.3")
-    await rig.ended(redis, 1)
+    await ended(redis, 1)
     await redis.aclose()
     screen = await window.shows(" COPYING\n", "EURUSD       +0.3", "last trade", "algo trading on", "unread 0")
     assert "COPYING, BUT" not in screen
-    words = ("appendfsync: always", "algo trading: on", "margin mode: hedging", "FOK", "certificate", "symbol map: every")
+    words = (
+        "appendfsync: always",
+        "algo trading: on",
+        "margin mode: hedging",
+        "FOK",
+        "certificate",
+        "symbol map: every",
+    )
     await doctor_shows(found, tmp_path, 1, *words)
 
 
@@ -83,17 +85,18 @@ async def blind(found: Machine, window: Terminal, tmp_path: Path) -> None:
 
 
 async def drift(found: Machine, window: Terminal) -> None:
-    def said(actual: str, text: str = "") -> Change:
-        told = Drift(
-            account=ACCOUNT, position="p1", symbol="EURUSD", expected=Decimal("0.3"), actual=Decimal(actual),
-            seen=datetime.now(UTC), text=text,
-        )  # fmt: skip
-        return Change(messages=[told])
-
-    found.lane.meter.committed(said("0.1", "EURUSD: 0.3 lots expected, 0.1 there"))
-    await window.shows("NOT ALL IS WELL", "drift, EURUSD: 0.3 lots expected, 0.1 there")
-    found.lane.meter.committed(said("0.3"))
+    """A trade that the account has refused: the source has it, and we do not."""
+    redis = streams.connect(found.valkey.url)
+    await order(redis, KEYS, "close-only", {ACCOUNT: True})
+    source = Source(redis)
+    source.seq = 1
+    await source.buy("p2", "0.2")
+    await ended(redis, 2)
+    await window.shows("NOT ALL IS WELL", "drift, EURUSD: +0.2 lots expected, +0 there", "close-only (operator)")
+    await order(redis, KEYS, "resume", {ACCOUNT: True})
+    await source.close("p2")
     await window.shows(" COPYING\n")
+    await redis.aclose()
 
 
 async def terminal_gone(found: Machine, window: Terminal, tmp_path: Path) -> None:
@@ -135,7 +138,10 @@ async def test_for_a_program_everything_is_json_and_the_exit_code_tells_red(tmp_
 
 @pytest.mark.parametrize(
     ("typed", "code", "words"),
-    [("flatten main\n", 0, "main: close-only, and everything of ours is being closed"), ("yes\n", 2, "nothing was changed")],
+    [
+        ("flatten main\n", 0, "main: close-only, and everything of ours is being closed"),
+        ("yes\n", 2, "nothing was changed"),
+    ],
 )
 async def test_flatten_wants_to_be_typed_out(tmp_path: Path, typed: str, code: int, words: str) -> None:
     async with machine(tmp_path) as found:

@@ -112,6 +112,11 @@ class Tab:
         """The protocols that the browser spoke for what it got from below `url`."""
         return {answer["protocol"] for answer in self._answers(url)}
 
+    def encodings(self, url: str) -> set[str]:
+        """How the contents were compressed."""
+        headers = ({k.lower(): v for k, v in answer["headers"].items()} for answer in self._answers(url))
+        return {found["content-encoding"] for found in headers if "content-encoding" in found}
+
     def _answers(self, url: str) -> list[dict[str, Any]]:
         received = [e for e in self._chromium.events if e["method"] == "Network.responseReceived"]
         return [e["params"]["response"] for e in received if e["params"]["response"]["url"].startswith(url)]

@@ -5,6 +5,7 @@ them and whoever trades, and the facts as they are in the stream.
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from cryptography import x509
 from redis.asyncio import Redis
 
 from deploy.demo.authority import SERVER_FILE, issue
-from deploy.demo.broker import Broker
+from deploy.demo.broker import Broker, Quotes
 from deploy.demo.page import Page, PageSettings, PaperSeat, RestSeat
 from deploy.demo.paper import Paper
 from deploy.demo.paperrules import PaperRules
 from deploy.demo.rules import Price, Rules
+from deploy.demo.web import Answer, Request
 from deploy.worker import Job, Worker
 from shared import streams
 from shared.facts import Fact
@@ -34,6 +36,30 @@ KEY = bytes(range(32))
 HOST = "localhost"
 REST_ACCOUNT, PAPER_ACCOUNT = "10001", 1234567
 PATIENCE_S = 30
+
+
+class WatchedBroker(Broker):
+    """Counts what it is asked by method."""
+
+    def __init__(self, quotes: Quotes, rules: Rules) -> None:
+        self.asked: Counter[str] = Counter()
+        super().__init__(quotes, time.time, rules)
+
+    def answer(self, request: Request) -> Answer:
+        self.asked[request.method] += 1
+        return super().answer(request)
+
+
+class WatchedPaper(Paper):
+    """The same."""
+
+    def __init__(self, quotes: Quotes, rules: PaperRules) -> None:
+        self.asked: Counter[str] = Counter()
+        super().__init__(quotes, time.time, rules)
+
+    def answer(self, request: Request) -> Answer:
+        self.asked[request.method] += 1
+        return super().answer(request)
 
 
 @dataclass
@@ -60,8 +86,8 @@ class Desk:
         # Two authorities: the proxy is told of the first one only.
         self.broker_ca, self._context = issue(self.folder / "broker", HOST, now)
         self.page_ca, self._page_context = issue(self.folder / "page", HOST, now)
-        self.broker = Broker(self.quote, time.time, self.rest_rules)
-        self.paper = Paper(self.quote, time.time, self.paper_rules)
+        self.broker = WatchedBroker(self.quote, self.rest_rules)
+        self.paper = WatchedPaper(self.quote, self.paper_rules)
         self.page: Page | None = None
         self.proxy = ""
 

@@ -159,6 +159,8 @@ async def test_what_is_done_at_a_broker_by_fetch_is_told_exactly(scene: Scene) -
         (D("0.2"), D("1.05")), (D("0.3"), D("1.04")), (D("0.3"), D("1.04")),
     ]  # fmt: skip
     assert scene.page.protocols(scene.desk.rest_url) == {"h2"}
+    assert scene.page.encodings(scene.desk.rest_url) == {"br"}
+    assert scene.desk.broker.asked["OPTIONS"] > 3, "the browser asks for permission, and so must the proxy let it"
     assert [f.exposure.after.total for f in await scene.desk.facts("paper", lambda _: True)] == []
 
 
@@ -185,6 +187,8 @@ async def paper_is_exact(scene: Scene) -> None:
     facts = await scene.desk.facts("paper", lambda _: True)
     assert {(f.account, f.instrument, f.model) for f in facts} == {("1234567", "OANDA:EURUSD", "netting")}
     assert {f.contract.unit for f in facts if f.contract} == {"units"}
+    assert set(scene.desk.paper.asked) == {"POST", "GET"}, "no permission is asked for; the only GET is the feed's"
+    assert scene.desk.paper.asked["GET"] == 1
     names = await scene.page.run("[...new Set(desk.paper.frames.map(frame => typeof frame.accountId))]")
     assert sorted(names) == (["number", "string"] if scene.desk.paper.rules.odd_frames else ["number"])
 

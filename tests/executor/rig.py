@@ -206,10 +206,6 @@ class Source:
     async def levels(self, position: str, **levels: Any) -> Fact:
         return await self.tell(facts.PositionChanged, position, Decimal(0), levels=Levels(**levels))
 
-    async def told(self, position: str, **more: Any) -> Fact:
-        """Something else about `position`, such as its levels with the quote that was seen with them."""
-        return await self._publish(facts.PositionChanged, position, Decimal(0), **more)
-
     async def publish(self, fact: Fact) -> str:
         answer = await self._publisher.publish(fact, OWNER)
         assert isinstance(answer, Published), answer

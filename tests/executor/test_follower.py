@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
@@ -108,3 +110,18 @@ async def test_an_exit_waits_for_the_opening_that_waits(
 
     assert [(o.fact[-4:], o.result) for o in found] == [("o2/1", "filled"), ("o3/1", "filled"), ("o3/2", "closed")]
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+
+
+async def test_a_fact_that_a_new_owner_states_again_needs_nothing_and_interrupts_nobody(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(valkey.url, simulator):
+        fact = await source.buy("o1")
+        await ended(redis, 1)
+        source.seq += 1
+        await source.publish(replace(fact, seq=source.seq, evidence="poll"))
+        await source.buy("o2")
+        await ended(redis, 2)
+
+    assert len(await simulator.deals()) == 2
+    assert "another lane" not in caplog.text

@@ -1,10 +1,9 @@
-"""What one account's lane tells Prometheus: ends, refusals, answers, slippage, what is unfinished, and what it costs."""
+"""What one account's lane tells Prometheus: ends, refusals, answers, what is unfinished, and what counting costs."""
 
 import asyncio
 import math
 import time
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from executor.ledger import Change
 from executor.meter import Meter
 from executor.metrics import Metrics
 from executor.settings import Limits
-from shared.outcomes import Drift, Notice, Outcome, Pending
+from shared.outcomes import Notice, Outcome, Pending
 from tests.executor.rig import ACCOUNT, Simulator, Source, account, ended, running
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -78,21 +77,18 @@ def test_a_fact_that_waited_for_its_end_counts_in_the_whole_alone(shown: Shown) 
     assert shown("stage_seconds_count", stage="queue") == shown("stage_seconds_count", stage="decide") == 0
 
 
-def test_a_drift_is_there_until_it_is_said_to_be_over(shown: Shown) -> None:
-    def drift(actual: str) -> Drift:
-        return Drift(
-            account=ACCOUNT,
-            position="p",
-            symbol="EURUSD",
-            expected=Decimal(1),
-            actual=Decimal(actual),
-            seen=NOW - timedelta(seconds=70),
-        )
+def test_a_drift_counts_once_it_has_lasted_and_until_it_is_over() -> None:
+    now = NOW
+    meter = Meter(Metrics(CollectorRegistry(), [ACCOUNT]), ACCOUNT, Limits(), lambda: now)
+    shown = Shown(meter)
+    meter.differs({"p": "EURUSD: …"})
+    assert shown("drift_positions") == 0
 
-    shown.meter.committed(Change(messages=[drift("0.5")]))
+    now = NOW + timedelta(seconds=70)
+    meter.differs({"p": "EURUSD: …", "q": "new"})
     assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (1, 70)
 
-    shown.meter.committed(Change(messages=[drift("1")]))
+    meter.differs({})
     assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (0, 0)
 
 

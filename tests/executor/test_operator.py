@@ -1,7 +1,6 @@
 """What an operator says from outside holds from the next order on: pause, close-only, flatten and resume."""
 
 import asyncio
-from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -90,7 +89,7 @@ async def test_flatten_closes_everything_once_opens_nothing_more_and_says_so(
         await say(redis, "flatten")
         await flat(simulator)
         async with asyncio.timeout(PATIENCE_S):
-            while await simulator.orders() or cast(int, await redis.hlen(KEYS.account("debts", ACCOUNT))):
+            while await simulator.orders() or await redis.hlen(KEYS.account("debts", ACCOUNT)):
                 await asyncio.sleep(0.05)
         messages = await told(redis)
         await say(redis, "resume")

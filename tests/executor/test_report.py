@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from executor import report
 from executor.mt5.api import Lost, NoResult
@@ -11,6 +12,7 @@ from executor.reasons import Denied, Obstacle, Reason
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped
 from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from shared.outcomes import StepReport
+from tests.executor import accounts
 
 D = Decimal
 OPEN = Open(name="open", link="l", symbol="EURUSD", side="buy", volume=D(1), stop_loss=D("0.9"))
@@ -82,3 +84,32 @@ def test_the_mark_that_was_found_is_told_over_the_one_that_was_sent() -> None:
     told: StepReport = report.step_report(OPEN, Done(ticket=7, mark=6), report.Call(mark=5))
 
     assert told.mark == 6
+
+
+RISKED: list[tuple[Step, Decimal | None]] = [
+    (OPEN, D("20001.00")),  # 0.20001 away, a dollar for each hundred-thousandth
+    (replace(OPEN, side="sell", stop_loss=D("1.2"), volume=D("0.1")), D("1000.00")),  # entered at the bid
+    (replace(OPEN, stop_loss=None), None),
+    (replace(OPEN, symbol="GBPUSD"), None),
+    (STEPS[4][0], None),
+]
+
+
+@pytest.mark.parametrize(("step", "money"), RISKED)
+def test_tells_what_an_opening_would_lose_at_its_stop(step: Step, money: Decimal | None) -> None:
+    assert report.at_stop(step, accounts.book()) == money
+    told = report.step_report(step, Done(ticket=7, mark=5), report.Call(at_stop=money))
+    assert (told.at_stop, told.mark) == (money, 5)
+
+
+def test_a_resting_order_risks_from_its_own_price() -> None:
+    rest = Rest(
+        name="r", link="l", order="o", symbol="EURUSD", type="limit", side="buy", volume=D(1), price=D("1.0"),
+        stop_loss=D("0.99"),
+    )  # fmt: skip
+    assert report.at_stop(rest, accounts.book()) == D("1000.00")
+
+
+def test_a_result_reads_as_words_in_a_log() -> None:
+    assert report.said(Owed(Obstacle.FROZEN)).startswith("the price is too close")
+    assert report.said(None) == "unresolved"

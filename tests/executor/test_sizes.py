@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.settings import Sizing, SymbolSizing
-from shared.facts import Contract, Levels, Quote
+from shared.facts import Contract, Levels, PositionChanged, Quote
 from tests.executor.rig import Simulator, Source, account, ended, running
 
 D = Decimal
@@ -53,6 +53,7 @@ async def test_the_size_by(
     assert outcome.result == ("filled" if lots else "denied"), outcome
     if lots:
         assert outcome.steps[0].volume == abs(D(str(lots)))
+        assert outcome.steps[0].at_stop == (D(200) if more else None)
 
 
 async def test_a_size_by_units_is_the_same_amount_of_the_underlying(
@@ -74,7 +75,7 @@ async def test_levels_at_an_offset_keep_their_distance_from_the_sources_price(
         await source.buy("o1", quote=quote, levels=Levels(stop_loss=D("1.18000"), take_profit=D("1.20000")))
         await ended(redis, 1)
         first: Any = await eyes.positions()
-        await source.told("o1", quote=quote, levels=Levels(stop_loss=D("1.18200")))
+        await source.tell(PositionChanged, "o1", D(0), quote=quote, levels=Levels(stop_loss=D("1.18200")))
         await ended(redis, 2)
         second: Any = await eyes.positions()
 

@@ -73,7 +73,7 @@ def test_clocks_that_disagree_give_no_negative_time() -> None:
 
 
 def test_the_delays_of_200_trades_land_in_the_stage_that_was_delayed_and_nowhere_else() -> None:
-    """Forty trades for each stage, with two seconds more in it: only that stage and the whole have them above a second."""
+    """Forty trades for each stage, two seconds more in it: only that stage and the whole are above a second."""
     registry, now = CollectorRegistry(), START
     meter = Meter(Metrics(registry, ["a"]), "a", Limits(), lambda: now)
     for number in range(200):

@@ -44,7 +44,7 @@ STEPS = st.lists(st.integers(0, 48_000), max_size=25)
 
 
 @pytest.mark.parametrize("source", [BROKER, NETTING], ids=["hedging", "netting"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STEPS, STEPS)
 def test_a_successor_goes_on_as_if_nothing_had_happened(source: Source, before: list[int], after: list[int]) -> None:
     world = World(source)
@@ -144,7 +144,7 @@ def test_the_unit_is_known_from_the_facts() -> None:
     assert story.picture.instruments["EURUSD"].unit == "lots"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(STEPS, st.integers(0, 30))
 def test_the_newest_fact_of_every_object_is_stated_again_unchanged(steps: list[int], young: int) -> None:
     world = World(BROKER)

@@ -37,6 +37,7 @@ def test_it_follows_forward_at_once() -> None:
 def test_set_back_it_goes_on_at_half_speed_until_both_agree(caplog: pytest.LogCaptureFixture) -> None:
     clocks = Clocks()
     assert clocks.pass_by(1, step=-11) == pytest.approx(10.5)
+    assert clocks.steady.ahead == pytest.approx(10.5)
     assert clocks.pass_by(10) == pytest.approx(5.5)
     assert clocks.pass_by(10) == pytest.approx(0.5)
     assert clocks.pass_by(10) == 0

@@ -52,8 +52,8 @@ class Server:
         left: list[tuple[Call, int]] = []
         try:
             await self._converse(reader, writer, left)
-        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError, asyncio.CancelledError):
+            pass  # cancelled only at the end of the process, and there Python would print it
         finally:
             writer.close()
             for call, delay in left:

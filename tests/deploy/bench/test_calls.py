@@ -19,13 +19,13 @@ from deploy.demo.web import Answer, Request
 class Noting(Broker):
     """A broker that notes what it was asked."""
 
-    def answer(self, request: Request) -> Answer:
-        self.seen.append((request.method, request.path))
-        return super().answer(request)
-
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
         super().__init__(scenery.quoted, time.time)
+
+    def answer(self, request: Request) -> Answer:
+        self.seen.append((request.method, request.path))
+        return super().answer(request)
 
 
 @pytest.fixture

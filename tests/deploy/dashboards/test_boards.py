@@ -125,7 +125,9 @@ def test_every_sql_query_runs_with_the_readers_rights(reader: str) -> None:
     with psycopg.connect(reader, autocommit=True) as connection:
         for _, panel in PANELS:
             for query in panel.queries if panel.source == "postgres" else ():
-                filled = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 between now() - interval '1 day' and now()", query.text)
+                filled = re.sub(
+                    r"\$__timeFilter\((\w+)\)", r"\1 between now() - interval '1 day' and now()", query.text
+                )
                 connection.execute(filled.replace("${account:pipe}", "main|other").encode())
 
 

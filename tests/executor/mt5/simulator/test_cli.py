@@ -66,6 +66,15 @@ def test_a_mistake_is_told_and_nothing_is_started(tmp_path: Path, words: list[st
     assert not (tmp_path / "s").exists()
 
 
+def test_stopping_it_under_connected_clients_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with simulator(tmp_path / "s", "--login", "5") as (_, address):
+        remote = Remote.at(address)
+        remote.deposit(1)
+    remote.close()
+
+    assert capfd.readouterr().err == ""
+
+
 def test_an_address_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with simulator(tmp_path / "a") as (_, address):
         second = subprocess.run(

@@ -1,0 +1,65 @@
+"""Several facts of one position without an end: each does what is left of it when its turn comes, and nothing twice."""
+
+from decimal import Decimal
+from typing import Any
+
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from shared import facts
+from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, ended, running
+
+
+async def test_facts_that_were_pending_at_a_crash_are_not_each_sent_by_the_same_old_picture(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The increase is followed by the second fact; what comes after it states the same total."""
+    await source.buy("o1")
+    await source.buy("o1")
+    await source.levels("o1", stop_loss=Decimal("0.5"))
+    await source.levels("o1", stop_loss=Decimal("0.6"))
+    await redis.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"}, count=10)
+
+    async with running(valkey.url, simulator), simulator.eyes() as eyes:
+        found = await ended(redis, 4)
+        positions: Any = await eyes.positions()
+
+    opened = [step.volume for o in found for step in o.steps if step.action == "open" and step.result == "done"]
+    assert opened == [Decimal("0.1"), Decimal("0.1")]
+    assert [(p.volume, p.sl) for p in positions] == [(0.1, 0.6), (0.1, 0.6)]
+
+
+async def test_an_increase_that_still_waits_is_not_made_after_the_reversal_behind_it(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The reversal's exit acts at once; what was to be added before it must not come on top afterwards."""
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o2", "0.3")
+        await source.buy("o1")
+        await source.tell(facts.PositionReversed, "o1", Decimal("-0.3"))
+        found = await ended(redis, 4)
+        await source.close("o1")
+        await source.close("o2")
+        await ended(redis, 6)
+
+    outcomes = {o.fact.rpartition(":")[2]: o.result for o in found}
+    assert outcomes == {"o1/1": "filled", "o2/1": "filled", "o1/2": "ignored", "o1/3": "filled"}
+    assert await simulator.volumes() == []
+
+
+async def test_a_close_waits_for_the_opening_that_was_denied_while_nobody_knew_what_is_whose(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o1", "0.3")
+        await source.buy("o2", "-0.1")
+        await source.close("o2")
+        await ended(redis, 3)
+
+    volumes: Any = await simulator.volumes()
+    assert volumes == [("EURUSD", 0, 0.3)]
