@@ -11,7 +11,7 @@ from html import escape
 from archiver.summary import STEP
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 66, 12, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 92, 24, 14, 34
 BARS = 24
 """A spread is drawn with at most about so many bars."""
 
@@ -56,7 +56,7 @@ def bars(classes: Mapping[int, int], title: str) -> str:
         f"<title>{_ms(first + i * joined)} to {_ms(first + (i + 1) * joined)} ms: {count}</title></rect>"
         for i, count in enumerate(counts)
     ]
-    marks = range(0, len(counts) + 1, max(1, len(counts) // 6))
+    marks = range(0, len(counts) + 1, max(1, len(counts) // 5))
     parts += [_below(LEFT + i * wide, "middle", _ms(first + i * joined)) for i in marks]
     return _drawing(title, parts)
 
@@ -70,7 +70,7 @@ def _drawing(title: str, parts: Sequence[str]) -> str:
 
 
 def _level(y: float, text: str) -> str:
-    words = f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>'
+    words = f'<text x="{LEFT - 8}" y="{y + 5:.1f}" text-anchor="end">{escape(text)}</text>'
     return f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>{words}'
 
 

@@ -25,7 +25,9 @@ class Metrics:
         self._rows = counter(registry, "archive_rows", "Rows stored, those that were there already included.", stream)
         self._dead = counter(registry, "archive_dead_letters", "Entries given up, by reason.", ("stream", "reason"))
         self._held = gauge(registry, "archive_held_entries", "Entries of the last batch that wait for a key.", stream)
-        self._age = histogram(registry, "archive_age_seconds", "From the stream to PostgreSQL, per row.", stream)
+        self._age = histogram(
+            registry, "archive_age_seconds", "From the stream to PostgreSQL, of each batch's oldest row.", stream
+        )
         self._stage = stage_seconds(registry)
         self._batch = histogram(registry, "archive_batch_rows", "Rows in a batch.", stream, SIZES)
         self._save = histogram(registry, "archive_save_seconds", "Time that PostgreSQL took for a batch.", stream)
@@ -51,15 +53,16 @@ class Metrics:
 
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
-        now, age = self._clock(), self._age.labels(stream)
+        # Once a batch: twice a row would cost as much as reading the row does.
+        now = self._clock()
+        age = max(0.0, (now - min(row.published for row in rows)).total_seconds())
         self._rows.labels(stream).inc(len(rows))
         self._save.labels(stream).observe(seconds)
         self._last.labels(stream).set(now.timestamp())
         self._batch.labels(stream).observe(len(rows))
-        for row in rows:
-            if stream == "outcomes":
-                self._stage.labels("archive").observe(max(0.0, (now - row.published).total_seconds()))
-            age.observe(max(0.0, (now - row.published).total_seconds()))
+        self._age.labels(stream).observe(age)
+        if stream == "outcomes":
+            self._stage.labels("archive").observe(age)
 
     def buried(self, stream: str, reason: str) -> None:
         """An entry is a dead letter."""

@@ -27,7 +27,7 @@ p { color: var(--soft); margin: .2rem 0 }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 0 }
 dl div { border: 1px solid var(--edge); border-radius: .5rem; padding: .5rem .7rem }
 dt { color: var(--soft); font-size: .8rem } dd { margin: 0; font-weight: 600; overflow-wrap: anywhere }
-svg { width: 100%; height: auto } svg text { fill: var(--soft); font: 12px system-ui, sans-serif }
+svg { width: 100%; height: auto } svg text { fill: var(--soft); font: 17px system-ui, sans-serif }
 .grid { stroke: var(--edge) } .line { fill: none; stroke: var(--main); stroke-width: 2 }
 .area { fill: var(--main); opacity: .12 } .bar { fill: var(--main) }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }

@@ -68,9 +68,9 @@ class Attempt:
 
     @property
     def half_done(self) -> bool:
-        """Whether everything that it closes is closed, and its opening was not tried yet."""
+        """Whether everything that it closes is closed, and only its opening has no result yet."""
         left = [step for step in self.steps if step.name not in self.results]
-        return self.changes_parts and not self.unknown and all(isinstance(step, Opening) for step in left)
+        return self.changes_parts and all(isinstance(step, Opening) for step in left)
 
     def begin_anew(self) -> None:
         """Forget what was tried, so that what is left is planned again."""

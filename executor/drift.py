@@ -20,7 +20,7 @@ def disagreements(
     """What differs, by position.
 
     `facts` are the newest of everything that the sources hold, `busy` the links on which something is under way, and
-    `refused` the ids of facts that ended here without an effect.
+    `refused` the links, and the ids of facts, of which something ended here without an effect.
     """
     return dict(_found(book, _newest(facts), account, busy, refused))
 
@@ -43,7 +43,7 @@ def _found(
         match finding:
             case Resolve(key, fact) if key not in busy and (fact is not None or book.links[key].parts):
                 yield key, _resolve(book, key, fact, account)
-            case Drift(key, symbol, expected, actual, text) if key not in busy and _counts(living.get(key), refused):
+            case Drift(key, symbol, expected, actual, text) if key not in busy and _counts(key, living, refused):
                 yield key, f"{symbol}: {plain(expected)} lots expected, {plain(actual)} there ({text})"
             case Stray(ticket, symbol) if not busy:
                 yield str(ticket), f"{symbol}: position or order {ticket} bears our mark and is not known to us"
@@ -51,9 +51,9 @@ def _found(
                 pass
 
 
-def _counts(fact: Fact | None, refused: Collection[str]) -> bool:
+def _counts(key: str, living: dict[str, Fact], refused: Collection[str]) -> bool:
     """A position that the account has not followed counts when it was to follow it and did not."""
-    return fact is None or fact.id in refused
+    return key not in living or key in refused or living[key].id in refused
 
 
 def _resolve(book: Book, key: str, fact: Fact | None, account: Account) -> str:

@@ -79,7 +79,7 @@ class Follower:
         work = Work(fact=fact.id)
         suspect = suspect or self._runner.has_called(work)
         known = suspect or fact.evidence == "poll"  # a new owner of a source states again what was followed before
-        if known and (await self._ledger.outcome(work) is not None or self.debts.owes(fact)):
+        if self.debts.owes(fact) or (known and await self._ledger.outcome(work) is not None):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
@@ -200,12 +200,9 @@ class Follower:
         """Write down what a reversal has closed while its opening waits: openings before it come too late now."""
         attempt, known = parked.attempt, self._keeper.book.links[parked.attempt.link]
         settled = settle(parked.fact, parked.plan, attempt.done())
-        closed = replace(
-            known,
-            parts=settled.link.parts if settled.link else (),
-            followed=ZERO,
-            revision=parked.fact.exposure.revision,
-        )
+        left, planned = settled.link.parts if settled.link else (), parked.plan.link.parts
+        parts = tuple(part for part in known.parts if part in left or part not in planned)
+        closed = replace(known, parts=parts, followed=ZERO, revision=parked.fact.exposure.revision)
         text = "it is closed; its opening waits for one before it"
         message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
         attempt.begin_anew()

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.brokerclock import BrokerClock
+from executor.chronicle import recorded
 from executor.follower import Follower
 from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
 from executor.ledger import Change, End, LeaseLost, Ledger, Memory, dead_letter
@@ -32,6 +33,7 @@ from executor.watch import Watch, remembered
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.lease import Lease
+from shared.logs import correlated
 from shared.process import UserError, cancelled
 from shared.streams import BLOCK_MS, Entry, GroupLost, Keys, Reader
 
@@ -87,7 +89,7 @@ class Lane:
         self._reach = reach
         self._lease = Lease(work, keys.account("lease", name), duration=lease_s, owner=f"executor-{name}")
         self.meter = meter or unwatched(name, clock)
-        self._ledger = Ledger(work, keys, codec, name, self._lease, self.meter.committed)
+        self._ledger = Ledger(work, keys, codec, name, self._lease, recorded(name, self.meter.committed))
         # A read that outlived the lease could take an entry away from the lane that holds it then.
         self._block_ms = min(BLOCK_MS, int(lease_s * 250))
         self._reader = Reader(blocking, keys.orders, name, "executor")
@@ -224,11 +226,18 @@ class Lane:
     async def _entry(
         self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False, looked: bool = False
     ) -> None:
+        """Take one entry; all that is logged meanwhile bears the id of its fact."""
         read = self._codec.fact(entry.fields)
+        with correlated(read.id if isinstance(read, Fact) else entry.id):
+            await self._judged(follower, entry, read, suspect_before, claimed, looked)
+
+    async def _judged(
+        self, follower: Follower, entry: Entry, read: Fact | wire.Refused, before: datetime, claimed: bool, looked: bool
+    ) -> None:
         judgement = judge(read, entry.id, follower.place, self._account.sources)
         match judgement:
             case Follow(fact, suspect):
-                await follower.follow(entry.id, fact, suspect=suspect or claimed or _before(fact, suspect_before))
+                await follower.follow(entry.id, fact, suspect=suspect or claimed or _before(fact, before))
             case PassBy(fact):
                 await self._pass_or_follow(follower, entry, fact, suspect=claimed)
             case Bury(reason, text):
@@ -237,11 +246,11 @@ class Lane:
                 await self._close_only(f"entry {entry.id} is held: {text}", reason)
             case Missing(fact, expected):
                 if not looked:
-                    await self._look_for_missing(follower, entry, suspect_before)
+                    await self._look_for_missing(follower, entry, before)
                 if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
                     what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
                     await self._close_only(f"{what} were removed: run `tradecopier restore`", "removed")
-                await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, suspect_before))
+                await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, before))
 
     async def _pass_or_follow(self, follower: Follower, entry: Entry, fact: Fact, *, suspect: bool) -> None:
         if fact.source in self._account.sources:

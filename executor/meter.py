@@ -26,7 +26,7 @@ from executor.settings import Limits
 from executor.stages import stages
 from executor.states import AccountState
 from executor.steps import Open, Step
-from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
+from shared.outcomes import EFFECTIVE, REPLAYABLE, Deal, Drift, Notice, Outcome, Pending
 
 CODES = frozenset(int(code) for code in Retcode)
 REASONS = frozenset(str(reason) for reason in Reason)
@@ -48,6 +48,7 @@ class Meter:
     def __init__(self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime]) -> None:
         self.account = account
         self.info: TerminalInfo | None = None
+        self.refused: set[str] = set()
         self._differing: dict[str, Disagreement] = {}
         self._metrics = metrics
         self._limits = limits
@@ -73,6 +74,7 @@ class Meter:
                     self._metrics.breaches.labels(self.account, reason).inc()
                 case Notice() | Deal() | Drift():
                     pass
+        self._note_refusals(change)
         if change.dead:
             self._metrics.buried.labels(self.account).inc()
         self._seconds.inc(perf_counter() - began)
@@ -118,6 +120,14 @@ class Meter:
         for step in outcome.steps:
             if step.retcode is not None:
                 metrics.retcodes.labels(name, str(step.retcode) if step.retcode in CODES else OTHER).inc()
+
+    def _note_refusals(self, change: Change) -> None:
+        """Keep which links had something refused. Only those that the source still holds matter, see `differs`."""
+        results = {end.result for end in change.ends if end.work is not None}
+        if results & REPLAYABLE:
+            self.refused.update(change.links)
+        elif results & EFFECTIVE:
+            self.refused.difference_update(change.links)
 
     def differs(self, found: Mapping[str, str]) -> None:
         """On which positions account and source disagree now, in words; what did before keeps its beginning."""

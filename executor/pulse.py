@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from executor.book import Book
+from executor.book import Book, link_key
 from executor.drift import disagreements
 from executor.instruments import symbol_of
 from executor.ledger import Work
@@ -129,7 +129,8 @@ class Pulse:
             return ()
         pictures = [await source_picture(self._redis, self._keys, self._codec, name) for name in account.sources]
         facts = [fact for picture in pictures for fact in picture.facts]
-        refused = await self._refused(meter.account, [fact.id for fact in facts])
+        meter.refused &= {link_key(f.source, f.account, f.exposure.position) for f in facts}
+        refused = meter.refused | await self._refused(meter.account, [fact.id for fact in facts])
         meter.differs(disagreements(meter.book, facts, account, meter.busy, refused))
         names = {fact.instrument for fact in facts}
         return tuple(sorted(n for n in names if symbol_of(n, account.symbols, meter.book) is None))

@@ -60,16 +60,22 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
 
 
 def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settled:
-    """How far a debt was paid by its steps: its end (`closed` or `modified`), or the debt as it is now."""
+    """How far a debt was paid by its steps: its end (`closed`, `canceled`, `modified`), or the debt as it is now."""
     for done in results:
         link = after_step(link, done, None)
     owed = _owed(results)
     if owed is not None:
         still = replace(debt, reason=str(owed.reason))
         return Settled(link=link, debt=still, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
-    set_only = bool(results) and all(isinstance(r.step, Protect | Move | Withdraw) for r in results)
     paid = _kept(down_to(link, debt.target))
-    return Settled(link=paid, debt=None, result="modified" if set_only else "closed")
+    return Settled(link=paid, debt=None, result=_paid({type(r.step) for r in results}))
+
+
+def _paid(kinds: set[type[Step]]) -> Result:
+    """What the steps of a debt that is paid come to; without any, somebody else has closed what was owed."""
+    if kinds == {Withdraw}:
+        return "canceled"
+    return "modified" if kinds and kinds <= {Protect, Move, Withdraw} else "closed"
 
 
 def _owed(results: Sequence[StepResult]) -> Owed | None:

@@ -51,6 +51,9 @@ class Desk:
         self.listed = picture.listed
         self.flows = dict(picture.flows)
         self.waiting = picture.waiting
+        self.early = picture.early
+        self.early_calls = picture.early_calls
+        self.withheld = picture.withheld
         self.said: list[Change | Note] = []
 
     def picture(self) -> Picture:
@@ -141,6 +144,12 @@ class Desk:
             return
         kind = kind_of(before.amount if before else Amount(), position.amount)
         self._say(kind, f"position:{position.key}/{position.revision}", before, position, why)
+
+    def tell_again(self, position: PositionState, before: Amount, why: Why) -> None:
+        """Put down a position as it is now, for readers who have not been told more of it than `before`."""
+        position = self.keep(replace(position, revision=position.revision + 1))
+        name = f"position:{position.key}/{position.revision}"
+        self._say(kind_of(before, position.amount), name, replace(position), position, why, amount=before)
 
     def _revised(self, before: PositionState | None, position: PositionState) -> PositionState:
         same = before is not None and before.amount == position.amount and stated(before) == stated(position)

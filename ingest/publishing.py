@@ -18,6 +18,7 @@ from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.ownership import Ownership
 from shared.facts import Fact
+from shared.logs import correlated
 from shared.streams import Conflict, Duplicate, Gap, NotOwner, Publication, Published
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,8 @@ class Courier:
                 self._outbox.published(self.source, fact.seq)
                 self._metrics.published(fact, datetime.now(UTC))
                 self._metrics.entered(fact, result.entry)
+                with correlated(fact.id):
+                    log.info("published", extra={"source": self.source, "entry": result.entry, "seq": fact.seq})
             case Gap(last):
                 await self._rewind(last)
             case Conflict(last):

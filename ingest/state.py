@@ -143,7 +143,9 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `panel` are the rows of the newest poll of positions, believed or not:
     what the trader sees. `uses` counts how often the source has used an id; `listed` are the orders in
     the newest poll before any request that waits, `flows` the calls already applied, `waiting` pushed frames that came
-    while a call on their instrument had no reply.
+    while a call on their instrument had no reply. `early` is the first look while the model is not known, `early_calls`
+    what was accepted before it; `withheld` names what could not be told for want of a unit (`order:ID`, `position:KEY`)
+    with its instrument and what was told of it last.
     """
 
     source: str
@@ -165,4 +167,7 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     panel: dict[str, PositionRow] = {}
     listed: frozenset[str] = frozenset()
     flows: dict[str, bool] = {}
+    early: tuple[OrdersShown | PositionsShown, ...] = ()
+    early_calls: tuple[Call, ...] = ()
+    withheld: dict[str, tuple[str, Amount]] = {}
     waiting: tuple[OrdersShown | PositionsShown, ...] = ()

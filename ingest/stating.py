@@ -61,14 +61,14 @@ def facts(
     notes: list[Note] = []
     for change in changes:
         contract = contract_of(picture.instruments.get(change.instrument), source)
-        if contract is None and _opens(change):
+        if contract is None and opens(change):
             notes.append(Note("unit-unknown", change.instrument))
         else:
             stated.append(_fact(picture, change, contract, stamp, stamp.seq + len(stated)))
     return tuple(stated), tuple(notes)
 
 
-def _opens(change: Change) -> bool:
+def opens(change: Change) -> bool:
     """Whether a reader could open something because of it, whether it follows what is accepted or what is filled."""
     before, after = change.before, change.after
     rests = change.kind == "order.placed" and before.total == after.total

@@ -1,4 +1,4 @@
-"""The fault suite: the pipeline as separate processes, a seeded story of trades, a seeded schedule of faults, a checker.
+"""The fault suite: the pipeline as separate processes, a seeded story of trades, a schedule of faults, and a checker.
 
 `story` and `faults` say from a seed what happens (pure); `pipeline` runs the processes and `gate` the connections
 between them; `wreck` makes a fault happen; `trial` tells one story through all of its faults; `checker` compares the

@@ -71,6 +71,7 @@ class Part:
 
     def start(self) -> None:
         """Start the process, with what it is armed with."""
+        self._hang_up()
         self.under, self.armed, self.expected = self.armed, (), False
         pipe = subprocess.PIPE if self._piped else subprocess.DEVNULL
         with log_file(self._log) as output:
@@ -122,6 +123,13 @@ class Part:
         if self.running is not None:
             self.signal(signal.SIGCONT)
             await asyncio.to_thread(process.end, self.running, [signal.SIGTERM], 5.0)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        for pipe in (self.running.stdin, self.running.stdout) if self.running is not None else ():
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
 
 
 class Pipeline:
@@ -150,6 +158,7 @@ class Pipeline:
         self._timing = timing
         self._config = folder / "tradecopier.toml"
         self._keeping: asyncio.Task[None] | None = None
+        self._pinning: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Return when every process has been started and both terminals serve."""
@@ -171,7 +180,7 @@ class Pipeline:
     async def stop(self) -> None:
         """End every process of ours; the servers stay."""
         if self._keeping is not None:
-            await process.cancelled(self._keeping)
+            await process.cancelled(self._keeping, *self._pinning.values())
         for part in self.parts.values():
             with suppress(OSError):
                 await part.end()
@@ -191,7 +200,7 @@ class Pipeline:
         part = self.parts[account] = Part(account, [*argv, "--listen", f"{HOST}:0"], {}, self.folder / "log" / account)
         part.start()
         async with asyncio.timeout(START_S):
-            while not (state / "address").exists():
+            while not (state / "address").exists():  # noqa: ASYNC110  another process
                 await asyncio.sleep(0.01)
         self.addresses[account] = address = (state / "address").read_text()
         again = Part(account, [*argv, "--listen", address], {}, self.folder / "log" / account)
@@ -201,9 +210,8 @@ class Pipeline:
 
     async def _pin(self, account: str) -> None:
         """Let the story's instruments stand still, as soon as the terminal listens."""
-        async with asyncio.timeout(START_S):
-            while not await asyncio.to_thread(_pinned, self.addresses[account]):
-                await asyncio.sleep(LOOK_S)
+        while not await asyncio.to_thread(_pinned, self.addresses[account]):  # noqa: ASYNC110  another process
+            await asyncio.sleep(LOOK_S)
 
     def _add_services(self, ports: Mapping[str, int]) -> None:
         valkey, postgres = self.servers.valkey, self.servers.postgres
@@ -262,7 +270,7 @@ class Pipeline:
                     self._note(part)
                     part.start()
                     if part.name in self.accounts:
-                        await self._pin(part.name)
+                        self._pinning[part.name] = asyncio.create_task(self._pin(part.name))
             await asyncio.sleep(LOOK_S)
 
     def _note(self, part: Part) -> None:

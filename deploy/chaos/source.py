@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -65,8 +65,17 @@ class Reaching:
 class Source:
     """One scripted source."""
 
-    def __init__(self, redis_url: str, namespace: str, folder: Path, codec: Codec, reach: Reach) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        namespace: str,
+        folder: Path,
+        codec: Codec,
+        reach: Reach,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._reach = reach
+        self._clock = clock
         self._redis, keys = streams.connect(redis_url), Keys(namespace)
         self._outbox = Outbox(folder, [SOURCE], fresh=lambda name: f"{name}-{secrets.token_hex(4)}")
         kept = self._outbox.pictures.get(ACCOUNT)
@@ -88,7 +97,7 @@ class Source:
         """Journal a trade as ingest does: before it is forwarded, and when its reply has come."""
         if statement.number <= self._told:
             return
-        flow, now = f"flow-{statement.number}", datetime.now(UTC)
+        flow, now = f"flow-{statement.number}", self._clock()
         self._outbox.ask(SOURCE, _exchange(flow, now))
         self._reach("asked")
         producer = self._outbox.producers[SOURCE]
@@ -135,6 +144,7 @@ def stated(statement: Statement, producer: str, seq: int, now: datetime) -> Fact
         producer=producer,
         seq=seq,
         captured=now,
+        evidence="poll" if statement.again else "call",
         quote=_quote(statement.instrument),
         contract=Contract(unit="lots"),
         exposure=Exposure(

@@ -48,7 +48,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """One action as it is told. `number` counts them from 1; told again it has the same revision."""
+    """One action as it is told. `number` counts them from 1; one that is told `again` has the same revision."""
 
     number: int
     kind: Kind
@@ -59,6 +59,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     after: Totals
     order: Ticket | None = None
     stop: Decimal | None = None
+    again: bool = False
 
 
 class Position:
@@ -174,7 +175,9 @@ class Trader:
     def _again(self, told: Statement) -> Statement:
         """The same once more, as a new owner of the source states what it takes over."""
         self._number += 1
-        return Statement(**{name: getattr(told, name) for name in told.__struct_fields__} | {"number": self._number})
+        return Statement(
+            **{name: getattr(told, name) for name in told.__struct_fields__} | {"number": self._number, "again": True}
+        )
 
     def _said(
         self,

@@ -104,7 +104,7 @@ async def trial(
             await pipeline.start()
             await _through(pipeline, wreck, statements, planned)
             await wreck.heal()
-        found = await _settled(pipeline, statements)
+        found = await settled(pipeline, statements)
     finally:
         await pipeline.stop()
     _keep(folder, statements, planned, found)
@@ -136,8 +136,9 @@ async def _through(pipeline: Pipeline, wreck: Wreck, statements: Sequence[Statem
         await asyncio.sleep(BREATH_S)
 
 
-async def _settled(pipeline: Pipeline, statements: Sequence[Statement]) -> evidence.Evidence:
-    deadline = monotonic() + SETTLE_S
+async def settled(pipeline: Pipeline, statements: Sequence[Statement], patience: float = SETTLE_S) -> evidence.Evidence:
+    """What every side has when all facts have come to their end, or when `patience` (seconds) is over."""
+    deadline = monotonic() + patience
     redis = streams.connect(pipeline.servers.valkey.url)
     try:
         while True:

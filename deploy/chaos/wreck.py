@@ -77,7 +77,7 @@ class Wreck:
         while self._lasting:
             await asyncio.gather(*self._lasting)
         for address in self._pipeline.addresses.values():
-            while not await asyncio.to_thread(_cleared, address):
+            while not await asyncio.to_thread(_cleared, address):  # noqa: ASYNC110  another process
                 await asyncio.sleep(LOOK_S)
 
     # -- kinds
@@ -99,7 +99,7 @@ class Wreck:
     async def _until_reached(self, part: Part, armed: tuple[str, ...]) -> None:
         self.armed = True
         until = monotonic() + ARMED_S
-        while monotonic() < until and (part.armed == armed or (part.under == armed and not part.reached)):
+        while monotonic() < until and (part.armed == armed or (part.under == armed and not part.reached)):  # noqa: ASYNC110  another process
             await asyncio.sleep(LOOK_S)
         self._pipeline.held.discard("standby")
         self.armed = False
@@ -109,7 +109,7 @@ class Wreck:
     async def _wake(self, name: str, patience: float) -> None:
         """Let an executor that stands still go on when its lease is long over."""
         part, until = self._pipeline.parts[name], monotonic() + patience
-        while not part.standing and monotonic() < until:
+        while not part.standing and monotonic() < until:  # noqa: ASYNC110  another process
             await asyncio.sleep(LOOK_S)
         if part.standing:
             if "--pause-at" in part.under:

@@ -95,6 +95,7 @@ async def drift(found: Machine, window: Terminal) -> None:
     await window.shows("NOT ALL IS WELL", "drift, EURUSD: +0.2 lots expected, +0 there", "close-only (operator)")
     await order(redis, KEYS, "resume", {ACCOUNT: True})
     await source.close("p2")
+    await redis.hdel(KEYS.source("picture", "demo"), "10001/order:p2-1")  # as when the broker has told its fill
     await window.shows(" COPYING\n")
     await redis.aclose()
 

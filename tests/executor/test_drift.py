@@ -23,7 +23,7 @@ def found(
 
 def test_where_both_agree_there_is_nothing_to_say() -> None:
     for margin in ("hedging", "netting"):
-        account, _, picture = trading(margin)  # type: ignore[arg-type]  # the literals lose their type in a loop
+        account, _, picture = trading(margin)
         assert found(account, picture) == {}
 
 
@@ -51,7 +51,8 @@ def test_a_refused_trade_differs_and_one_from_before_we_joined_does_not() -> Non
     other = source.market("o2", "2")[-1]
 
     assert found(account, [*picture, other]) == {}
-    assert "+2 lots expected, +0 there" in found(account, [*picture, other], refused={other.id})[O2]
+    for refused in (other.id, O2):  # of its newest fact, or of one before it
+        assert "+2 lots expected, +0 there" in found(account, [*picture, other], refused={refused})[O2]
 
 
 def test_a_position_under_our_mark_that_nobody_knows() -> None:

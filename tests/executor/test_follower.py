@@ -45,7 +45,9 @@ async def test_an_addition_that_shows_up_after_the_exit_is_closed(
         await source.close("o1")
         found = await ended(redis, 3)
 
-    assert {o.fact[-1]: o.result for o in found} == {"1": "filled", "2": "closed", "3": "closed"}
+    became = {o.fact[-1]: o.result for o in found}
+    assert (became["1"], became["3"]) == ("filled", "closed")
+    assert became["2"] in {"filled", "closed"}  # seen before the exit was followed, or after it
     assert await simulator.volumes() == []
     assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {}
 

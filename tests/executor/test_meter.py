@@ -14,7 +14,9 @@ from deploy.embedded import Valkey
 from executor.ledger import Change
 from executor.meter import Meter
 from executor.metrics import Metrics
+from executor.mt5.simulator.faults import FaultKind
 from executor.settings import Limits
+from executor.stages import STAGES
 from shared.outcomes import Notice, Outcome, Pending
 from tests.executor.rig import ACCOUNT, Simulator, Source, account, ended, running
 
@@ -135,3 +137,26 @@ def test_counting_a_fact_takes_a_small_part_of_a_millisecond(shown: Shown) -> No
 
     assert each < 0.05 * 0.002
     assert 0 < shown("metering_seconds_total") <= each * len(messages)
+
+
+async def test_a_slow_terminal_is_seen_in_its_stage_and_in_no_other(
+    valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    """Ten trades, every second one answered 300 ms late by the simulated terminal, through the real lane."""
+    source = Source(redis)
+    await source.open()
+    async with running(valkey.url, simulator, account()) as lane:
+        for number in range(10):
+            if number % 2:
+                simulator.goes_wrong(FaultKind.LATENCY, delay=300, execute=True)
+            await source.buy(f"p{number}", "0.01")
+            await ended(redis, number + 1)
+        shown = Shown(lane.meter)
+
+    def slow(stage: str) -> float:
+        whole = shown("stage_seconds_bucket", stage=stage, le="+Inf")
+        return whole - shown("stage_seconds_bucket", stage=stage, le="0.25")
+
+    assert {stage: slow(stage) for stage in STAGES} == {
+        "queue": 0, "decide": 0, "terminal": 5, "commit": 0, "end_to_end": 5,
+    }  # fmt: skip

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from shared import outcomes
 from shared.facts import Levels, OrderEnded, OrderFilled, OrderModified, OrderPlaced
-from tests.executor.rig import Simulator, Source, account, ended, running
+from tests.executor.rig import Simulator, Source, account, ended, running, told
 
 D = Decimal
 
@@ -118,6 +120,22 @@ async def test_an_accepted_order_that_the_source_does_not_fill_whole_is_brought_
 
     assert [o.result for o in found] == ["filled", "closed"]
     assert await simulator.volumes() == left
+
+
+async def test_a_removal_that_is_refused_is_owed_and_ends_as_canceled(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        placed = await source.limit("o1", "0.1", "1.05")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018)
+        await source.end(placed, "canceled")
+        found = await ended(redis, 2)
+        owed = [m.reason for m in await told(redis) if isinstance(m, outcomes.Pending)]
+
+    assert owed == ["market-closed"]
+    assert [o.result for o in found] == ["accepted", "canceled"]
+    assert await simulator.orders() == []
 
 
 async def test_on_fill_nothing_rests_here_and_the_fill_is_followed(

@@ -101,6 +101,11 @@ def test_an_expiration_is_asked_for_where_the_symbol_takes_it(
     assert sent.get("expiration", 0) == (int(EXPIRES.timestamp()) + 7200 if until is OrderTime.SPECIFIED else 0)
 
 
+def test_without_the_brokers_clock_no_expiration_is_asked_for_and_the_sources_end_removes_the_order() -> None:
+    sent = asked(replace(REST, expires=EXPIRES), BOOK)
+    assert (sent["type_time"], sent.get("expiration", 0)) == (OrderTime.GTC, 0)
+
+
 @pytest.mark.parametrize(
     ("execution", "mask", "step", "modes"),
     [

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
@@ -63,3 +64,22 @@ async def test_a_close_waits_for_the_opening_that_was_denied_while_nobody_knew_w
 
     volumes: Any = await simulator.volumes()
     assert volumes == [("EURUSD", 0, 0.3)]
+
+
+async def test_a_fact_that_is_told_again_while_its_exit_is_owed_does_not_end_it(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """Its one outcome is the debt's; an `already there` in its place would leave a debt that can never end."""
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=4)
+        part = await source.close("o1", "0.04")
+        source.seq += 1
+        await source.publish(replace(part, seq=source.seq))
+        found = await ended(redis, 2)
+        await source.close("o1")
+        found = await ended(redis, 3)
+
+    assert [o.result for o in found] == ["filled", "closed", "closed"]
+    assert await simulator.volumes() == []

@@ -9,11 +9,16 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.attempt import Attempt
 from executor.mt5.api import Unknown
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.terminal import Terminal
+from executor.parking import Parking
+from executor.trailer import Trailer
 from shared.facts import Levels
+from tests.executor import accounts
 from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, ended, running
+from tests.executor.test_trailing import book, link
 
 DISTANCE = Levels(trailing=Decimal("0.0010"))
 
@@ -80,3 +85,34 @@ async def test_nothing_trails_on_an_account_that_is_halted(
         assert await stop_is(eyes, bool) == 1.08412
         await redis.hset(KEYS.account("state", ACCOUNT), "mode", "active")
         assert await stop_is(eyes, lambda stop: stop > 1.085) == 1.089
+
+
+class Recording:
+    """Stands in for bookkeeper, follower and runner: a book, what is under way, and the steps that were asked."""
+
+    def __init__(self) -> None:
+        ours = link()
+        self.book = book(ours, "1.1050", "1.1000")
+        self.debts: dict[str, object] = {}
+        self.parking = Parking()
+        self.asked: list[str] = []
+
+    async def reread(self) -> None:
+        """The terminal shows what is in the book."""
+
+    async def run(self, attempt: Attempt, _blocked: object) -> bool:
+        self.asked += [step.name for step in attempt.steps]
+        return True
+
+
+async def test_the_levels_of_a_position_with_an_exit_that_is_owed_are_left_to_that() -> None:
+    world = Recording()
+    stub: Any = world
+    trailer = Trailer("main", accounts.settings(), stub, stub, stub, lambda: accounts.NOW)
+    world.debts = {"k": object()}
+    await trailer.attend()
+    assert world.asked == []
+    world.debts = {}
+    await trailer.attend()
+    await trailer.attend()  # its turn has not come again
+    assert world.asked == ["trail:1"]

@@ -2,6 +2,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from ingest.metrics import Metrics
@@ -48,6 +49,26 @@ def test_the_newest_good_poll_is_a_time(registry: CollectorRegistry) -> None:
 def test_the_time_until_publishing_counts_from_the_capture(registry: CollectorRegistry) -> None:
     Metrics(registry).published(fact(1), START + timedelta(seconds=1, milliseconds=20))
     assert value(registry, "publish_seconds_sum", source="demo") == pytest.approx(0.02)
+
+
+def test_what_a_stage_took_lands_in_that_stage(registry: CollectorRegistry) -> None:
+    """`observe` from the trader's request to the capture, `publish` from there to the server's time of the entry."""
+    metrics, asked = Metrics(registry), START - timedelta(milliseconds=700)
+    captured = replace(fact(1), captured=START, asked=asked)
+    metrics.captured(captured)
+    metrics.entered(captured, f"{int(START.timestamp() * 1000) + 40}-0")
+
+    def took(stage: str) -> float | None:
+        return registry.get_sample_value("tradecopier_stage_seconds_sum", {"stage": stage, "source": "demo"})
+
+    assert took("observe") == pytest.approx(0.7)
+    assert took("publish") == pytest.approx(0.04)
+
+
+def test_a_clock_behind_the_servers_gives_no_negative_time(registry: CollectorRegistry) -> None:
+    metrics = Metrics(registry)
+    metrics.entered(fact(1), "1-0")
+    assert registry.get_sample_value("tradecopier_stage_seconds_sum", {"stage": "publish", "source": "demo"}) == 0
 
 
 def test_states_are_1_or_0(registry: CollectorRegistry) -> None:

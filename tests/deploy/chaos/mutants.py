@@ -1,0 +1,92 @@
+"""Our commands with one safety taken out, for drills that have to notice. Arguments: the mutation, then the command."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+REWIND = "_rewind"
+
+
+def no_mark_search() -> None:
+    """What may have been sent is sent again without a look."""
+    from executor.search import Search
+
+    async def search(_self: Any, attempt: Any, step: Any) -> None:
+        attempt.unknown.discard(step.name)
+        attempt.absent.add(step.name)
+
+    Search.search = search  # type: ignore[method-assign,assignment]
+
+
+def no_lease_in_the_fence() -> None:
+    """The fence lets anybody through who knows the account's version."""
+    from executor import scripts
+
+    scripts.FENCE = _without(scripts.FENCE, "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end")
+
+
+def no_checks_in_the_commit() -> None:
+    """A commit writes whatever it is given. Lease, version and pending check each catch an earlier end as well."""
+    from executor import scripts
+
+    lines = [line for line in scripts.COMMIT.splitlines() if "'moved'" not in line and "return {'lease'" not in line]
+    done = "    return {'done', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}"
+    scripts.COMMIT = _without("\n".join(lines), done)
+    scripts.COMMIT = scripts.COMMIT.replace("  if earlier then\n    acknowledge()\n    move()\n", "  if false then\n")
+
+
+def no_return_to_a_gap() -> None:
+    """The publisher never goes back to what the stream has lost: it goes on as if all were there."""
+    from ingest.publishing import Courier
+
+    async def rewind(self: Any, _last: int) -> None:
+        self._outbox.renew(self.source)
+
+    assert hasattr(Courier, REWIND), "the publisher has no such method any more"
+    setattr(Courier, REWIND, rewind)
+
+
+def deltas() -> None:
+    """Facts are read as changes: whatever was followed before, the difference they state is made."""
+    from executor import follower
+
+    total = follower.translate  # type: ignore[attr-defined]
+
+    def translate(fact: Any, book: Any, account: Any) -> Any:
+        links = {
+            key: replace(link, followed=fact.exposure.before.total, revision=0)
+            if key.endswith(f"/{fact.exposure.position}")
+            else link
+            for key, link in book.links.items()
+        }
+        return total(fact, replace(book, links=links), account)
+
+    follower.translate = translate  # type: ignore[attr-defined]
+
+
+MUTATIONS: dict[str, Callable[[], None]] = {
+    f.__name__: f for f in (no_mark_search, no_lease_in_the_fence, no_checks_in_the_commit, no_return_to_a_gap, deltas)
+}
+
+
+def _without(script: str, line: str) -> str:
+    assert line in script, f"the script has no {line!r} any more"
+    return script.replace(line, "")
+
+
+def main() -> None:
+    """Break what the first argument names, then run the rest as `tradecopier` or the scripted source would."""
+    mutation = sys.argv.pop(1)
+    MUTATIONS[mutation]()
+    if sys.argv[1] == "source":
+        sys.argv.pop(1)
+        from deploy.chaos.source import main as run
+    else:
+        from deploy.cli import main as run
+    run()
+
+
+if __name__ == "__main__":
+    main()
