@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 ADOPT_EVERY_S = 10.0
 """How often the pending entries of archivers that died are looked for."""
 
+LOOK_S = 0.005
+"""How often a lingering batch looks for more. The server ends a blocked read late, at its next tick (up to 0.1 s)."""
+
 REFUSED = "refused-by-postgres"
 
 A = TypeVar("A")
@@ -117,8 +120,9 @@ class Intake:
         # The first turn must not wait for an entry: it shows that both servers answer.
         entries = await self._stream.reader.read(size, BLOCK_MS if self.working.is_set() else None)
         until = monotonic() + self._pace.linger
-        while entries and len(entries) < size and (left := int((until - monotonic()) * 1000)) > 0:
-            entries += await self._stream.reader.read(size - len(entries), left)
+        while entries and len(entries) < size and (left := until - monotonic()) > 0:
+            await asyncio.sleep(min(left, LOOK_S))
+            entries += await self._stream.reader.read(size - len(entries), None)
         return entries
 
     async def _archive(self, batch: Batch) -> None:

@@ -58,9 +58,10 @@ def at_target(link: Link, target: Decimal) -> Link:
 
 
 def joined(debt: Debt, target: Decimal, fact: Fact, entry: str) -> Debt:
-    """The debt with the target that a later fact of the link moves it to, and that fact waiting for it."""
-    owing = Owing(fact=fact.id, entry=entry, captured=fact.captured)
-    return replace(debt, target=target, also=(*debt.also, owing))
+    """The debt with the target that a later fact of the link moves it to, and that fact waiting for it, once."""
+    if any(owing.fact == fact.id for owing in debt.owing):
+        return replace(debt, target=target)
+    return replace(debt, target=target, also=(*debt.also, Owing(fact=fact.id, entry=entry, captured=fact.captured)))
 
 
 def unfinished(results: Iterable[StepResult]) -> dict[str, Any]:

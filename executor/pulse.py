@@ -69,10 +69,9 @@ class Pulse:
         self._oldest = gauge(registry, "group_oldest_pending_seconds", "Age of the oldest of them; 0: none.", group)
         self._used = gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.")
         self._limit = gauge(registry, "redis_memory_limit_bytes", "Memory that Redis may use.")
-        for meter, _ in meters:
-            self._unknown("orders", meter.account)
-        for stream in ("orders", "outcomes"):
-            self._unknown(stream, "archiver")
+        self._groups = {("orders", meter.account) for meter, _ in meters}
+        self._groups |= {("orders", "archiver"), ("outcomes", "archiver")}
+        self._forget(self._groups)
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -100,6 +99,9 @@ class Pulse:
         self._up.set(1)
         for stream in STREAMS:
             self._length.labels(stream).set(found.lengths[stream])
+        there = {(group.stream, group.name) for group in found.groups}
+        self._forget(self._groups - there)
+        self._groups |= there
         for group in found.groups:
             self._lag.labels(group.stream, group.name).set(math.nan if group.lag is None else group.lag)
             self._pending.labels(group.stream, group.name).set(group.pending)
@@ -110,14 +112,13 @@ class Pulse:
     def _away(self, error: Exception) -> None:
         log.debug("Redis cannot be looked at: %s", error)
         self._up.set(0)
-        for meter, _ in self._meters:
-            self._unknown("orders", meter.account)
-        for stream in ("orders", "outcomes"):
-            self._unknown(stream, "archiver")
+        self._forget(self._groups)
 
-    def _unknown(self, stream: str, group: str) -> None:
-        for one in (self._lag, self._pending, self._oldest):
-            one.labels(stream, group).set(math.nan)
+    def _forget(self, groups: set[tuple[str, str]]) -> None:
+        """Nothing is known of these groups now."""
+        for stream, group in groups:
+            for one in (self._lag, self._pending, self._oldest):
+                one.labels(stream, group).set(math.nan)
 
     async def _state(self, account: str) -> AccountState | None:
         raw = await self._redis.hget(self._keys.account("state", account), "mode")

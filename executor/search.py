@@ -10,7 +10,8 @@ from time import monotonic
 from executor import marks
 from executor.attempt import Attempt
 from executor.bookkeeping import Bookkeeper
-from executor.mt5.api import DealEntry
+from executor.instruments import signed
+from executor.mt5.api import DealType
 from executor.mt5.terminal import Terminal
 from executor.readings import number
 from executor.reasons import Obstacle
@@ -66,10 +67,12 @@ class Search:
         return _result(step, found) if found is not None else None
 
     async def _by_somebody(self, step: Close | Reduce) -> Result:
-        """The history has to show the deals: a terminal that has just come back may list no position at all."""
+        """The history has to agree: a terminal that has just come back may list no position at all."""
         deals = await self._keeper.deals_of_position(step.ticket)
-        closed = sum((number(d.volume) for d in deals if d.entry != DealEntry.IN), Decimal(0))
-        return Already() if closed >= step.volume else Owed(Obstacle.NO_ANSWER)
+        bought = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), Decimal(0))
+        held = self._keeper.book.holdings.get(step.ticket)
+        there = signed(held.side, held.volume) if held else Decimal(0)
+        return Already() if deals and bought == there else Owed(Obstacle.NO_ANSWER)
 
     async def _find(self, attempt: Attempt, step: Marked | Close) -> marks.Found | None:
         ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)

@@ -7,6 +7,8 @@ not what there is.
 
 import logging
 from collections.abc import Mapping
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -83,9 +85,21 @@ def patch(before: Picture, after: Picture) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in Picture.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
-        if isinstance(new, dict) and new != old:
-            gone = {key: None for key in old if key not in new}
-            found[name] = {key: value for key, value in new.items() if old.get(key) != value} | gone
+        if new is old:
+            continue
+        if isinstance(new, dict):
+            if changed := _entries(old, new):
+                found[name] = changed
         elif new != old:
             found[name] = new
     return found
+
+
+def _entries(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The entries that are new or different, and `None` for those that are gone.
+
+    Most values are the very same objects, which is found out without a line of Python for each.
+    """
+    others = compress(new, map(is_not, new.values(), map(old.get, new)))
+    changed = {key: new[key] for key in others if old.get(key) != new[key]}
+    return changed | dict.fromkeys(key for key in old.keys() - new.keys())

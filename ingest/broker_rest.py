@@ -5,6 +5,8 @@ an error comes with status 200, and an accepted order is not a filled one.
 """
 
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -187,9 +189,16 @@ def _bracket_ids(details: dict[str, JSON]) -> tuple[tuple[str, LevelName], ...]:
 
 def _shown(exchange: Exchange) -> JSON:
     """`d` of a good poll. Raises Unusable for anything else: what failed is unknown, never empty."""
+    _require_status(exchange)
+    return _said(read_json(exchange.answer))
+
+
+def _require_status(exchange: Exchange) -> None:
     if exchange.status is None or not 200 <= exchange.status < 300:
         raise Unusable(exchange.error or f"HTTP {exchange.status}")
-    answer = read_json(exchange.answer)
+
+
+def _said(answer: JSON) -> JSON:
     if not isinstance(answer, dict) or answer.get("s") != "ok":
         raise Unusable("not s: ok")
     return answer.get("d")
@@ -197,30 +206,43 @@ def _shown(exchange: Exchange) -> JSON:
 
 def _read_poll(exchange: Exchange, place: Place) -> tuple[Event, ...]:
     try:
-        return _poll(exchange, place, _shown(exchange))
+        return _poll(exchange, place)
     except Unusable as error:
         return (Note("poll-failed", f"{place.resource}: {error}"),)
 
 
-def _poll(exchange: Exchange, place: Place, shown: JSON) -> tuple[Event, ...]:
+@lru_cache(maxsize=16)
+def _rows_of(resource: str, answer: bytes) -> tuple[tuple[Any, ...], frozenset[str]]:
+    """The rows of a poll's answer. Most polls say the same as the one before, byte for byte, and are read once."""
+    shown = _said(read_json(answer))
+    match resource:
+        case "orders":
+            return rows(shown, order_row)
+        case "positions":
+            return rows(shown, position_row)
+        case "executions":
+            return rows(shown, execution_row)
+        case _:
+            return rows(shown, instrument)
+
+
+def _poll(exchange: Exchange, place: Place) -> tuple[Event, ...]:
     account, flow, asked, at = place.account, exchange.flow, exchange.asked, exchange.answered or exchange.asked
+    _require_status(exchange)
+    found, unreadable = _rows_of(place.resource, exchange.answer or b"")
     match place.resource:
         case "orders":
-            orders, unreadable = rows(shown, order_row)
             event: Event = OrdersShown(
-                account=account, flow=flow, asked=asked, answered=at, rows=orders, unreadable=unreadable
+                account=account, flow=flow, asked=asked, answered=at, rows=found, unreadable=unreadable
             )
         case "positions":
-            positions, unreadable = rows(shown, position_row)
             event = PositionsShown(
-                account=account, flow=flow, asked=asked, answered=at, rows=positions, unreadable=unreadable
+                account=account, flow=flow, asked=asked, answered=at, rows=found, unreadable=unreadable
             )
         case "executions":
-            fills, unreadable = rows(shown, execution_row)
-            event = ExecutionsShown(account=account, flow=flow, asked=asked, answered=at, rows=fills)
+            event = ExecutionsShown(account=account, flow=flow, asked=asked, answered=at, rows=found)
         case _:
-            instruments, unreadable = rows(shown, instrument)
-            event = InstrumentsShown(account=account, flow=flow, asked=asked, answered=at, rows=instruments)
+            event = InstrumentsShown(account=account, flow=flow, asked=asked, answered=at, rows=found)
     lost = tuple(Note("malformed", f"{place.resource}: row {name[:60]}") for name in sorted(unreadable))
     return (*lost, event)
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import UNSET
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from ingest.calls import Note, NoteKind, OrdersShown, PlaceOrder, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
@@ -24,8 +24,12 @@ SUSPICION = timedelta(seconds=60)
 """How long a quantity that the polls showed by itself may wait for the order that explains it."""
 MEMORY = 1000
 """How many ended orders, ended positions and applied calls are remembered."""
+SLACK = 50
+"""So many more may there be before somebody looks for the oldest: looking costs more than keeping."""
 
 ALL = "*"
+
+_FIELDS = tuple(name for name in Picture.__struct_fields__ if name not in ("source", "account"))
 
 
 class Desk:
@@ -58,8 +62,12 @@ class Desk:
 
     def picture(self) -> Picture:
         """The picture as it is now."""
-        fields = {name: getattr(self, name) for name in asdict(self._picture) if name not in ("source", "account")}
-        return replace(self._picture, **fields)
+        before, changed = self._picture, {}
+        for name in _FIELDS:
+            old, new = getattr(before, name), getattr(self, name)
+            if new is not old and new != old:
+                changed[name] = new
+        return replace(before, **changed) if changed else before
 
     def note(self, kind: NoteKind, text: str = "") -> None:
         """Put down something that is no change."""
@@ -149,7 +157,8 @@ class Desk:
         """Put down a position as it is now, for readers who have not been told more of it than `before`."""
         position = self.keep(replace(position, revision=position.revision + 1))
         name = f"position:{position.key}/{position.revision}"
-        self._say(kind_of(before, position.amount), name, replace(position), position, why, amount=before)
+        self._say(kind_of(before, position.amount), name, None, position, why)
+        self.said[-1] = replace(self.said[-1], before=before)
 
     def _revised(self, before: PositionState | None, position: PositionState) -> PositionState:
         same = before is not None and before.amount == position.amount and stated(before) == stated(position)
@@ -231,12 +240,14 @@ class Desk:
 
     def prune(self) -> None:
         """Forget the oldest of what has ended, so that a picture does not grow for ever."""
-        done = [o for o in self.orders.values() if not o.live]
-        for order in done[: max(0, len(done) - MEMORY)]:
-            del self.orders[order.id]
-        over = [p for p in self.positions.values() if p.over]
-        for position in over[: max(0, len(over) - MEMORY)]:
-            del self.positions[position.key]
+        if len(self.orders) > MEMORY + SLACK:
+            done = [o for o in self.orders.values() if not o.live]
+            for order in done[: max(0, len(done) - MEMORY)]:
+                del self.orders[order.id]
+        if len(self.positions) > MEMORY + SLACK:
+            over = [p for p in self.positions.values() if p.over]
+            for position in over[: max(0, len(over) - MEMORY)]:
+                del self.positions[position.key]
         _forget(self.flows, MEMORY)
         for names in (self.brackets, self.links, self.uses):
             _forget(names, 10 * MEMORY)

@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 JSON = Any
 """A decoded JSON value; numbers with a point are Decimal, those without are int."""
@@ -26,6 +28,9 @@ SECRETS = frozenset(
     }
 )  # fmt: skip
 """Field names, in lower case, whose values never enter."""
+
+_MARKS = tuple(name.encode() for name in SECRETS if not any(other in name for other in SECRETS - {name}))
+"""Where none of these is, none of SECRETS is: the others hold one of them."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -59,7 +64,12 @@ class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def segments(self) -> tuple[str, ...]:
         """The path's segments, each URL-decoded; an id may hold dots, a slash only when it was written `%2F`."""
-        return tuple(unquote(s) for s in self.path.split("/") if s)
+        return _segments(self.path)
+
+
+@lru_cache(maxsize=256)
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(unquote(s) for s in path.split("/") if s)
 
 
 class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,14 +101,28 @@ def capture(
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError("the URL has no host")
-    closed = (parts.path.rstrip("/").rpartition("/")[2]).lower() in CLOSED_PATHS
-    return Exchange(
+    request = Exchange(
         flow=flow, method=method.upper(), scheme=parts.scheme.lower(), host=parts.hostname.lower(),
         port=parts.port or (80 if parts.scheme == "http" else 443), path=parts.path, query=scrub_form(parts.query),
-        origin=site(headers.get("origin") or headers.get("referer") or ""), body=b"" if closed else scrub(body),
-        asked=asked, status=status, answer=b"" if closed and answer else None if answer is None else scrub(answer),
-        answered=answered, error=error,
+        origin=site(headers.get("origin") or headers.get("referer") or ""), asked=asked,
+        body=b"" if _is_closed(parts.path) else scrub(body),
     )  # fmt: skip
+    if status is None and answer is None and answered is None and not error:
+        return request
+    return replied(request, status=status, answer=answer, answered=answered, error=error)
+
+
+def replied(
+    request: Exchange, *, status: int | None, answer: bytes | None, answered: datetime | None, error: str = ""
+) -> Exchange:
+    """The exchange with what came of its request; secrets are removed from the answer."""
+    if answer is not None:
+        answer = b"" if _is_closed(request.path) else scrub(answer)
+    return replace(request, status=status, answer=answer, answered=answered, error=error)
+
+
+def _is_closed(path: str) -> bool:
+    return path.rstrip("/").rpartition("/")[2].lower() in CLOSED_PATHS
 
 
 def site(url: str) -> str:
@@ -113,7 +137,7 @@ def site(url: str) -> str:
 def scrub(body: bytes) -> bytes:
     """The body without the fields of SECRETS, at any depth of JSON or in a form; unchanged when there are none."""
     lowered = body.lower()
-    if not any(name.encode() in lowered for name in SECRETS):
+    if not any(mark in lowered for mark in _MARKS):
         return body
     if body.lstrip()[:1] in (b"{", b"["):
         return _scrub_json(body)
@@ -171,8 +195,13 @@ def number(value: object) -> Decimal | None:
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal | float):
         return None
+    return _number(value.strip() if isinstance(value, str) else str(value))
+
+
+@lru_cache(maxsize=4096)
+def _number(digits: str) -> Decimal | None:
     try:
-        found = Decimal(value.strip() if isinstance(value, str) else str(value))
+        found = Decimal(digits)
     except (InvalidOperation, ValueError):
         return None
     if not found.is_finite() or not (-18 <= found.adjusted() <= 15 or found == 0) or len(found.as_tuple().digits) > 34:

@@ -10,6 +10,7 @@ from datetime import datetime
 from msgspec import Raw
 
 from ingest import picture as pictures
+from ingest import untold
 from ingest.album import Album
 from ingest.calls import Note
 from ingest.exchange import Exchange, Frame
@@ -44,6 +45,7 @@ class Intake:
         self._metrics = metrics
         self.clock = clock
         self._recorder = recorder
+        self._complained: dict[tuple[str, str], list[str]] = {}
 
     def opened(self) -> set[Host]:
         """The hosts whose traffic is ours to read: those of the sources that we own."""
@@ -153,6 +155,18 @@ class Intake:
             self._metrics.captured(fact)
         self._metrics.polled(source.name, result.picture.answered.values())
         self._note(source, result.notes)
+        self._complain(after)
+
+    def _complain(self, picture: Picture) -> None:
+        """Say what keeps trades of an account from being published: once, until it changes."""
+        found, before = untold.complaints(picture), self._complained.get(_of(picture), [])
+        if found != before:
+            self._complained[_of(picture)] = found
+            for said in found:
+                if said not in before:
+                    log.error("%s", said)
+            if not found:
+                log.info("%s/%s: trades are published from now on", *_of(picture))
 
     def _note(self, source: Source, notes: Iterable[Note]) -> None:
         for note in notes:
@@ -163,6 +177,8 @@ class Intake:
 
 def _learnt(before: Picture, after: Picture) -> bool:
     """Whether something is known now that the page asks for only once."""
+    if len(before.early) != len(after.early) or before.withheld.keys() != after.withheld.keys():
+        return True
     return before.model != after.model or before.instruments is not after.instruments
 
 

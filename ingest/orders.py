@@ -108,8 +108,8 @@ def _compare_terms(desk: Desk, order: OrderState, row: OrderRow, poll: OrdersSho
 
 def _pushed_levels(desk: Desk, order: OrderState, row: OrderRow) -> None:
     """Paper Trading says a resting order's levels in the order itself."""
-    who = levels.bearer(desk, order.source_id)
-    if row.levels != Levels() and who is not None:
+    who = levels.bearer(desk, order.source_id) if row.levels != Levels() else None
+    if who is not None:
         levels.change(desk, who, row.levels, Why(at=order.since))
 
 

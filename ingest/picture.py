@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ingest import accepted, broker_rest, identity, matching, orders, paper
+from ingest import accepted, broker_rest, identity, matching, orders, paper, untold
 from ingest.calls import (
     AccountShown,
     Asked,
@@ -112,6 +112,8 @@ def interpret(picture: Picture, heard: Exchange | Frame, source: Source, stamp: 
     for event in hear(heard, source):
         picture, more = apply(picture, event, stamp.captured)
         said.extend(more)
+        picture, late = untold.told(picture, source, event)
+        said.extend(late)
     return _interpreted(picture, said, source, stamp)
 
 
@@ -127,6 +129,7 @@ def restarted(picture: Picture, source: Source, stamp: Stamp, asked: Iterable[Ca
 def _interpreted(picture: Picture, said: Iterable[Change | Note], source: Source, stamp: Stamp) -> Interpreted:
     changes = [c for c in said if isinstance(c, Change)]
     stated, notes = facts(picture, changes, source, stamp)
+    picture = untold.withhold(picture, changes, source) if notes or picture.withheld else picture
     return Interpreted(picture=picture, facts=stated, notes=(*(n for n in said if isinstance(n, Note)), *notes))
 
 
@@ -141,10 +144,19 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
         return picture, (Note("other-account"),)
     desk = Desk(picture)
     accepted.expire(desk, now)
+    _remembered(desk)
     _apply(desk, event)
     _catch_up(desk)
+    _remembered(desk)
     desk.prune()
     return desk.picture(), tuple(desk.said)
+
+
+def _remembered(desk: Desk) -> None:
+    """What had to wait until the model was known."""
+    for event in untold.early(desk) if desk.model is not None else ():
+        _apply(desk, event)
+        _catch_up(desk)
 
 
 def _apply(desk: Desk, event: Asked | Call | Refused | Unanswered | Poll) -> None:
@@ -152,7 +164,7 @@ def _apply(desk: Desk, event: Asked | Call | Refused | Unanswered | Poll) -> Non
         case AccountShown() | InstrumentsShown():
             _learn(desk, event)
         case _ if desk.model is None:
-            desk.note("model-unknown", "neither the settings nor /accounts say hedging or netting")
+            untold.remember(desk, event)
         case Asked():
             waits(desk, event.call)
         case Refused():

@@ -16,7 +16,7 @@ from functools import partial
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ingest import blindness
+from ingest import blindness, untold
 from ingest.album import Album
 from ingest.intake import Intake
 from ingest.metrics import Metrics
@@ -136,6 +136,7 @@ class Service:
         found += [f"source {owner.source} belongs to another ingest" for owner in self._owners if not owner.owned]
         ours = [owner.source for owner in self._owners if owner.owned]
         found += blindness.complaints(self._album, ours, self._clock.now())
+        found += [said for name in ours for picture in self._album.of(name) for said in untold.complaints(picture)]
         return found + [f"{courier.source}: Redis takes no facts" for courier in self._couriers if courier.holding]
 
     def _owner(self, name: str, keys: Keys) -> Ownership:

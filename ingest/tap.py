@@ -16,7 +16,7 @@ from mitmproxy import http, websocket
 from mitmproxy.exceptions import FlowReadException
 from mitmproxy.io import FlowReader
 
-from ingest.exchange import Exchange, Frame, capture
+from ingest.exchange import Exchange, Frame, capture, replied
 from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.streaming import Passing
@@ -24,7 +24,8 @@ from shared.process import UserError
 
 log = logging.getLogger(__name__)
 
-_ASKED, _PASSING, _FRAMES = "tradecopier.asked", "tradecopier.passing", "tradecopier.frames"
+_ASKED, _REQUEST = "tradecopier.asked", "tradecopier.request"
+_PASSING, _FRAMES = "tradecopier.passing", "tradecopier.frames"
 
 REFUSAL = b"TradeCopier: this host is only reached by HTTPS, so that nobody reads or changes an order on its way.\n"
 
@@ -47,7 +48,12 @@ class Tap:
             flow.response = http.Response.make(403, REFUSAL, {"content-type": "text/plain"})
             return
         flow.metadata[_ASKED] = self._intake.clock()
-        self._guarded("request", lambda: self._intake.asked(self._exchange(flow)))
+        self._guarded("request", lambda: self._asked(flow))
+
+    def _asked(self, flow: http.HTTPFlow) -> None:
+        captured = self._exchange(flow)
+        flow.metadata[_REQUEST] = captured  # the reply is told of the same request, which is not read twice
+        self._intake.asked(captured)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """A reply begins. One to a question, without a length, passes at once and is read meanwhile."""
@@ -121,11 +127,15 @@ class Tap:
 def exchange(flow: http.HTTPFlow, asked: datetime, answered: datetime | None, line: bytes | None = None) -> Exchange:
     """What passed so far, as plain values without secrets; `line` is one line of a reply that has more."""
     request, response = flow.request, flow.response
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return capture(
+    headers = {name: request.headers.get(name, "") for name in ("origin", "referer")}
+    captured = flow.metadata.get(_REQUEST) or capture(
         flow=flow.id, method=request.method, url=request.url, headers=headers,
         body=request.get_content(strict=False) or b"", asked=asked,
-        status=response.status_code if response is not None else None,
+    )  # fmt: skip
+    if response is None and flow.error is None:
+        return captured
+    return replied(
+        captured, status=response.status_code if response is not None else None,
         answer=line if line is not None else _answer(flow), answered=answered,
         error=flow.error.msg if flow.error is not None else "",
     )  # fmt: skip

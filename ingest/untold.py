@@ -11,7 +11,20 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from ingest import accepted
-from ingest.calls import Asked, Call, Event, OrdersShown, PositionsShown, Refused, Unanswered
+from ingest.calls import (
+    Asked,
+    Call,
+    CancelOrder,
+    ClosePosition,
+    Event,
+    ModifyOrder,
+    ModifyPosition,
+    OrdersShown,
+    PlaceOrder,
+    PositionsShown,
+    Refused,
+    Unanswered,
+)  # fmt: skip
 from ingest.changes import Change, Why
 from ingest.desk import Desk
 from ingest.source import Source
@@ -54,7 +67,7 @@ def remember(desk: Desk, event: Event) -> None:
             accepted.unanswered(desk, event)
         case OrdersShown() | PositionsShown():
             _look(desk, event)
-        case Call():
+        case PlaceOrder() | ModifyOrder() | CancelOrder() | ModifyPosition() | ClosePosition():
             _accepted(desk, event)
         case _:
             pass
@@ -66,7 +79,8 @@ def _look(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
     kind = "orders" if isinstance(poll, OrdersShown) else "positions"
     desk.answered[kind] = max(poll.answered, desk.answered.get(kind, poll.answered))
     is_first = all(type(known) is not type(poll) for known in desk.early)
-    if poll.complete and is_first and desk.trusts(poll, "*") and not desk.unsettled:
+    is_clear = not desk.open and not desk.unsettled and all(poll.asked >= at for at in desk.quiet.values())
+    if poll.complete and is_first and is_clear:
         desk.early = (*desk.early, poll)
 
 

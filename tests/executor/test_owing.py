@@ -153,3 +153,10 @@ def test_on_a_netting_account_the_position_is_seen_as_paid_too() -> None:
 
     assert (after.links[KEY].own, after.holdings[1].volume) == (D("0.1"), D("0.3"))
     assert when_paid(replace(before, holdings={}), {KEY: debt("0.1")}).holdings == {}
+
+
+def test_a_fact_that_comes_again_waits_for_a_debt_once() -> None:
+    """It has one outcome."""
+    once = joined(debt("0.5"), D("0.2"), FACT, "2-2")
+
+    assert joined(once, D("0.2"), FACT, "3-3") == once

@@ -44,6 +44,15 @@ async def test_a_lag_that_the_server_cannot_tell_is_not_a_number_and_not_0(redis
     assert value(registry, "stream_entries", stream="dead") == 3
 
 
+async def test_a_group_that_is_gone_is_unknown_and_not_empty(redis: Redis) -> None:
+    pulse, registry = idle(redis)
+    pulse.show(depth(0))
+
+    pulse.show(Depth(lengths={"orders": 9, "outcomes": 1, "dead": 3}, groups=(), used=1, limit=4))
+
+    assert math.isnan(value(registry, "group_lag", stream="orders", group=ACCOUNT))
+
+
 async def test_while_redis_is_away_no_old_value_looks_healthy() -> None:
     redis = streams.connect("redis://127.0.0.1:1/0")
     pulse, registry = idle(redis)
@@ -52,7 +61,8 @@ async def test_while_redis_is_away_no_old_value_looks_healthy() -> None:
     pulse._away(OSError("refused"))
 
     assert value(registry, "redis_up") == 0
-    assert math.isnan(value(registry, "group_lag", stream="orders", group="archiver"))
+    for group in (ACCOUNT, "archiver"):
+        assert math.isnan(value(registry, "group_lag", stream="orders", group=group))
     await redis.aclose()
 
 

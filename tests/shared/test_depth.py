@@ -19,7 +19,7 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def add(redis: Redis, count: int) -> list[bytes]:
+async def add(redis: Redis, count: int) -> list[bytes | str]:
     return [await redis.xadd(KEYS.orders, {"m": "x"}) for _ in range(count)]
 
 

@@ -20,13 +20,6 @@ def no_mark_search() -> None:
     Search.search = search  # type: ignore[method-assign,assignment]
 
 
-def no_lease_in_the_fence() -> None:
-    """The fence lets anybody through who knows the account's version."""
-    from executor import scripts
-
-    scripts.FENCE = _without(scripts.FENCE, "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end")
-
-
 def no_checks_in_the_commit() -> None:
     """A commit writes whatever it is given. Lease, version and pending check each catch an earlier end as well."""
     from executor import scripts
@@ -67,7 +60,7 @@ def deltas() -> None:
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (no_mark_search, no_lease_in_the_fence, no_checks_in_the_commit, no_return_to_a_gap, deltas)
+    f.__name__: f for f in (no_mark_search, no_checks_in_the_commit, no_return_to_a_gap, deltas)
 }
 
 

@@ -1,0 +1,92 @@
+"""The checker calls each way in which a trade can go wrong by its name."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from deploy.chaos.checker import check, expected, settled
+from deploy.chaos.evidence import Deal, Evidence, Terminal
+from deploy.chaos.story import Statement, Ticket, Totals
+
+SIZE = Decimal("0.16")
+OPENED = Statement(
+    number=1,
+    kind="order.placed",
+    instrument="EURUSD",
+    position="p1",
+    revision=1,
+    before=Totals(),
+    after=Totals(coming=SIZE),
+    order=Ticket(id="p1", buy=True, quantity=SIZE),
+)
+FACT = "chaos/1/position:p1/1"
+STEP = {"name": "open", "action": "open", "result": "done", "volume": "0.16", "mark": 5}
+FILLED: dict[str, Any] = {"kind": "outcome", "account": "first", "fact": FACT, "result": "filled", "steps": [STEP]}
+DEAL = Deal(mark=5, order=11, symbol="EURUSD", lots=SIZE, position=11)
+
+
+def evidence(**changes: Any) -> Evidence:
+    """Everything as it should be after one opening."""
+    terminal = Terminal(deals=(DEAL,), open={(11, "EURUSD", 5): SIZE}, resting=0)
+    sides: dict[str, Any] = {
+        "facts": (FACT,),
+        "outcomes": (FILLED,),
+        "pending": {"first": 0},
+        "debts": {"first": 0},
+        "dead": (),
+        "terminals": {"first": terminal},
+        "archived_facts": frozenset({FACT}),
+        "archived_ends": (("first", FACT, 1),),
+    }
+    return Evidence(**{**sides, **changes})
+
+
+def test_nothing_is_found_when_all_sides_agree() -> None:
+    assert check([OPENED], evidence()) == []
+    assert settled([OPENED], evidence())
+
+
+TWICE = Terminal(
+    deals=(DEAL, Deal(mark=5, order=12, symbol="EURUSD", lots=SIZE, position=12)),
+    open={(11, "EURUSD", 5): SIZE, (12, "EURUSD", 5): SIZE},
+    resting=0,
+)
+UNTOLD = Terminal(deals=(DEAL,), open={(11, "EURUSD", 5): SIZE, (13, "EURUSD", 6): SIZE}, resting=0)
+NOTHING = Terminal(deals=(), open={}, resting=0)
+
+WRONG = {
+    "not in the stream": ({"facts": ()}, "lost"),
+    "not in the archive": ({"archived_facts": frozenset()}, "lost"),
+    "not in the terminal": ({"terminals": {"first": NOTHING}}, "lost"),
+    "twice in the stream": ({"facts": (FACT, FACT)}, "doubled"),
+    "twice in the terminal": ({"terminals": {"first": TWICE}}, "doubled"),
+    "open and not told": ({"terminals": {"first": UNTOLD}}, "doubled"),
+    "two ends": ({"outcomes": (FILLED, FILLED)}, "doubled"),
+    "two ends in the archive": ({"archived_ends": (("first", FACT, 1), ("first", FACT, 1))}, "doubled"),
+    "no end": ({"outcomes": ()}, "silent"),
+    "no end in the archive": ({"archived_ends": ()}, "silent"),
+    "pending": ({"pending": {"first": 1}}, "unresolved"),
+    "owed": ({"debts": {"first": 1}}, "unresolved"),
+    "a dead letter": ({"dead": ("unreadable",)}, "wrong"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fault"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_has_its_name(changes: dict[str, Any], fault: str) -> None:
+    assert fault in {finding.fault for finding in check([OPENED], evidence(**changes))}
+
+
+def test_what_was_refused_is_not_expected_and_what_shrinks_shrinks_in_proportion() -> None:
+    half = Statement(
+        number=2,
+        kind="position.changed",
+        instrument="EURUSD",
+        position="p1",
+        revision=2,
+        before=OPENED.after,
+        after=Totals(coming=SIZE / 2),
+    )
+
+    assert expected([OPENED, half], {FACT})[0]["p1"] == SIZE / 2
+    assert expected([OPENED, half], set()) == ({"p1": Decimal(0)}, {"p1"})

@@ -1,0 +1,125 @@
+"""What has to wait for a fact of an unknown end, and what does not."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from executor.attempt import Attempt, Grace
+from executor.book import Link, Part
+from executor.ledger import Work
+from executor.parking import Parked, Parking
+from executor.reasons import Denied, Reason
+from executor.results import Done, StepResult
+from executor.steps import Close, Open, Step
+from executor.translate import Plan
+from shared.facts import PositionChanged
+from tests.shared.samples import FACTS, placed
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+ONE = Decimal(1)
+CHANGED = next(fact for fact in FACTS if isinstance(fact, PositionChanged))
+PART = Part(ticket=1, identifier=1, volume=ONE, side="buy")
+
+
+def link(key: str = "a", *parts: Part) -> Link:
+    return Link(key=key, instrument="EURUSD", symbol="EURUSD", revision=1, followed=ONE, parts=parts)
+
+
+def opening(key: str = "a", symbol: str = "EURUSD") -> Open:
+    return Open(name="open", link=key, symbol=symbol, side="buy", volume=ONE)
+
+
+def closing(key: str = "a") -> Close:
+    return Close(name="close:1", link=key, ticket=1, symbol="EURUSD", side="buy", volume=ONE)
+
+
+def parked(entry: str, key: str, *steps: Step, **plan: Any) -> Parked:
+    attempt = Attempt(
+        work=Work(fact=f"f{entry}"),
+        meaning="m",
+        fact=placed(),
+        link=key,
+        steps=list(steps),
+        grace=Grace(1.0),
+        read=NOW,
+        entry=entry,
+    )
+    return Parked(attempt, placed(), Plan(link=link(key), steps=steps, **plan))
+
+
+def parking(*facts: Parked) -> Parking:
+    lot = Parking()
+    for fact in facts:
+        lot.put(fact)
+    return lot
+
+
+def test_openings_of_an_instrument_wait_for_an_older_unknown_one_of_any_position() -> None:
+    older, younger, elsewhere = (
+        parked("1-1", "a", opening("a")),
+        parked("2-2", "b", opening("b")),
+        opening("c", "GBPUSD"),
+    )
+    lot = parking(older, younger)
+
+    assert lot.blocks(younger.attempt, ())(opening("b"))
+    assert not lot.blocks(older.attempt, ())(opening("a"))
+    assert not lot.blocks(younger.attempt, ())(elsewhere)
+
+
+def test_an_opening_waits_for_what_its_position_owes() -> None:
+    fact = parked("1-1", "a", opening())
+
+    assert parking().blocks(fact.attempt, {"a"})(opening())
+
+
+def test_an_exit_waits_only_for_what_an_unknown_opening_alone_can_have_made() -> None:
+    older, exit_of_it, other = (
+        parked("1-1", "a", opening()),
+        parked("2-2", "a", closing()),
+        parked("3-3", "b", closing("b")),
+    )
+    lot = parking(older)
+
+    assert lot.waits(exit_of_it, None)
+    assert lot.waits(exit_of_it, link("a"))
+    assert not lot.waits(exit_of_it, link("a", PART))
+    assert not lot.waits(other, None)
+
+
+def test_nothing_waits_for_an_opening_whose_end_is_known() -> None:
+    older, younger = parked("1-1", "a", opening()), parked("2-2", "b", opening("b"))
+    older.attempt.results["open"] = StepResult(opening(), Done(ticket=1))
+
+    assert not parking(older).blocks(younger.attempt, ())(opening("b"))
+    assert not parking(older).expects("a")
+
+
+def test_one_that_was_denied_while_something_was_unknown_may_still_be_made() -> None:
+    denied = parked("1-1", "a", denied=Denied(Reason.FOREIGN_POSITION))
+
+    assert parking(denied).expects("a")
+    assert not parking(denied).expects("a", denied)
+
+
+def test_a_plan_is_outdated_when_facts_before_it_changed_its_position() -> None:
+    fact = parked("1-1", "a", opening())
+    fact.base = link("a")
+
+    assert not Parking.outdated(fact, link("a"))
+    assert Parking.outdated(fact, link("a", PART))
+    assert Parking.outdated(fact, None)
+
+
+def test_facts_come_oldest_first_and_may_go_meanwhile() -> None:
+    lot = parking(parked("10-0", "b", opening("b")), parked("9-9", "a", opening()), parked("10-1", "c", opening("c")))
+    seen = []
+
+    for fact in lot:
+        seen.append(fact.entry)
+        lot.drop("10-0")
+
+    assert seen == ["9-9", "10-1"]
+    assert "10-0" not in lot
+    assert lot.on("c")
+    assert lot
