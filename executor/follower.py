@@ -19,7 +19,7 @@ from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.netting import net_holding
-from executor.owing import brought_up, probe, when_paid
+from executor.owing import brought_up, newer, probe, when_paid
 from executor.parking import Parked, Parking
 from executor.parts import adopt_fill
 from executor.reasons import Ignored, say
@@ -296,8 +296,3 @@ class Follower:
         if settled.result is None:
             return self._teller.unended(attempt, fact, "owed", settled.reason, settled.text)
         return self._teller.ended(attempt, fact, settled.result, settled.reason, settled.text)
-
-
-def newer(planned: Link, known: Link | None) -> Link:
-    """The link as the newest fact about it left it; an older one that ends late does not take that back."""
-    return known if known is not None and known.revision > planned.revision else planned

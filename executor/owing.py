@@ -135,3 +135,8 @@ def _share(before: Decimal, wanted: Decimal, newest: Decimal) -> Decimal:
     """How much of the way from `before` to `wanted` the newest total still goes."""
     share = (newest - before) / (wanted - before) if wanted != before else Decimal(0)
     return min(Decimal(1), max(Decimal(0), share))
+
+
+def newer(planned: Link, known: Link | None) -> Link:
+    """The link as the newest fact about it left it; an older one that ends late does not take that back."""
+    return known if known is not None and known.revision > planned.revision else planned

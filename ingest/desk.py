@@ -56,6 +56,7 @@ class Desk:
         self.flows = dict(picture.flows)
         self.waiting = picture.waiting
         self.early = picture.early
+        self.removed = picture.removed
         self.early_calls = picture.early_calls
         self.withheld = picture.withheld
         self.said: list[Change | Note] = []

@@ -99,6 +99,13 @@ class Intake:
             self._note(source, found.notes)
         return kept
 
+    def look(self) -> None:
+        """State what nothing that passes has contradicted for long enough; to be called every second or so."""
+        for source in self.sources:
+            for picture in self._album.of(source.name) if self._owns(source) else ():
+                if picture.removed:
+                    self._keep(source, pictures.elapsed(picture, source, self._stamp(source)), also=True)
+
     def keep(self) -> None:
         """Keep on disk what polls have changed in the pictures without giving a fact."""
         for source in self.sources:

@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ingest import accepted, broker_rest, identity, matching, orders, paper, untold
+from ingest import accepted, broker_rest, identity, matching, orders, paper, removal, untold
 from ingest.calls import (
     AccountShown,
     Asked,
@@ -50,6 +50,7 @@ __all__ = [
     "accounts",
     "apply",
     "asks",
+    "elapsed",
     "facts",
     "hear",
     "interpret",
@@ -126,6 +127,13 @@ def restarted(picture: Picture, source: Source, stamp: Stamp, asked: Iterable[Ca
     return _interpreted(desk.picture(), desk.said, source, stamp)
 
 
+def elapsed(picture: Picture, source: Source, stamp: Stamp) -> Interpreted:
+    """What the time that has gone by says: a level whose end was pushed has been removed when nothing replaces it."""
+    desk = Desk(picture)
+    _removed(desk, stamp.captured)
+    return _interpreted(desk.picture(), desk.said, source, stamp)
+
+
 def _interpreted(picture: Picture, said: Iterable[Change | Note], source: Source, stamp: Stamp) -> Interpreted:
     changes = [c for c in said if isinstance(c, Change)]
     stated, notes = facts(picture, changes, source, stamp)
@@ -148,8 +156,15 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
     _apply(desk, event)
     _catch_up(desk)
     _remembered(desk)
+    _removed(desk, now)
     desk.prune()
     return desk.picture(), tuple(desk.said)
+
+
+def _removed(desk: Desk, now: datetime) -> None:
+    """Brackets whose end was pushed, and that nothing has replaced."""
+    for poll in removal.due(desk, now) if desk.removed else ():
+        _see_pushed(desk, poll)
 
 
 def _remembered(desk: Desk) -> None:
@@ -230,6 +245,11 @@ def _see_frame(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
     if any(desk.busy(row.instrument) for row in poll.rows):
         desk.waiting = (*desk.waiting, poll)[-200:]
         return
+    if not removal.is_held(desk, poll):
+        _see_pushed(desk, poll)
+
+
+def _see_pushed(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
     _see_rows(desk, poll, first=False)
     for row in poll.rows:
         desk.hush(row.instrument, poll.asked)

@@ -201,6 +201,7 @@ class Service:
             await asyncio.sleep(TEND_EVERY_S)
             self._outbox.tend(time.time())
             self._recorder.look(self._clock.now())
+            self._intake.look()
             # Until the clocks are compared again: a clock that was just set back is known to be off by that much.
             self._intake.uncertainty = max(self._intake.uncertainty, self._clock.ahead)
             for owner in self._owners:

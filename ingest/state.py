@@ -145,7 +145,7 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the newest poll before any request that waits, `flows` the calls already applied, `waiting` pushed frames that came
     while a call on their instrument had no reply. `early` is the first look while the model is not known, `early_calls`
     what was accepted before it; `withheld` names what could not be told for want of a unit (`order:ID`, `position:KEY`)
-    with its instrument and what was told of it last.
+    with its instrument and what was told of it last. `removed` are pushed ends of brackets that may be replaced yet.
     """
 
     source: str
@@ -169,5 +169,6 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     flows: dict[str, bool] = {}
     early: tuple[OrdersShown | PositionsShown, ...] = ()
     early_calls: tuple[Call, ...] = ()
+    removed: tuple[OrdersShown, ...] = ()
     withheld: dict[str, tuple[str, Amount]] = {}
     waiting: tuple[OrdersShown | PositionsShown, ...] = ()

@@ -79,6 +79,7 @@ def test_an_exit_waits_only_for_what_an_unknown_opening_alone_can_have_made() ->
         parked("2-2", "a", closing()),
         parked("3-3", "b", closing("b")),
     )
+    exit_of_it.fact = CHANGED
     lot = parking(older)
 
     assert lot.waits(exit_of_it, None)
