@@ -124,7 +124,10 @@ class Lane:
         except TerminalAway as error:
             return f"the terminal is away ({error}); trying again"
         except GroupLost as error:
-            return f"its consumer group is gone ({error}): run `tradecopier restore`"
+            return (
+                f"its consumer group is gone ({error}): Redis was emptied or is an old copy. Compare the account by hand; "
+                "`tradecopier up`, started anew, lets it join again at the end of the stream"
+            )
         except UserError as error:
             return str(error)
         raise AssertionError("a lane ends only when it is interrupted")
@@ -176,7 +179,7 @@ class Lane:
         if known not in (None, identity):
             raise UserError(
                 f"account {self.name} was {known} and the terminal is logged in as {identity}: "
-                f"correct the terminal, or run `tradecopier account repoint {self.name}`"
+                f"log in as {known} again, or give the new account a name of its own in the settings"
             )
         await self._ledger.note(identity=identity)
         await self._ledger.tighten(AccountState.ACTIVE)
@@ -249,7 +252,10 @@ class Lane:
                     await self._look_for_missing(follower, entry, before)
                 if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
                     what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
-                    await self._close_only(f"{what} were removed: run `tradecopier restore`", "removed")
+                    await self._close_only(
+                        f"{what} were removed; compare the account by hand, then `tradecopier resume {self.name}`",
+                        "removed",
+                    )
                 await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, before))
 
     async def _pass_or_follow(self, follower: Follower, entry: Entry, fact: Fact, *, suspect: bool) -> None:

@@ -200,6 +200,8 @@ class Account(Table, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if isinstance(self.terminal, MetaTrader5) and self.deadline < REAL_DEADLINE_S:
             raise ValueError(f"deadline must be at least {REAL_DEADLINE_S:g} s: brokers take that long at times")
+        if self.join == "adopt":
+            raise ValueError('join = "adopt" is not there yet: an account joins with "new", flat positions first')
         if self.grace <= self.window + self.deadline:
             raise ValueError("grace must be longer than window + deadline, or a late execution is missed")
 

@@ -125,7 +125,7 @@ class Courier:
         else:
             self._outbox.renew(self.source)
             self._metrics.renewed(self.source, "gone")
-            text = f"facts after {last} are in neither stream nor outbox: run `tradecopier restore`"
+            text = f"facts after {last} are in neither stream nor outbox: compare the accounts by hand"
             log.error("source %s has a new producer, %s: %s", self.source, self._producer.id, text)
 
     async def _torn(self, reason: str, last: int) -> None:

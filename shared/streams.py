@@ -185,7 +185,7 @@ class Entry(Struct, frozen=True):
 
 
 class GroupLost(Exception):
-    """The consumer group is gone (a flush, a failover): stop here and run `tradecopier restore`."""
+    """The consumer group is gone (a flush, a failover, an old copy): nobody knows any more what was read."""
 
 
 class Reader:

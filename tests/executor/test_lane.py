@@ -296,13 +296,13 @@ async def test_a_terminal_with_another_account_is_refused_and_the_others_go_on(
 
     async with running(valkey.url, simulator, wait=False):
         async with asyncio.timeout(10):
-            while "repoint" not in caplog.text:
+            while "log in as 2@Elsewhere again" not in caplog.text:
                 await asyncio.sleep(0.02)
         await redis.hdel(KEYS.account("state", ACCOUNT), "identity")
         found = await ended(redis, 1)
 
     assert found[0].result == "filled"
-    assert caplog.text.count("repoint") == 1
+    assert caplog.text.count("log in as 2@Elsewhere again") == 1
 
 
 async def test_a_lost_group_stops_the_account_and_says_what_to_do(
@@ -313,7 +313,7 @@ async def test_a_lost_group_stops_the_account_and_says_what_to_do(
 
     async with running(valkey.url, simulator):
         async with asyncio.timeout(10):
-            while "tradecopier restore" not in caplog.text:
+            while "consumer group is gone" not in caplog.text:
                 await asyncio.sleep(0.02)
 
     assert await simulator.deals() == []

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ingest.calls import OrdersShown, PlaceOrder
 from ingest.changes import Change, Why
-from ingest.desk import GRACE, MEMORY, Desk, clip
+from ingest.desk import GRACE, MEMORY, SLACK, Desk, clip
 from ingest.order_calls import place
 from ingest.state import Picture, PositionState
 from ingest.subject import waits
@@ -145,7 +145,7 @@ def test_while_a_request_waits_no_poll_speaks_of_its_instrument() -> None:
 def test_what_has_ended_long_ago_is_forgotten_and_what_lives_is_not() -> None:
     it = desk()
     place(it, market("live"))
-    for n in range(MEMORY + 50):
+    for n in range(MEMORY + 2 * SLACK):
         order = place(it, market(str(n)))
         assert order is not None
         it.end(order, "rejected", WHY, sure=True)

@@ -24,6 +24,8 @@ from ingest.calls import (
 )
 from ingest.exchange import Exchange, Frame, plain
 from ingest.paper import accounts, asks, hosts, read
+from ingest.picture import elapsed
+from ingest.stating import Stamp
 from shared.facts import Fact, Levels, OrderEnded
 from tests.ingest.story import PAPER, START, Story
 
