@@ -124,10 +124,8 @@ class Lane:
         except TerminalAway as error:
             return f"the terminal is away ({error}); trying again"
         except GroupLost as error:
-            return (
-                f"its consumer group is gone ({error}): Redis was emptied or is an old copy. Compare the account by hand; "
-                "`tradecopier up`, started anew, lets it join again at the end of the stream"
-            )
+            mend = "compare the account by hand; `tradecopier up`, started anew, lets it join at the stream's end"
+            return f"its consumer group is gone ({error}), Redis was emptied or is an old copy: {mend}"
         except UserError as error:
             return str(error)
         raise AssertionError("a lane ends only when it is interrupted")
@@ -252,10 +250,8 @@ class Lane:
                     await self._look_for_missing(follower, entry, before)
                 if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
                     what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
-                    await self._close_only(
-                        f"{what} were removed; compare the account by hand, then `tradecopier resume {self.name}`",
-                        "removed",
-                    )
+                    mend = f"compare the account by hand, then `tradecopier resume {self.name}`"
+                    await self._close_only(f"{what} were removed; {mend}", "removed")
                 await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, before))
 
     async def _pass_or_follow(self, follower: Follower, entry: Entry, fact: Fact, *, suspect: bool) -> None:

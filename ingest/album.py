@@ -102,4 +102,5 @@ def _entries(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """
     others = compress(new, map(is_not, new.values(), map(old.get, new)))
     changed = {key: new[key] for key in others if old.get(key) != new[key]}
-    return changed | dict.fromkeys(key for key in old.keys() - new.keys())
+    added = sum(key not in old for key in changed)
+    return changed if len(old) + added == len(new) else changed | dict.fromkeys(old.keys() - new.keys())

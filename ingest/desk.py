@@ -6,15 +6,25 @@ cannot disagree. Nothing outside one `apply` ever sees a desk.
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ingest.calls import Note, NoteKind, OrdersShown, PlaceOrder, PositionsShown
+from ingest.calls import (
+    Call,
+    Instrument,
+    Note,
+    NoteKind,
+    OrdersShown,
+    PlaceOrder,
+    PositionRow,
+    PositionsShown,
+)  # fmt: skip
 from ingest.changes import Change, Kind, Why, kind_of
-from ingest.state import ZERO, OrderState, Picture, PositionState
-from shared.facts import Amount, Ending, Levels
+from ingest.state import ZERO, Bracket, OpenCall, OrderState, Picture, PositionState
+from shared.facts import Amount, Ending, Levels, Model
 
 GRACE = timedelta(seconds=3)
 """How long one kind of poll may lag behind another before their disagreement counts."""
@@ -29,46 +39,63 @@ SLACK = 50
 
 ALL = "*"
 
-_FIELDS = tuple(name for name in Picture.__struct_fields__ if name not in ("source", "account"))
+_FIELDS = frozenset(Picture.__struct_fields__) - {"source", "account"}
+_WHOLE = frozenset({"instruments", "panel", "withheld"})
+"""Replaced and never written on."""
 
 
 class Desk:
-    """See the module. The attributes are the picture's, as copies that may be written on."""
+    """See the module. The attributes are the picture's, as copies that may be written on.
+
+    A picture remembers much and an event touches little of it, so that each is copied when it is first asked for.
+    """
+
+    model: Model | None
+    orders: dict[str, OrderState]
+    positions: dict[str, PositionState]
+    brackets: dict[str, Bracket]
+    instruments: dict[str, Instrument]
+    open: dict[str, OpenCall]
+    unsettled: tuple[OpenCall, ...]
+    quiet: dict[str, datetime]
+    polled: dict[str, datetime]
+    answered: dict[str, datetime]
+    rows: dict[str, datetime]
+    strangers: dict[str, datetime]
+    links: dict[str, str]
+    uses: dict[str, int]
+    panel: dict[str, PositionRow]
+    listed: frozenset[str]
+    flows: dict[str, bool]
+    waiting: tuple[OrdersShown | PositionsShown, ...]
+    early: tuple[OrdersShown | PositionsShown, ...]
+    early_calls: tuple[Call, ...]
+    removed: tuple[OrdersShown, ...]
+    withheld: dict[str, tuple[str, Amount]]
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
-        self.model = picture.model
-        self.orders = dict(picture.orders)
-        self.positions = dict(picture.positions)
-        self.brackets = dict(picture.brackets)
-        self.instruments = picture.instruments
-        self.open = dict(picture.open)
-        self.unsettled = picture.unsettled
-        self.quiet = dict(picture.quiet)
-        self.polled = dict(picture.polled)
-        self.answered = dict(picture.answered)
-        self.rows = dict(picture.rows)
-        self.strangers = dict(picture.strangers)
-        self.links = dict(picture.links)
-        self.uses = dict(picture.uses)
-        self.panel = picture.panel
-        self.listed = picture.listed
-        self.flows = dict(picture.flows)
-        self.waiting = picture.waiting
-        self.early = picture.early
-        self.removed = picture.removed
-        self.early_calls = picture.early_calls
-        self.withheld = picture.withheld
+        self._living: list[str] | None = None
         self.said: list[Change | Note] = []
 
+    if not TYPE_CHECKING:  # a name that is none stays an error for the type checker
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _FIELDS:
+                raise AttributeError(name)
+            value = getattr(self._picture, name)
+            value = dict(value) if isinstance(value, dict) and name not in _WHOLE else value
+            setattr(self, name, value)
+            return value
+
     def picture(self) -> Picture:
-        """The picture as it is now."""
-        before, changed = self._picture, {}
-        for name in _FIELDS:
-            old, new = getattr(before, name), getattr(self, name)
+        """The picture as it is now; of what has not changed, the very same objects."""
+        changed = {}
+        for name, new in vars(self).items():
+            old = getattr(self._picture, name) if name in _FIELDS else new
             if new is not old and new != old:
                 changed[name] = new
-        return replace(before, **changed) if changed else before
+        return replace(self._picture, **changed) if changed else self._picture
 
     def note(self, kind: NoteKind, text: str = "") -> None:
         """Put down something that is no change."""
@@ -93,6 +120,15 @@ class Desk:
         if not found and self.model == "netting":
             return self.positions.get(position_id)
         return found[-1] if found else None
+
+    def living(self) -> list[OrderState]:
+        """The orders that can still fill, in their order. An order that has ended never lives again, so that those which
+        had ended before this event are looked through once."""
+        before = self._picture.orders
+        if self._living is None:
+            self._living = [name for name, order in before.items() if order.live]
+        names = (*self._living, *islice(self.orders, len(before), None))
+        return [order for name in names if (order := self.orders[name]).live]
 
     # --- when a poll may speak ---------------------------------------------------------------------------------------
 
@@ -236,22 +272,23 @@ class Desk:
         position = replace(position, excused=ZERO, surplus=ZERO, suspects=(), suspected=None)
         if self.model == "netting":
             return replace(position, levels=Levels(), unsure=())
-        rests = any(o.live and o.position == position.key for o in self.orders.values())
+        rests = any(o.position == position.key for o in self.living())
         return replace(position, over=not rests, doubt=None, moved=at)
 
     def prune(self) -> None:
         """Forget the oldest of what has ended, so that a picture does not grow for ever."""
-        if len(self.orders) > MEMORY + SLACK:
+        touched = vars(self)
+        if "orders" in touched and len(self.orders) > MEMORY + SLACK:
             done = [o for o in self.orders.values() if not o.live]
             for order in done[: max(0, len(done) - MEMORY)]:
                 del self.orders[order.id]
-        if len(self.positions) > MEMORY + SLACK:
+        if "positions" in touched and len(self.positions) > MEMORY + SLACK:
             over = [p for p in self.positions.values() if p.over]
             for position in over[: max(0, len(over) - MEMORY)]:
                 del self.positions[position.key]
-        _forget(self.flows, MEMORY)
-        for names in (self.brackets, self.links, self.uses):
-            _forget(names, 10 * MEMORY)
+        for name, but in (("flows", 1), ("brackets", 10), ("links", 10), ("uses", 10)):
+            if name in touched:
+                _forget(touched[name], but * MEMORY)
 
 
 def _forget(names: dict[str, Any], but: int) -> None:

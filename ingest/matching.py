@@ -112,7 +112,7 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     On a netting account other changes look like fills; where orders are polled, they tell which it was.
     """
     told = desk.model == "netting" and desk.orders_are_polled(poll.asked)
-    for order in [o for o in desk.orders.values() if o.position == position.key and o.coming and not told]:
+    for order in [o for o in desk.living() if o.position == position.key and o.coming and not told]:
         part = clip(quantity - desk.positions[position.key].held, order.coming)
         if part:
             desk.fill(order, order.filled + abs(part), why)

@@ -123,7 +123,7 @@ def _same_terms(after: OrderState, order: OrderState) -> bool:
 def _see_absent(desk: Desk, poll: OrdersShown) -> None:
     """An order that two polls no longer list is over. Ended ones stay listed for a minute, so this is rare."""
     listed = {row.id for row in poll.rows} | poll.unreadable
-    for order in [o for o in desk.orders.values() if o.live and o.source_id not in listed]:
+    for order in [o for o in desk.living() if o.source_id not in listed]:
         if not desk.trusts(poll, order.instrument):
             continue
         if order.doubt is None:
