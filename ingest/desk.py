@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ingest.calls import (
-    Call,
-    Instrument,
-    Note,
-    NoteKind,
-    OrdersShown,
-    PlaceOrder,
-    PositionRow,
-    PositionsShown,
-)  # fmt: skip
+from ingest.calls import Call, Instrument, Note, NoteKind, OrdersShown, PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
 from ingest.state import ZERO, Bracket, OpenCall, OrderState, Picture, PositionState
 from shared.facts import Amount, Ending, Levels, Model
@@ -122,8 +113,7 @@ class Desk:
         return found[-1] if found else None
 
     def living(self) -> list[OrderState]:
-        """The orders that can still fill, in their order. An order that has ended never lives again, so that those which
-        had ended before this event are looked through once."""
+        """The orders that can still fill, oldest first. What has ended never lives again and is passed over once."""
         before = self._picture.orders
         if self._living is None:
             self._living = [name for name, order in before.items() if order.live]
