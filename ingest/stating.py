@@ -12,6 +12,7 @@ from ingest.changes import Change
 from ingest.source import Source
 from ingest.state import Picture
 from shared.facts import (
+    Amount,
     Contract,
     Exposure,
     Fact,
@@ -61,11 +62,17 @@ def facts(
     notes: list[Note] = []
     for change in changes:
         contract = contract_of(picture.instruments.get(change.instrument), source)
-        if contract is None and opens(change):
+        if contract is None and (opens(change) or _untold(picture, change)):
             notes.append(Note("unit-unknown", change.instrument))
         else:
             stated.append(_fact(picture, change, contract, stamp, stamp.seq + len(stated)))
     return tuple(stated), tuple(notes)
+
+
+def _untold(picture: Picture, change: Change) -> bool:
+    """Whether it only changes what nobody has been told of; a reader must not take it for what is followed already."""
+    found = picture.withheld.get(f"position:{change.position}")
+    return found is not None and found[1] == Amount() and bool(change.after.total)
 
 
 def opens(change: Change) -> bool:

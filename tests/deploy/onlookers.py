@@ -84,6 +84,16 @@ def settings(folder: Path) -> Path:
     return path
 
 
+def beside(folder: Path, valkey: Valkey) -> Path:
+    """The settings file of a machine whose Redis is `valkey`, found in the data folder as that of `up` is."""
+    server = folder / "data" / "valkey"
+    server.mkdir(parents=True)
+    for name, value in (("port", str(valkey.port)), ("password", valkey.password)):
+        (server / name).write_text(value)
+        (server / name).chmod(0o600)
+    return settings(folder)
+
+
 async def _beat(found: Machine) -> None:
     """The executor's pulse and what an ingest would say, until cancelled."""
     redis = streams.connect(found.valkey.url)

@@ -20,7 +20,9 @@ def link(key: str, **fields: Any) -> Link:
 
 def debt(there: Link, **fields: Any) -> Debt:
     since = NOW - timedelta(minutes=1)
-    return Debt(link=there.key, **{"fact": "", "entry": "", "target": D(0), "since": since, "captured": since, **fields})
+    return Debt(
+        link=there.key, **{"fact": "", "entry": "", "target": D(0), "since": since, "captured": since, **fields}
+    )
 
 
 def test_every_position_and_every_resting_order_of_ours_is_owed_and_nothing_else() -> None:

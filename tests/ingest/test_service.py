@@ -181,6 +181,22 @@ async def test_its_health_and_metrics_can_be_asked(scene: Scene) -> None:
     await ours.close()
 
 
+async def test_a_source_whose_position_model_nobody_knows_makes_it_ill(scene: Scene) -> None:
+    scene.config.write_text(scene.config.read_text().replace('positions = "hedging"', 'positions = "auto"'))
+    ours = service.Service(Stop(), scene.plan())
+    await ours.start()
+    scene.shows([], [])
+    await scene.look()
+    (problem,) = ours.problems()
+    assert "reload the TradingView page" in problem
+    row = {"id": "10001", "config": {"supportMultiposition": True}}
+    scene.origin.replies["/accounts"] = whole(json.dumps({"s": "ok", "d": [row]}).encode())
+    assert await scene.fetch("GET", "/accounts") == 200
+    assert ours.problems() == []
+    await ours.finish()
+    await ours.close()
+
+
 async def test_a_source_with_something_open_that_nobody_polls_makes_it_ill(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

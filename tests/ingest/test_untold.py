@@ -134,6 +134,21 @@ def test_what_a_missing_unit_held_back_is_told_once_when_a_poll_still_shows_it()
     assert story.picture.withheld == {}
 
 
+def test_what_was_reduced_while_it_was_held_back_is_told_as_it_is() -> None:
+    story = looked(NO_UNIT)
+    story.place("1", qty="0.2")
+    for size in (0.2, 0.1):
+        story.wait(10)
+        for _ in range(3):
+            story.orders(order("1", "filled", qty=0.2, filledQty=0.2))
+            story.positions(position("55", size))
+    assert story.facts == []
+    story.poll("instruments", [EURUSD])
+    story.positions(position("55"))
+    (opened,) = story.facts
+    assert (opened.exposure.before, opened.exposure.after) == (Amount(), HELD)
+
+
 def test_what_is_gone_when_the_unit_becomes_known_is_not_opened() -> None:
     story = looked(NO_UNIT)
     story.place("1")

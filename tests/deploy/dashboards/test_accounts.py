@@ -14,9 +14,7 @@ def test_a_limit_warns_before_it_is_reached_and_is_red_when_it_is() -> None:
     assert "account, limit" in asked(BOARD, "Limits used")
 
 
-@pytest.mark.parametrize(
-    ("title", "told_apart_by"), [("Denials", "reason"), ("MetaTrader 5's answers", "retcode")]
-)
+@pytest.mark.parametrize(("title", "told_apart_by"), [("Denials", "reason"), ("MetaTrader 5's answers", "retcode")])
 def test_refusals_are_told_apart_by_their_cause_and_none_is_good_news(title: str, told_apart_by: str) -> None:
     assert f"sum by (account, {told_apart_by})" in asked(BOARD, title)
     assert asked(BOARD, title).endswith("> 0")

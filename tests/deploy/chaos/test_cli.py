@@ -1,0 +1,86 @@
+"""The command says what it can do, refuses what makes no sense, and ends with 1 when something was wrong."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.chaos.cli import chaos
+from deploy.chaos.suite import Suite
+from deploy.chaos.trial import Result, broken
+
+GOOD = Result(seed=0, findings=(), faults={}, reached={}, actions=20, ends={}, seconds=1.0)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command takes our settings out of the environment and makes a folder."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, *results: Result) -> list[tuple[list[int], int]]:
+    """Let the suite find this, and tell which seeds and what width it was given."""
+    asked: list[tuple[list[int], int]] = []
+
+    async def run(_self: Any, seeds: list[int], width: int) -> list[Result]:
+        asked.append((seeds, width))
+        return list(results)
+
+    monkeypatch.setattr(Suite, "run", run)
+    return asked
+
+
+def test_help_names_every_option() -> None:
+    shown = CliRunner().invoke(chaos, ["--help"])
+
+    assert shown.exit_code == 0
+    for option in ("--seeds", "--seed", "--first", "--width", "--actions", "--keep"):
+        assert f"{option} " in shown.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--seeds", "0"], ["--seed", "-1"], ["--first", "-1"], ["--width", "0"], ["--actions", "19"], ["--seed", "x"]],
+    ids=" ".join,
+)
+def test_a_number_without_sense_is_refused_by_its_option(words: list[str]) -> None:
+    refused = CliRunner().invoke(chaos, words)
+
+    assert refused.exit_code == 2
+    assert words[0] in refused.output
+
+
+def test_seeds_are_counted_from_the_first_and_a_single_one_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = finds(monkeypatch, GOOD)
+
+    CliRunner().invoke(chaos, ["--seeds", "3", "--first", "5", "--width", "2"])
+    CliRunner().invoke(chaos, ["--seed", "8"])
+
+    assert asked == [([5, 6, 7], 2), ([8], 4)]
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [((GOOD,), 0), ((broken(0, "no end"),), 1), ((), 1)],
+    ids=["all is well", "something is wrong", "a trial is missing"],
+)
+def test_the_exit_code_says_whether_all_is_well(
+    monkeypatch: pytest.MonkeyPatch, results: tuple[Result, ...], code: int
+) -> None:
+    finds(monkeypatch, *results)
+
+    assert CliRunner().invoke(chaos, ["--seed", "0"]).exit_code == code
+
+
+def test_what_a_failed_run_left_is_kept_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finds(monkeypatch, broken(0, "no end"))
+
+    CliRunner().invoke(chaos, ["--seed", "0"])
+    assert list(tmp_path.glob("tradecopier-chaos-*")) == []
+
+    kept = CliRunner().invoke(chaos, ["--seed", "0", "--keep"])
+    (folder,) = tmp_path.glob("tradecopier-chaos-*")
+    assert str(folder) in kept.output

@@ -1,0 +1,115 @@
+"""A process that ends is started again, what it is armed with holds for one start, and a real crash is noted."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.chaos.pipeline import HEDGING, Part, Pipeline, Servers
+from deploy.chaos.timing import SCALE, shipped
+
+PATIENCE_S = 30
+WAITS = ["-c", "import sys; print(*sys.argv[1:], flush=True); sys.stdin.read()"]
+"""A process that prints its arguments and waits for the end of its input."""
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def part(tmp_path: Path) -> AsyncIterator[Part]:
+    """A process of which the input and the output are ours."""
+    found = Part("part", WAITS, {}, tmp_path / "log", piped=True)
+    yield found
+    await found.end()
+
+
+async def printed(part: Part) -> bytes:
+    assert part.running is not None
+    assert part.running.stdout is not None
+    return await asyncio.to_thread(part.running.stdout.readline)
+
+
+async def test_what_a_part_is_armed_with_is_given_to_its_next_start_only(part: Part) -> None:
+    part.armed = ("--die-at", "called:1")
+    part.start()
+    assert await printed(part) == b"--die-at called:1\n"
+    part.signal(signal.SIGKILL)
+    await until(lambda: not part.alive)
+
+    part.start()
+
+    assert await printed(part) == b"\n"
+    assert part.under == ()
+
+
+async def test_a_part_that_stands_still_lives_and_has_reached_its_point(part: Part) -> None:
+    part.start()
+    await printed(part)
+    assert (part.alive, part.standing, part.reached) == (True, False, False)
+
+    part.signal(signal.SIGSTOP)
+    await until(lambda: part.standing)
+    assert (part.alive, part.reached) == (True, True)
+
+    part.signal(signal.SIGCONT)
+    await until(lambda: not part.standing)
+    assert not part.reached
+
+
+async def test_a_part_that_stands_still_can_be_ended(part: Part) -> None:
+    part.start()
+    await printed(part)
+    part.signal(signal.SIGSTOP)
+    await until(lambda: part.standing)
+
+    await part.end()
+
+    assert not part.alive
+
+
+@pytest.fixture
+async def pipeline(pair: Servers, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    """Everything of a trial, started."""
+    found = Pipeline(tmp_path / "trial", pair, f"pipeline-{tmp_path.name}", shipped().over(SCALE), HEDGING)
+    try:
+        await found.start()
+        yield found
+    finally:
+        await found.stop()
+
+
+async def test_a_pipeline_starts_again_what_was_killed_and_leaves_what_is_held(pipeline: Pipeline) -> None:
+    killed, held = pipeline.parts["archiver"], pipeline.parts["standby"]
+    first = killed.running
+    pipeline.held.add("standby")
+    held.signal(signal.SIGKILL)
+    await until(lambda: not held.alive)
+
+    killed.signal(signal.SIGKILL)
+
+    await until(lambda: killed.running is not first and killed.alive)
+    assert not held.alive
+    pipeline.held.clear()
+    await until(lambda: held.alive)
+    assert pipeline.crashes == [], "we killed them"
+
+
+async def test_a_service_that_ends_by_itself_with_an_error_is_a_crash_and_stop_ends_every_process(
+    pipeline: Pipeline,
+) -> None:
+    part = pipeline.parts["executor"]
+    part.armed = ("--no-such-option",)
+    part.signal(signal.SIGKILL)
+
+    await until(lambda: bool(pipeline.crashes))
+    assert pipeline.crashes == ["executor ended with exit code 2"]
+
+    await pipeline.stop()
+    assert set(pipeline.parts) == {"ingest", "executor", "standby", "archiver", *HEDGING}
+    assert [name for name, each in pipeline.parts.items() if each.alive] == []
