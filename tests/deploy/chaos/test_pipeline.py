@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from deploy.chaos.pipeline import HEDGING, Part, Pipeline, Servers
 from deploy.chaos.timing import SCALE, shipped
 
 PATIENCE_S = 30
+numbers = count(1)
 WAITS = ["-c", "import sys; print(*sys.argv[1:], flush=True); sys.stdin.read()"]
 """A process that prints its arguments and waits for the end of its input."""
 
@@ -76,7 +78,7 @@ async def test_a_part_that_stands_still_can_be_ended(part: Part) -> None:
 @pytest.fixture
 async def pipeline(pair: Servers, tmp_path: Path) -> AsyncIterator[Pipeline]:
     """Everything of a trial, started."""
-    found = Pipeline(tmp_path / "trial", pair, f"pipeline-{tmp_path.name}", shipped().over(SCALE), HEDGING)
+    found = Pipeline(tmp_path / "trial", pair, f"pipeline-{next(numbers)}", shipped().over(SCALE), HEDGING)
     try:
         await found.start()
         yield found

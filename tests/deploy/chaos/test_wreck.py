@@ -1,7 +1,7 @@
 """Each fault hits the process, connection, server or terminal that it names, and what lasts comes to its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -108,24 +108,27 @@ async def test_an_executor_that_is_to_die_at_a_point_works_alone_until_it_did(pi
     assert not wreck.armed
 
 
-async def connected(port: int) -> asyncio.StreamReader:
-    """A connection to Valkey that has had its first answer."""
-    reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(b"PING\r\n")
-    assert await reader.readline()
-    OPEN.append(writer)
-    return reader
+Connected = Callable[[int], Awaitable[asyncio.StreamReader]]
 
 
-OPEN: list[asyncio.StreamWriter] = []
+@pytest.fixture
+async def connected(pipeline: Pipeline) -> AsyncIterator[Connected]:
+    """Connections to Valkey that have had their first answer; they end before the pipeline does."""
+    assert pipeline.gates
+    writers: list[asyncio.StreamWriter] = []
 
+    async def to(port: int) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writers.append(writer)
+        writer.write(b"PING\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.readline()
+        return reader
 
-@pytest.fixture(autouse=True)
-async def hang_up() -> AsyncIterator[None]:
-    yield
-    while OPEN:
-        OPEN.pop().transport.abort()
-    await asyncio.sleep(0)
+    yield to
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
@@ -136,7 +139,9 @@ async def ended(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-async def test_a_cut_breaks_the_connections_that_it_names(pipeline: Pipeline, wreck: Wreck) -> None:
+async def test_a_cut_breaks_the_connections_that_it_names(
+    pipeline: Pipeline, wreck: Wreck, connected: Connected
+) -> None:
     ports = {name: await gate.open(pipeline.servers.valkey.port) for name, gate in pipeline.gates.items()}
     readers = {name: await connected(port) for name, port in ports.items()}
 
@@ -151,7 +156,7 @@ async def test_a_cut_breaks_the_connections_that_it_names(pipeline: Pipeline, wr
     assert not readers["postgres"].at_eof()
 
 
-async def test_redis_is_out_of_reach_for_a_while(pipeline: Pipeline, wreck: Wreck) -> None:
+async def test_redis_is_out_of_reach_for_a_while(pipeline: Pipeline, wreck: Wreck, connected: Connected) -> None:
     ports = {name: await gate.open(pipeline.servers.valkey.port) for name, gate in pipeline.gates.items()}
     reader = await connected(ports["ingest"])
 
