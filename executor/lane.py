@@ -167,6 +167,7 @@ class Lane:
         operator = Operator(self.name, self._ledger, self._keeper, follower, self._clock, memory.state)
         await watch.begin()
         self.meter.watch(follower, lambda: self._keeper.book)
+        self.meter.info = connected.terminal
         self._watcher.lane(self.name, "active")
         work = self._work(follower, payer, watch, trailer, operator, memory.suspect_before)
         await _together(self._renew(), self._refresh(), work)

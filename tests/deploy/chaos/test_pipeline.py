@@ -10,6 +10,7 @@ import pytest
 
 from deploy.chaos.pipeline import HEDGING, Part, Pipeline, Servers
 from deploy.chaos.timing import SCALE, shipped
+from shared.process import MENDABLE
 
 PATIENCE_S = 30
 numbers = count(1)
@@ -102,16 +103,27 @@ async def test_a_pipeline_starts_again_what_was_killed_and_leaves_what_is_held(p
     assert pipeline.crashes == [], "we killed them"
 
 
-async def test_a_service_that_ends_by_itself_with_an_error_is_a_crash_and_stop_ends_every_process(
-    pipeline: Pipeline,
+async def test_what_ends_by_itself_with_an_error_is_a_crash_but_not_what_an_operator_can_mend(
+    pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    part = pipeline.parts["executor"]
-    part.armed = ("--no-such-option",)
-    part.signal(signal.SIGKILL)
+    for name, code in (("mendable", MENDABLE), ("broken", 3)):
+        pipeline.parts[name] = part = Part(name, ["-c", f"raise SystemExit({code})"], {}, tmp_path / name)
+        part.start()
+    mended = pipeline.parts["mendable"].running
 
-    await until(lambda: bool(pipeline.crashes))
-    assert pipeline.crashes == ["executor ended with exit code 2"]
+    await until(lambda: bool(pipeline.crashes) and pipeline.parts["mendable"].running is not mended)
+
+    assert set(pipeline.crashes) == {"broken ended with exit code 3"}
+
+
+async def test_nothing_of_a_pipeline_is_left_when_it_has_stopped_but_its_servers(
+    pipeline: Pipeline, pair: Servers
+) -> None:
+    assert set(pipeline.parts) == {"ingest", "executor", "standby", "archiver", *HEDGING}
+    assert all(part.alive for part in pipeline.parts.values())
 
     await pipeline.stop()
-    assert set(pipeline.parts) == {"ingest", "executor", "standby", "archiver", *HEDGING}
-    assert [name for name, each in pipeline.parts.items() if each.alive] == []
+
+    assert [name for name, part in pipeline.parts.items() if part.alive] == []
+    assert pair.valkey.pid is not None
+    assert pair.postgres.pid is not None
