@@ -15,6 +15,7 @@ from deploy.directory import HOST
 from deploy.embedded import Valkey
 from executor.mt5.simulator.remote import Remote
 from shared import streams
+from shared.outcomes import Pending
 from shared.streams import Keys
 from shared.wire import Codec
 from tests.archiver.entries import KEYRING, fact, outcome, rows
@@ -59,8 +60,9 @@ async def test_the_streams_are_told_with_what_is_pending_owed_and_dead(valkey: V
 
 async def test_the_archive_is_told_by_its_namespace_and_with_ends_only(postgres: Database) -> None:
     migrate(postgres.dsn)
+    owed = Pending(fact=fact(2).id, account="first", state="owed", since=fact(2).captured)
     async with Store(postgres.dsn) as store:
-        assert await store.save(rows([fact(1), fact(2), outcome(fact(1), account="first")])) == []
+        assert await store.save(rows([fact(1), fact(2), outcome(fact(1), account="first"), owed])) == []
 
     found = evidence.archive(postgres.dsn, "main")
 

@@ -15,7 +15,7 @@ from deploy.directory import HOST
 from tests.executor.mt5.simulated import SimulatorProcess
 
 PATIENCE_S = 30
-WAITS = ["-c", "import subprocess, sys; sys.stdin.read()"]
+WAITS = ["-c", "import sys; sys.stdin.read()"]
 HAS_A_CHILD = ["-c", "import subprocess; subprocess.run(['sleep', '60'])"]
 TIMING = Timing(lease=0.1, window=0.05, deadline=0.3, grace=0.45)
 
