@@ -34,10 +34,10 @@ class Gate:
         """Stop listening, and break what is left."""
         if self._server is not None:
             self._server.close()
-        self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            # Not cancelled: asyncio's servers complain of a connection whose task was. Cut at both ends, it ends.
+            self.cut()
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
