@@ -39,6 +39,7 @@ from tests.deploy.rules import recorded
 from tests.e2e.processes import belonging_to, run, running, wait_until_gone
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="there are no embedded servers here"),
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian: prometheus)"),
     pytest.mark.timeout(360),
