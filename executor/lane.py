@@ -16,26 +16,20 @@ from redis.exceptions import RedisError
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.brokerclock import BrokerClock
 from executor.chronicle import recorded
-from executor.follower import Follower
-from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
-from executor.ledger import Change, End, LeaseLost, Ledger, Memory, dead_letter
+from executor.crew import Crew
+from executor.entries import Entries
+from executor.ledger import LeaseLost, Ledger, Memory
 from executor.meter import Meter, unwatched
 from executor.mt5.api import Connected, Credentials, Refused, Unknown
 from executor.mt5.terminal import Terminal
-from executor.operator import Operator
-from executor.payer import Payer
 from executor.runner import Runner
 from executor.settings import Account
 from executor.states import AccountState
-from executor.telling import Teller
-from executor.trailer import Trailer
-from executor.watch import Watch, remembered
-from shared import outcomes, wire
-from shared.facts import Fact
+from executor.watch import remembered
+from shared import wire
 from shared.lease import Lease
-from shared.logs import correlated
 from shared.process import UserError, cancelled
-from shared.streams import BLOCK_MS, Entry, GroupLost, Keys, Reader
+from shared.streams import BLOCK_MS, GroupLost, Keys, Reader
 
 log = logging.getLogger(__name__)
 
@@ -154,23 +148,26 @@ class Lane:
         memory = await self._ledger.begin()
         await self._settle_identity(memory, connected)
         await self._keeper.open(connected, memory.links, remembered(memory.state))
-        teller = Teller(self.name, self._clock)
-        follower = Follower(
-            self._account, self._ledger, self._keeper, self._runner, teller, self._clock, self._reach,
-            memory.place, dict(memory.debts),
-        )  # fmt: skip
-        payer = Payer(self._account, self._keeper, self._runner, follower, teller, self._clock)
-        watch = Watch(self.name, self._account, self._ledger, self._keeper, follower, self._clock, memory.state)
-        trailer = Trailer(
-            self.name, self._account, self._keeper, self._runner, follower, self._clock, self.meter.trailed
+        crew = Crew(
+            self.name,
+            self._account,
+            self._ledger,
+            self._keeper,
+            self._runner,
+            self._clock,
+            self._reach,
+            self.meter,
+            memory,
         )
-        operator = Operator(self.name, self._ledger, self._keeper, follower, self._clock, memory.state)
-        await watch.begin()
-        self.meter.watch(follower, lambda: self._keeper.book)
+        entries = Entries(
+            self.name, self._account.sources, self._codec, self._reader, self._ledger, crew.follower, self._clock,
+            memory.suspect_before,
+        )  # fmt: skip
+        await crew.begin()
+        self.meter.watch(crew.follower, lambda: self._keeper.book)
         self.meter.info = connected.terminal
         self._watcher.lane(self.name, "active")
-        work = self._work(follower, payer, watch, trailer, operator, memory.suspect_before)
-        await _together(self._renew(), self._refresh(), work)
+        await _together(self._renew(), self._refresh(), self._work(crew, entries))
 
     async def _settle_identity(self, memory: Memory, connected: Connected) -> None:
         identity = f"{connected.account.login}@{connected.account.server}"
@@ -199,91 +196,16 @@ class Lane:
 
     # -- the loop
 
-    async def _work(
-        self,
-        follower: Follower,
-        payer: Payer,
-        watch: Watch,
-        trailer: Trailer,
-        operator: Operator,
-        suspect_before: datetime,
-    ) -> None:
-        claimed = await self._reader.claim()
-        self.meter.redelivered(len(claimed))
-        for entry in claimed:
-            await self._entry(follower, entry, suspect_before, claimed=True)
+    async def _work(self, crew: Crew, entries: Entries) -> None:
+        self.meter.redelivered(await entries.recover())
         while True:
-            await operator.attend()
-            await follower.attend()
-            await payer.attend()
-            await watch.attend()
-            waits = follower.parking or follower.debts
-            entries = await self._reader.read(1, int(ATTEND_S * 1000) if waits else self._block_ms)
-            for entry in entries:
+            await crew.attend()
+            found = await self._reader.read(1, int(ATTEND_S * 1000) if crew.waits else self._block_ms)
+            for entry in found:
                 self._reach("read")
-                await self._entry(follower, entry, suspect_before)
-            if not entries:
-                await trailer.attend()
-
-    async def _entry(
-        self, follower: Follower, entry: Entry, suspect_before: datetime, *, claimed: bool = False, looked: bool = False
-    ) -> None:
-        """Take one entry; all that is logged meanwhile bears the id of its fact."""
-        read = self._codec.fact(entry.fields)
-        with correlated(read.id if isinstance(read, Fact) else entry.id):
-            await self._judged(follower, entry, read, suspect_before, claimed, looked)
-
-    async def _judged(
-        self, follower: Follower, entry: Entry, read: Fact | wire.Refused, before: datetime, claimed: bool, looked: bool
-    ) -> None:
-        judgement = judge(read, entry.id, follower.place, self._account.sources)
-        match judgement:
-            case Follow(fact, suspect):
-                await follower.follow(entry.id, fact, suspect=suspect or claimed or _before(fact, before))
-            case PassBy(fact):
-                await self._pass_or_follow(follower, entry, fact, suspect=claimed)
-            case Bury(reason, text):
-                await self._bury(follower, entry, reason, text)
-            case Hold(reason, text):
-                await self._close_only(f"entry {entry.id} is held: {text}", reason)
-            case Missing(fact, expected):
-                if not looked:
-                    await self._look_for_missing(follower, entry, before)
-                if isinstance(judge(read, entry.id, follower.place, self._account.sources), Missing):
-                    what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
-                    mend = f"compare the account by hand, then `tradecopier resume {self.name}`"
-                    await self._close_only(f"{what} were removed; {mend}", "removed")
-                await self._pass_or_follow(follower, entry, fact, suspect=claimed or _before(fact, before))
-
-    async def _pass_or_follow(self, follower: Follower, entry: Entry, fact: Fact, *, suspect: bool) -> None:
-        if fact.source in self._account.sources:
-            await follower.follow(entry.id, fact, suspect=suspect)
-        else:
-            await follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
-
-    async def _look_for_missing(self, follower: Follower, entry: Entry, suspect_before: datetime) -> None:
-        """Another consumer of ours may have taken the entries between: look among the pending ones first."""
-        between = [e for e in await self._reader.claim() if e.id not in follower.parking and e.id != entry.id]
-        for other in between:
-            await self._entry(follower, other, suspect_before, claimed=True, looked=True)
-
-    async def _bury(self, follower: Follower, entry: Entry, reason: str, text: str) -> None:
-        log.error("%s: entry %s goes to the dead letters: %s", self.name, entry.id, text)
-        dead = dead_letter(entry, self.name, reason, text)
-        passed = wire.Place(entry=entry.id, seqs={})
-        await follower.write(Change(entry=entry.id, ends=[End(entry=entry.id)], passed=passed, dead=dead))
-        follower.move(passed)
-
-    async def _close_only(self, text: str, reason: str) -> None:
-        log.error("%s: openings are stopped: %s", self.name, text)
-        await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
-        notice = outcomes.Notice(account=self.name, reason=reason, text=text, seen=self._clock())
-        await self._ledger.commit(Change(messages=[notice]), self._clock())
-
-
-def _before(fact: Fact, moment: datetime) -> bool:
-    """Whether a fact was, or by the clocks' uncertainty may have been, captured before `moment`."""
-    return fact.captured.timestamp() - fact.uncertainty <= moment.timestamp()
+                await entries.take(entry)
+            if not found:
+                await crew.rest()
 
 
 async def _together(*loops: Coroutine[Any, Any, None]) -> None:
