@@ -44,7 +44,8 @@ async def test_what_it_is_told_is_in_its_environment_and_its_input_and_not_in_it
     [(2, "^port 8080 is in use; free it$"), (1, r"^thing: port 8080 is in use; free it \(log: .*thing.log\)$")],
 )
 async def test_one_that_cannot_start_is_one_line_in_its_own_words(tmp_path: Path, code: int, line: str) -> None:
-    program = f"import sys; print('noise'); print('port 8080 is in use; free it', file=sys.stderr); sys.exit({code})"
+    say = "print('noise', flush=True); print('port 8080 is in use; free it', file=sys.stderr)"
+    program = f"import sys; {say}; sys.exit({code})"
     with pytest.raises(UserError, match=line):
         await worker(tmp_path, program).started()
 
