@@ -3,9 +3,10 @@
 tests.
 
 The first run makes an environment of its own in `.venv` from the hash-locked list beside this file; later runs find
-its stamp and start at once. Nothing outside this folder is touched, no rights are needed, nothing is installed into
-the system. Standard library only; the syntax is kept to what an old Python can read, so that it can say that it is
-too old.
+its stamp and start at once. A machine that only runs `executor` gets a shorter list: no proxy, no database, no server,
+which is what Windows needs beside MetaTrader 5. Nothing outside this folder is touched, no rights are needed, nothing
+is installed into the system. Standard library only; the syntax is kept to what an old Python can read, so that it can
+say that it is too old.
 """
 
 import collections.abc
@@ -29,6 +30,8 @@ ON_WINDOWS = os.name == "nt"
 VENV_PYTHON = os.path.join(VENV, "Scripts", "python.exe") if ON_WINDOWS else os.path.join(VENV, "bin", "python")
 UNFINISHED = os.path.join(VENV, "unfinished")
 """There while packages are being installed; what an interrupted run left is not trusted."""
+WITH_VALUE = ("--config", "--log-level", "--log-form")
+"""Options of `tradecopier` itself that are followed by a value."""
 FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS", "PIP_CERT": "SSL_CERT_FILE"}
 """uv reads none of pip's settings; who needs these for pip needs them for uv."""
 
@@ -43,7 +46,7 @@ def main(arguments: "list[str]") -> int:
         return hand_over_to_newer(arguments)
     testing = arguments[:1] == ["test"]
     try:
-        prepare("requirements-dev.lock" if testing else "requirements.lock")
+        prepare(*locks(arguments))
     except Failed as problem:
         return complain(str(problem))
     except OSError as problem:
@@ -54,6 +57,27 @@ def main(arguments: "list[str]") -> int:
         os.chdir(HERE)
     module = ["pytest"] + arguments[1:] if testing else ["deploy"] + arguments
     return become([VENV_PYTHON, "-m"] + module, environment())
+
+
+def locks(arguments: "list[str]") -> "list[str]":
+    """The lists that hold what the command needs, the smallest first."""
+    if arguments[:1] == ["test"]:
+        return ["requirements-dev.lock"]
+    if command_word(arguments) == "executor":
+        return ["requirements-executor.lock", "requirements.lock"]
+    return ["requirements.lock"]
+
+
+def command_word(arguments: "list[str]") -> str:
+    """The first word that is neither an option nor an option's value."""
+    left = list(arguments)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("-"):
+            return word
+        if word in WITH_VALUE and left:
+            left.pop(0)
+    return ""
 
 
 def hand_over_to_newer(arguments: "list[str]") -> int:
@@ -87,13 +111,15 @@ def become(command: "list[str]", settings: "dict[str, str]") -> int:
                 return process.wait()
 
 
-def prepare(lock: str) -> None:
-    """Make .venv hold what the lock lists. Nothing to do when its stamp says so; two runs at once take turns."""
-    if is_stamped(lock):
+def prepare(lock: str, *larger: str) -> None:
+    """Make .venv hold what the lock lists. Nothing to do when a stamp says so, its own or that of a larger lock;
+    two runs at once take turns.
+    """
+    if any(map(is_stamped, (lock,) + larger)):
         return
     os.makedirs(TOOLS, exist_ok=True)
     with turn(os.path.join(TOOLS, "lock")):
-        if not is_stamped(lock):
+        if not any(map(is_stamped, (lock,) + larger)):
             build(lock)
 
 

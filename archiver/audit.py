@@ -1,10 +1,11 @@
 """`archiver verify`: reads the whole archive, or a period of it, and says what is not as it was signed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from msgspec import Struct
+from redis.asyncio import Redis
 
 from archiver import verify
 from archiver.reading import streamed
@@ -25,7 +26,19 @@ class Audit(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-def findings(audit: Audit, seen: Callable[[int], None]) -> Iterator[Finding]:
+class Published(Struct, frozen=True, kw_only=True):
+    """What Redis says: each producer's last number, and the accounts that have finished all from before `as_of`."""
+
+    lasts: Mapping[str, int]
+    done: tuple[str, ...] = ()
+    as_of: datetime = datetime.min.replace(tzinfo=UTC)
+
+
+NOTHING = Published(lasts={})
+"""What is known without Redis."""
+
+
+def findings(audit: Audit, seen: Callable[[int], None], known: Published = NOTHING) -> Iterator[Finding]:
     """Everything that is wrong; `seen` hears how many rows were checked so far. Raises Away."""
     codec, count = Codec(audit.namespace, audit.keyring), 0
     for kind in verify.KINDS:
@@ -37,27 +50,37 @@ def findings(audit: Audit, seen: Callable[[int], None]) -> Iterator[Finding]:
                 yield found
     steps = streamed(audit.dsn, verify.STEPS, _asked(audit))
     yield from verify.missing(Step(producer=p, seq=s, previous=before, id=i) for p, s, before, i in steps)
+    asked = {**_asked(audit), "done": list(known.done), "as_of": known.as_of}
+    yield from verify.silent((account, fact) for account, fact in streamed(audit.dsn, verify.SILENT, asked))
+    yield from verify.untold((a, fact, deal) for a, fact, deal in streamed(audit.dsn, verify.UNTOLD, asked))
+    archived: dict[str, int] = dict(streamed(audit.dsn, verify.LASTS, asked))  # type: ignore[arg-type]
+    yield from verify.unseen(archived, known.lasts)
 
 
-def behind(audit: Audit, published: Mapping[str, int]) -> Iterator[Finding]:
-    """What was published and is not there, given each producer's last number. Raises Away."""
-    archived: dict[str, int] = dict(streamed(audit.dsn, verify.LASTS, _asked(audit)))  # type: ignore[arg-type]
-    yield from verify.unseen(archived, published)
-
-
-async def published(url: str, namespace: str) -> dict[str, int] | None:
-    """Each producer's last number by Redis; None while the archive has not read everything. Raises redis errors."""
+async def published(url: str, namespace: str) -> Published | None:
+    """What Redis says; None while the archive has not read everything. Raises redis errors."""
     redis, keys = streams.connect(url), streams.Keys(namespace)
     try:
-        # First what was published, then whether it was read: what comes in between only makes the answer None.
+        seconds, microseconds = await redis.time()
+        # First what was published and done, then whether it was read: what comes in between only makes the answer None.
         lasts = cast(dict[bytes, bytes], await redis.hgetall(keys.producers))
-        if lasts:
-            group = next((g for g in await redis.xinfo_groups(keys.orders) if g["name"] == GROUP.encode()), None)
-            if group is None or group["lag"] != 0 or group["pending"]:
-                return None
-        return {producer.decode(): int(last.split()[0]) for producer, last in lasts.items()}
+        groups = await _groups(redis, keys.orders)
+        done = tuple(sorted(name for name, idle in groups.items() if idle and name != GROUP))
+        if lasts and not groups.get(GROUP):
+            return None
+        if done and not (await _groups(redis, keys.outcomes)).get(GROUP):
+            done = ()
+        numbers = {producer.decode(): int(last.split()[0]) for producer, last in lasts.items()}
+        return Published(lasts=numbers, done=done, as_of=datetime.fromtimestamp(seconds + microseconds / 1e6, UTC))
     finally:
         await redis.aclose()
+
+
+async def _groups(redis: Redis, stream: str) -> dict[str, bool]:
+    """The groups of a stream that may not be there, and whether each has read and acknowledged all of it."""
+    if not await redis.exists(stream):
+        return {}
+    return {g["name"].decode(): g["lag"] == 0 and not g["pending"] for g in await redis.xinfo_groups(stream)}
 
 
 def _asked(audit: Audit) -> dict[str, Any]:

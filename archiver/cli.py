@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
@@ -72,7 +71,7 @@ def migrate(config: Path, *, check: bool) -> None:
 @click.option("--to", "last", type=DAY, help="… up to this day, included.")
 @click.pass_obj
 def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
-    """Check every signature and every producer's numbers: names what was changed, removed or added."""
+    """Check signatures, producers' numbers and every fact's ends: names what was changed, removed or added."""
     import asyncio
 
     from redis.exceptions import RedisError
@@ -80,6 +79,7 @@ def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
     from archiver import audit
     from archiver.journal import midnight
     from archiver.settings import dsn
+    from shared.addresses import redis_url
     from shared.settings import Redis, Security, keyring, read, section
 
     document = read(config, os.environ)
@@ -87,7 +87,7 @@ def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
     asked = audit.Audit(
         dsn=dsn(document),
         namespace=redis.namespace,
-        keyring=keyring(section(document, "security", Security)),
+        keyring=keyring(section(document, "security", Security)).with_retired(),
         since=midnight(first),
         until=midnight(last, days=1),
     )
@@ -96,15 +96,15 @@ def verify(config: Path, first: datetime | None, last: datetime | None) -> None:
     with _answering():
         if redis.url is not None:
             try:
-                published = asyncio.run(audit.published(redis.url.reveal(), redis.namespace))
+                published = asyncio.run(audit.published(redis_url(redis), redis.namespace))
             except (RedisError, OSError) as error:
                 click.echo(f"not compared with Redis, which does not answer: {error}", err=True)
-        for finding in chain(audit.findings(asked, progress.seen), audit.behind(asked, published or {})):
+        for finding in audit.findings(asked, progress.seen, published or audit.NOTHING):
             progress.over()
             click.echo(finding.line())
             wrong += 1
     progress.over()
-    passed = "every row is as it was signed, and no fact is missing"
+    passed = "every row is as it was signed, and no fact and no end of one is missing"
     click.echo(f"{wrong} finding{'s' if wrong > 1 else ''}" if wrong else passed)
     if wrong:
         click.get_current_context().exit(FOUND)
@@ -121,6 +121,7 @@ def status(config: Path) -> None:
     from archiver import headroom, size
     from archiver.settings import dsn
     from shared import streams
+    from shared.addresses import redis_url
     from shared.process import UserError
     from shared.settings import Redis, read, section
 
@@ -140,7 +141,7 @@ def status(config: Path) -> None:
     if redis.url is None:
         return
     try:
-        click.echo(headroom.words(asyncio.run(measured(redis.url.reveal()))))
+        click.echo(headroom.words(asyncio.run(measured(redis_url(redis)))))
     except (RedisError, OSError) as error:
         raise UserError(f"redis.url: the server does not answer: {error}") from error
 
@@ -203,7 +204,9 @@ def journal(
             for line in digest.told(address, question, progress, form or "table"):
                 click.echo(line)
         else:
-            for line in trader.written(progress.counted(trader.trades(address, question)), form or "table"):
+            shown = form or "table"
+            found = trader.trades(address, question, trader.columns(shown))
+            for line in trader.written(progress.counted(found), shown):
                 click.echo(line)
 
 

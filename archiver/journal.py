@@ -17,13 +17,20 @@ from psycopg import sql
 
 from archiver.reading import streamed
 
-Cell = str | int | Decimal | datetime | None
+Cell = str | int | Decimal | datetime | list[int] | None
 Form = Literal["table", "csv", "json"]
 
 COLUMNS = (
     *("captured", "account", "instrument", "symbol", "side", "state", "lots", "lots_closed"),
     *("source_price", "price_opened", "price_closed", "slippage", "net", "sent_ms", "answered_ms"),
 )
+"""What the table shows of a trade."""
+EXPORTED = (
+    *COLUMNS,
+    *("opened", "closed", "profit", "swap", "commission", "read_ms", "source", "source_account", "position"),
+    *("facts", "first_fact", "last_fact", "tickets"),
+)
+"""What CSV and JSON have: all that the archive knows of a trade."""
 HEADINGS = {
     "captured": "time (UTC)",
     "lots_closed": "closed",
@@ -33,6 +40,7 @@ HEADINGS = {
     "sent_ms": "ms to send",
     "answered_ms": "ms to fill",
 }
+END = "\r\n"
 NUMBERS = frozenset(COLUMNS[6:])
 WIDTHS = {"captured": 23, "account": 12, "side": 4, "state": 7, "lots": 6, "lots_closed": 6}
 
@@ -87,15 +95,20 @@ def denials(dsn: str, question: Question) -> Iterator[Sequence[Cell]]:
     return streamed(dsn, *denials_query(question))
 
 
+def columns(form: Form) -> Sequence[str]:
+    """What is to be asked for, to be `written` in this form."""
+    return COLUMNS if form == "table" else EXPORTED
+
+
 def written(rows: Iterable[Sequence[Cell]], form: Form) -> Iterator[str]:
-    """The answer as lines without their ends."""
+    """The answer as lines without their ends; each row has the values of `columns(form)`."""
     match form:
         case "table":
             return _table(rows)
         case "csv":
             return _csv(rows)
         case "json":
-            return (json.dumps(dict(zip(COLUMNS, map(_plain, row), strict=True))) for row in rows)
+            return (json.dumps(dict(zip(EXPORTED, map(_plain, row), strict=True))) for row in rows)
 
 
 def midnight(day: date | None, days: int = 0) -> datetime | None:
@@ -128,20 +141,21 @@ def _short(value: Cell) -> str:
         case Decimal():
             return f"{round(value, 8).normalize():f}"
         case _:
-            return str(value)
+            # A name comes from a broker: what would move the cursor or colour the screen is shown as a question mark.
+            return "".join(c if c.isprintable() else "?" for c in str(value))
 
 
 def _csv(rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="")
-    for row in chain([COLUMNS], rows):
-        writer.writerow([_plain(value) for value in row])
-        yield line.getvalue()
+    writer = csv.writer(line, lineterminator=END)  # which is what has to be quoted within a name
+    for row in chain([EXPORTED], rows):
+        writer.writerow([" ".join(map(str, value)) if isinstance(value, list) else _plain(value) for value in row])
+        yield line.getvalue().removesuffix(END)
         line.seek(0)
         line.truncate()
 
 
-def _plain(value: Cell) -> str | int | None:
+def _plain(value: Cell) -> str | int | list[int] | None:
     """Exact: numbers with all their digits, times in ISO 8601."""
     match value:
         case datetime():

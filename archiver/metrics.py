@@ -1,13 +1,13 @@
 """What the archiver tells Prometheus: what is stored and how old it is by then, what is not, and what holds it up."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
 from archiver.headroom import Usage
-from archiver.tables import Row
+from archiver.tables import OutcomeRow, Row
 from archiver.trim import Cut
 from shared.metrics import counter, gauge, histogram, stage_seconds
 
@@ -37,6 +37,7 @@ class Metrics:
         self._holders = gauge(
             registry, "archive_trim_held", "1 for a group that keeps entries too long.", ("stream", "group")
         )
+        self._detached = gauge(registry, "archive_detached", "1 for an account that nobody reads for.", ("account",))
 
         self._last = gauge(registry, "archive_last_success_timestamp_seconds", "When a batch was stored last.", stream)
         self._children()
@@ -44,16 +45,16 @@ class Metrics:
         self._days = gauge(registry, "archive_headroom_days", "Days until Redis is full if nothing were trimmed.")
 
     def _children(self) -> None:
-        self._stage.labels("archive")
+        self._archive = self._stage.labels("archive")
         for stream in ("orders", "outcomes"):
-            for reason in ("malformed", "bad-signature", "refused"):
+            for reason in ("malformed", "bad-signature", "retired-key", "refused-by-postgres"):
                 self._dead.labels(stream, reason)
             for one in (self._rows, self._held, self._age, self._save, self._up, self._batch, self._last):
                 one.labels(stream)
 
     def stored(self, stream: str, rows: list[Row], seconds: float) -> None:
         """A batch is in the archive after so many seconds of PostgreSQL's time."""
-        # Once a batch: twice a row would cost as much as reading the row does.
+        # Once a batch, where it can be: a row is read and stored in a few times the time that counting it takes.
         now = self._clock()
         age = max(0.0, (now - min(row.published for row in rows)).total_seconds())
         self._rows.labels(stream).inc(len(rows))
@@ -61,8 +62,9 @@ class Metrics:
         self._last.labels(stream).set(now.timestamp())
         self._batch.labels(stream).observe(len(rows))
         self._age.labels(stream).observe(age)
-        if stream == "outcomes":
-            self._stage.labels("archive").observe(age)
+        for row in rows:
+            if isinstance(row, OutcomeRow) and row.final:
+                self._archive.observe(max(0.0, (now - row.published).total_seconds()))
 
     def buried(self, stream: str, reason: str) -> None:
         """An entry is a dead letter."""
@@ -80,6 +82,12 @@ class Metrics:
         """Redis was looked at; without facts both figures are not numbers."""
         self._per_fact.set(math.nan if found.per_fact is None else found.per_fact)
         self._days.set(math.nan if found.days is None else found.days)
+
+    def detached(self, accounts: Iterable[str]) -> None:
+        """These accounts are detached, because nobody read for them."""
+        self._detached.clear()
+        for account in accounts:
+            self._detached.labels(account).set(1)
 
     def trimmed(self, cuts: dict[str, Cut]) -> None:
         """The streams were cut; a group that keeps entries beyond the retention is named."""

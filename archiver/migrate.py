@@ -145,7 +145,11 @@ def _missing(state: Standing) -> tuple[Migration, ...]:
 def _connect(dsn: str) -> psycopg.Connection:
     try:
         return psycopg.connect(
-            dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="tradecopier-migrate"
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="tradecopier-migrate",
+            client_encoding="utf-8",
         )
     except psycopg.ProgrammingError as error:
         # Without the driver's words: they repeat parts of the dsn, which holds a password.

@@ -11,6 +11,13 @@ from archiver.patience import Away, one_line
 FETCH = 500
 """Rows that are in memory at a time."""
 
+SETTINGS: Mapping[str, Any] = {
+    "application_name": "tradecopier-journal",
+    "connect_timeout": 5,
+    "client_encoding": "utf-8",
+}
+"""Laid over the dsn and over what the database has for defaults."""
+
 Query = str | sql.Composed
 
 
@@ -23,8 +30,9 @@ def streamed(dsn: str, query: Query, values: Mapping[str, Any] | None = None) ->
 
 
 def _streamed(dsn: str, query: Query, values: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
-    with psycopg.connect(dsn, connect_timeout=5, application_name="tradecopier-journal") as connection:
+    with psycopg.connect(dsn, **SETTINGS) as connection:
         connection.execute("set time zone 'UTC'")
+        connection.execute("set datestyle to 'ISO'")  # the driver reads no other
         with connection.cursor(name="rows") as cursor:
             cursor.itersize = FETCH
             yield from cursor.execute(query.encode() if isinstance(query, str) else query, values)

@@ -43,6 +43,8 @@ def record(namespace: str, entry: str, fields: wire.Fields, verdict: Verdict) ->
             return Unreadable("malformed", verdict.text)
         case wire.BadSignature():
             return Unreadable("bad-signature", f"the signature is not that of key {verdict.key!r}")
+        case wire.RetiredKey():
+            return Unreadable("retired-key", f"signed with key {verdict.key!r}, which was retired")
         case wire.UnknownKey():
             return Held("unknown-key", f"signed with key {verdict.key!r}, which is not in the signing key file")
         case wire.UnknownKind():
@@ -74,6 +76,8 @@ def _row(signed: dict[str, Any], message: facts.Fact | outcomes.Message) -> Row:
             return _drift(signed, message)
         case outcomes.Notice():
             return _notice(signed, message)
+        case outcomes.Kept():
+            return _kept(signed, message)
         case _:
             return _fact(signed, message)
 
@@ -244,6 +248,11 @@ def _drift(signed: dict[str, Any], drift: outcomes.Drift) -> ObservationRow:
         position=drift.position,
         expected=drift.expected,
         actual=drift.actual,
+        finding=drift.finding,
+        subject=drift.identity,
+        remedy=drift.remedy,
+        since=_utc(drift.since or drift.seen),
+        ended=_utc(drift.ended) if drift.ended else None,
     )
 
 
@@ -257,6 +266,18 @@ def _notice(signed: dict[str, Any], notice: outcomes.Notice) -> ObservationRow:
         seen=_utc(notice.seen),
         reason=notice.reason,
         text=notice.text,
+    )
+
+
+def _kept(signed: dict[str, Any], kept: outcomes.Kept) -> ObservationRow:
+    return ObservationRow(
+        **signed,
+        account=kept.account,
+        kind="kept",
+        identity=_content(signed),
+        at=_utc(kept.seen),
+        seen=_utc(kept.seen),
+        reason="removed" if kept.removed else "whole" if kept.whole else "",
     )
 
 

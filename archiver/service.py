@@ -17,13 +17,15 @@ from redis.exceptions import RedisError
 import archiver.settings
 from archiver import migrate
 from archiver.backlog import Backlog
+from archiver.detach import Detacher
 from archiver.intake import Intake, Judge, Pace, Stream
 from archiver.metrics import Metrics
 from archiver.patience import LONGEST_WAIT_S, Away, delay, one_line, wait, worth_saying
 from archiver.rows import Verdict, record
 from archiver.store import Store
 from archiver.trim import Trimmer
-from shared import settings, streams
+from shared import keyfile, settings, streams
+from shared.addresses import redis_url
 from shared.metrics import new_registry, served
 from shared.process import Stop, UserError, announce
 from shared.streams import Entry, Keys, Reader
@@ -55,10 +57,8 @@ def plan(config: Path, environment: Mapping[str, str], *, name: str = "", ready_
     """What to run with, from the settings file. Raises SettingsError."""
     document = settings.read(config, environment)
     redis = settings.section(document, "redis", settings.Redis)
-    if redis.url is None:
-        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
     return Plan(
-        redis_url=redis.url.reveal(),
+        redis_url=redis_url(redis),
         namespace=redis.namespace,
         dsn=archiver.settings.dsn(document),
         keyring=settings.keyring(settings.section(document, "security", settings.Security)),
@@ -75,14 +75,15 @@ async def serve(stop: Stop, plan: Plan) -> None:
     async with AsyncExitStack() as stack:
         intakes = [await _intake(stack, plan, name, metrics) for name in ("orders", "outcomes")]
         store = await stack.enter_async_context(Store(plan.dsn))
-        trimmer = await _trimmer(stack, plan)
+        trimmer, detacher = await _trimmer(stack, plan), await _detacher(stack, plan)
         stop.supervise(_repeat(stop, MONTHS_EVERY_S, partial(_make_months, store)), "months ahead")
-        stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, trimmer, metrics)), "trim")
+        stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, detacher, trimmer, metrics)), "trim")
         if plan.settings.metrics is not None:
             await stack.enter_async_context(served(metrics.registry, plan.settings.metrics, partial(_ill, intakes)))
         for intake in intakes:
             stop.supervise(intake.run(stop), "intake")
         stop.supervise(_announce(intakes, plan.ready_file), "announce")
+        stop.supervise(keyfile.follow(plan.keyring), "signing key")
         await stop.wait()
         # Before their connections are closed. What they hold in hand stays pending and is taken up at the next start.
         await stop.end_tasks()
@@ -178,7 +179,15 @@ async def _trimmer(stack: AsyncExitStack, plan: Plan) -> Trimmer:
     return Trimmer(await _redis(stack, plan), Keys(plan.namespace), GROUP, retention_ms)
 
 
-async def _trim(trimmer: Trimmer, metrics: Metrics) -> None:
+async def _detacher(stack: AsyncExitStack, plan: Plan) -> Detacher:
+    after_ms = int(plan.settings.detach_after * 24 * 3600 * 1000)
+    return Detacher(await _redis(stack, plan), Keys(plan.namespace), GROUP, after_ms)
+
+
+async def _trim(detacher: Detacher, trimmer: Trimmer, metrics: Metrics) -> None:
+    for account in await detacher.detach():
+        log.error("account %s is detached: nobody has read for it for so long; its place is kept", account)
+    metrics.detached([each.account for each in await detacher.detached()])
     cuts = await trimmer.trim()
     metrics.trimmed(cuts)
     metrics.measured(await trimmer.usage())

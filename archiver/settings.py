@@ -5,15 +5,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.settings import Document, SettingsError, Table, section
+from shared.addresses import postgres_dsn
+from shared.settings import Document, Table, section
 from shared.settings import Postgres as PostgresTable
 
 
 class Archiver(Table, frozen=True, kw_only=True):
-    """[archiver]: `linger` is in seconds, `retention` in days.
+    """[archiver]: `linger` is in seconds, `retention` and `detach-after` in days.
 
     A batch is stored when it has `batch-size` rows, or `linger` after its first one came; a lone trade waits that long.
-    Entries stay in the streams for `retention` after they were published, archived or not. `metrics` is where
+    Entries stay in the streams for `retention` after they were published, archived or not. An account for which nobody
+    has read for `detach-after` is detached: its place is kept, and it holds nothing up any more. `metrics` is where
     Prometheus and health checks find us (`host:port`); without it there is no such door.
     """
 
@@ -21,10 +23,13 @@ class Archiver(Table, frozen=True, kw_only=True):
     batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 500
     linger: Annotated[float, Meta(ge=0, le=10)] = 0.02
     retention: Decimal = Decimal(7)
+    detach_after: Decimal = Decimal(30)
 
     def __post_init__(self) -> None:
         if not self.retention.is_finite() or self.retention < 0:
             raise ValueError("retention must be 0 or more days")
+        if not self.detach_after.is_finite() or self.detach_after <= 0:
+            raise ValueError("detach-after must be more than 0 days")
 
 
 def load(document: Document) -> Archiver:
@@ -34,7 +39,4 @@ def load(document: Document) -> Archiver:
 
 def dsn(document: Document) -> str:
     """Where the archive is. Raises SettingsError when nobody says so."""
-    found = section(document, "postgres", PostgresTable).dsn
-    if found is None:
-        raise SettingsError("postgres.dsn is not set: name your PostgreSQL, or run `tradecopier up`, which brings one")
-    return found.reveal()
+    return postgres_dsn(section(document, "postgres", PostgresTable))

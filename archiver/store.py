@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from msgspec import Struct
 from psycopg import AsyncConnection, AsyncCursor, sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from archiver.patience import Away, one_line
 from archiver.tables import FactRow, ObservationRow, OutcomeRow, Row
@@ -29,9 +29,12 @@ SETTINGS = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
-    "options": "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s",
+    "client_encoding": "utf-8",
 }
-"""Laid over the dsn: a dead server is noticed within half a minute, and we hold nobody up for longer than one."""
+OPTIONS = "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s"
+"""Laid over the dsn and over what the database has for defaults: a dead server is noticed within half a minute, we
+hold nobody up for longer than one, and every name can be written.
+"""
 
 SAVE_TIMEOUT_S = 90.0
 """A server that neither takes rows nor refuses them (stopped, a dead network) counts as away after this time."""
@@ -55,7 +58,8 @@ class Store:
     """One connection, made when it is needed. Not to be used by two tasks at once."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = make_conninfo(dsn, **SETTINGS)
+        given = conninfo_to_dict(dsn).get("options") or ""  # a schema of the operator's own, for example
+        self._dsn = make_conninfo(dsn, **SETTINGS, options=f"{given} {OPTIONS}".strip())
         self._connection: AsyncConnection | None = None
         self._months: set[tuple[int, int]] = set()
 

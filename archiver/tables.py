@@ -107,7 +107,8 @@ class OutcomeRow(Signed, frozen=True, kw_only=True):
 class ObservationRow(Signed, frozen=True, kw_only=True):
     """A deal, drift or notice; known by namespace, account, kind, identity and `at`.
 
-    Volumes are lots, `expected` and `actual` signed lots, money is in the account's currency.
+    Volumes are lots, `expected` and `actual` signed lots, money is in the account's currency. A drift is told twice,
+    when it is certain and when it is over: `subject` and `since` say which one, `ended` is only in the second.
     """
 
     table: ClassVar[str] = "observations"
@@ -134,6 +135,11 @@ class ObservationRow(Signed, frozen=True, kw_only=True):
     position: str | None = None
     expected: Decimal | None = None
     actual: Decimal | None = None
+    finding: str | None = None
+    subject: str | None = None
+    remedy: str | None = None
+    since: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def month(self) -> tuple[int, int]:

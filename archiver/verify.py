@@ -2,7 +2,8 @@
 
 Pure. A row is made again from its signed message and compared column by column, so that a change shows wherever it was
 made; what was signed by nobody is an addition; a number that a producer must have used and nobody finds is a fact that
-is missing. Outcomes and observations have no numbers: a change or an addition shows, a removal does not.
+is missing. Outcomes have no numbers, but every fact ends on every account that follows its source, so an end that is
+missing leaves a fact without one; and an outcome names its deals, so a deal that is missing is named by what it left.
 """
 
 import json
@@ -61,6 +62,57 @@ where previous is distinct from seq - 1
 """
 """Where the numbers of a producer do not follow one another; its first one is among them."""
 
+SILENT = """
+with placed as (
+    select id, captured, source, published,
+        split_part(entry, '-', 1)::numeric * 1e9::numeric + split_part(entry, '-', 2)::numeric as place
+    from facts where namespace = %(namespace)s
+), followed as (
+    select o.account, f.source, min(f.place) as first, max(f.place) as last
+    from outcomes o join placed f on (f.id, f.captured) = (o.fact, o.at)
+    where o.namespace = %(namespace)s and o.final
+    group by o.account, f.source
+), waiting as (
+    select u.account, min(f.place) as place
+    from unfinished u join placed f on f.id = u.fact
+    where u.namespace = %(namespace)s and u.state = 'unresolved'
+    group by u.account
+), passed as (
+    select a.account, f.id, min(f.place) as place
+    from followed a
+    join placed f on f.source = a.source and f.place > a.first
+    left join waiting w on w.account = a.account
+    where (f.place < a.last or a.account = any(%(done)s) and f.published < %(as_of)s)
+      and (w.place is null or f.place < w.place)
+    group by a.account, f.id
+)
+select p.account, p.id
+from passed p
+where not exists (select from outcomes o where (o.namespace, o.account, o.fact) = (%(namespace)s, p.account, p.id))
+order by p.place, p.account
+"""
+"""Facts that an account has passed without an end or a state. What came before its first end was before it joined; what
+came after its last one only counts for the accounts in `done`, which had finished everything as of a time; and openings
+may wait behind one whose end nobody knows yet.
+"""
+
+UNTOLD = """
+select o.account, o.fact, named.deal
+from outcomes o
+cross join unnest(o.deals) as named (deal)
+join (
+    select account, max(seen) as last from observations
+    where namespace = %(namespace)s and kind = 'deal' group by account
+) told using (account)
+where o.namespace = %(namespace)s and o.final and o.committed < told.last - interval '1 minute'
+  and not exists (
+    select from observations d
+    where d.kind = 'deal' and (d.namespace, d.account, d.deal) = (%(namespace)s, o.account, named.deal)
+  )
+order by o.committed, named.deal
+"""
+"""Deals that an outcome names, and that nobody told although later ones were."""
+
 LASTS = "select producer, max(seq) from facts where namespace = %(namespace)s group by producer"
 
 
@@ -91,6 +143,20 @@ def missing(steps: Iterable[Step]) -> Iterator[Finding]:
             yield Finding(verdict="added", table="facts", what=what, text=text)
         elif step.seq > previous + 1:
             yield _gap(step.producer, previous + 1, step.seq - 1)
+
+
+def silent(rows: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """The accounts and facts of SILENT."""
+    for account, fact in rows:
+        text = "it has neither an end nor a state here, unless the account was removed for that time"
+        yield Finding(verdict="missing", table="outcomes", what=f"{account} {fact}", text=text)
+
+
+def untold(rows: Iterable[tuple[str, str, int]]) -> Iterator[Finding]:
+    """The deals of UNTOLD."""
+    for account, fact, deal in rows:
+        text = f"the outcome of {fact} names it"
+        yield Finding(verdict="missing", table="observations", what=f"{account} deal {deal}", text=text)
 
 
 def unseen(archived: Mapping[str, int], published: Mapping[str, int]) -> Iterator[Finding]:

@@ -5,8 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deploy.light import BLIND_S, SILENT_S, age, span
+from deploy.light import BLIND_S, SILENT_S, UNRESOLVED_S, age, span
 from deploy.looking import AccountSeen, Seen, SourceSeen
+from shared.vitals import AccountVitals
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -106,7 +107,20 @@ def account(seen: AccountSeen, at: Seen) -> Iterator[Check]:
     yield ok(f"{what} algo trading", "on") if told.algo else fail(f"{what} algo trading", "off", pressed)
     yield ok(f"{what} margin mode", told.margin)
     yield from _symbols(what, told.filling, told.unmapped)
+    yield from _agreement(what, told)
     yield from _state(seen)
+
+
+def _agreement(what: str, told: AccountVitals) -> Iterator[Check]:
+    if told.drift:
+        advice = "compare both sides with `tradecopier status`; mend by hand what differs, or replay what was refused"
+        more = f", and {len(told.drift) - 1} more" if len(told.drift) > 1 else ""
+        yield fail(f"{what} drift", f"{told.drift[0]}{more}", advice)
+    else:
+        yield ok(f"{what} drift", "none: it holds what its sources hold")
+    if told.owed or (told.unresolved and told.oldest > UNRESOLVED_S):
+        found = f"{told.owed} closes owed, {told.unresolved} orders whose end nobody knows, for {span(told.oldest)}"
+        yield fail(f"{what} unfinished", found, "look at the account in MetaTrader 5; it is tried and searched on")
 
 
 def _symbols(what: str, filling: Mapping[str, tuple[str, ...]], unmapped: tuple[str, ...]) -> Iterator[Check]:

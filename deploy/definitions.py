@@ -16,7 +16,6 @@ from executor.pulse import Pulse
 from ingest.metrics import Metrics as IngestMetrics
 from shared.metrics import Definition, Registry, new_registry
 from shared.streams import Keys
-from shared.wire import Codec, Keyring
 
 PROCESS = ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds")
 """What every process exports beside ours."""
@@ -95,8 +94,8 @@ def _ingest() -> list[Definition]:
 
 def _executor() -> list[Definition]:
     registry: Registry = new_registry("executor")
-    watcher, codec = ExecutorMetrics(registry, ["main"]), Codec("main", Keyring(current="", keys={}))
-    Pulse(registry, watcher, cast(Redis, None), Keys("main"), codec, (), _epoch)  # asks Redis nothing before it runs
+    watcher = ExecutorMetrics(registry, ["main"])
+    Pulse(registry, watcher, cast(Redis, None), Keys("main"), (), _epoch)  # asks Redis nothing before it runs
     return registry.definitions
 
 

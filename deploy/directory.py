@@ -40,14 +40,22 @@ def secret(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace the file at once, with mode 0600 from its first byte on."""
+    """Replace the file at once, with mode 0600 from its first byte on; a file of another user stays that user's."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        _give_to_owner_of(path, file.fileno())
         file.write(f"{text}\n")
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def _give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Root may mend the files of a service, which still has to be able to read them."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and path.exists():
+        found = path.stat()
+        os.fchown(descriptor, found.st_uid, found.st_gid)
 
 
 def choose_port(memory: Path, pinned: int | None, title: str) -> int:

@@ -14,7 +14,8 @@ from pathlib import Path
 from time import time
 
 import click
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
 
 from archiver import migrate
 from archiver.patience import Away
@@ -24,6 +25,8 @@ from deploy.looking import look
 from deploy.surroundings import Surroundings, found
 from ingest import certificate, settings
 from shared import clock, streams
+from shared.durability import unsafe
+from shared.plainly import plainly
 from shared.process import UserError
 from shared.settings import SettingsError
 
@@ -116,9 +119,9 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
         yield fail("redis", str(error), "run `tradecopier up`, or set redis.url")
         return
     try:
-        for complaint in await streams.unsafe(client):
+        for complaint in await unsafe(client):
             yield fail("redis", complaint, "nothing is copied until that is so")
-        for check in checks.durability(_text(await client.config_get("*"))):
+        for check in checks.durability(await _kept(client)):
             yield check
         measured = await clock.measure(client)
         yield checks.clock(measured.ns / 1e9, measured.uncertainty_ns / 1e9)
@@ -130,9 +133,22 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
             for check in checks.account(account, seen):
                 yield check
     except (RedisError, OSError) as error:
-        yield fail("redis", f"does not answer: {error}", "start it, or mend redis.url; until then nothing is copied")
+        yield fail(
+            "redis", f"does not answer: {plainly(error)}", "start it, or mend redis.url; until then nothing is copied"
+        )
     finally:
         await client.aclose()
+
+
+async def _kept(client: Redis) -> dict[str, str]:
+    """The settings that decide whether a trade can be lost. A user that only looks on may not ask for the last one."""
+    info = await client.info("everything")
+    known = {"appendonly": "yes" if int(info.get("aof_enabled", 0)) else "no"}
+    known["maxmemory-policy"] = str(info.get("maxmemory_policy", "not told"))
+    try:
+        return known | _text(await client.config_get("appendfsync"))
+    except NoPermissionError:
+        return known | {"appendfsync": "not told to this user"}
 
 
 def database(surroundings: Surroundings) -> Iterator[Check]:

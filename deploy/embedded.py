@@ -11,13 +11,13 @@ import platform
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from deploy import unprivileged
 from deploy.daemon import Daemon, Health, Launch
-from deploy.directory import HOST, secret, sync_folder
+from deploy.directory import HOST, secret, sync_folder, write_whole
 from deploy.unprivileged import Method
 from shared.process import Identity, UserError, end
 
@@ -38,13 +38,24 @@ class Valkey(Daemon):
     title = "Valkey"
     stop_signals = (signal.SIGTERM,)
 
+    def __init__(self, directory: Path, port: int | None = None, users: Callable[[str], str] | None = None) -> None:
+        """`users` makes an ACL file from the server's own password; without it everybody has that one password."""
+        super().__init__(directory, port)
+        self._users = users
+
     @property
     def url(self) -> str:
         """Where clients connect; holds the password."""
-        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+        return self.url_of("", self.password)
+
+    def url_of(self, user: str, password: str) -> str:
+        """The same for one of its users."""
+        return f"redis://{user}:{password}@{HOST}:{self.port}/0"
 
     def prepare(self) -> Iterator[float]:
         (self.directory / "data").mkdir(mode=0o700, exist_ok=True)
+        if self._users is not None:
+            write_whole(self.directory / "users.acl", self._users(self.password))
         yield from ()
 
     def launch(self) -> Launch:
@@ -67,12 +78,14 @@ class Valkey(Daemon):
         return last_line(last_words)
 
     def _settings(self) -> str:
-        data = str(self.directory / "data").replace("\\", "\\\\").replace('"', '\\"')
+        access = {"requirepass": self.password}
+        if self._users is not None:
+            access = {"aclfile": _quoted(self.directory / "users.acl")}
         settings = {
             "port": self.port,
             "bind": HOST,
-            "requirepass": self.password,
-            "dir": f'"{data}"',
+            **access,
+            "dir": _quoted(self.directory / "data"),
             "save": '""',
             "appendonly": "yes",
             "appendfsync": "always",
@@ -164,6 +177,12 @@ class Postgres(Daemon):
         last_signal = signal.SIGINT if program == "postgres" else signal.SIGKILL
         argv = (str(self._binaries / program), *arguments)
         return Launch(argv, BARE_ENVIRONMENT, last_signal, self._identity, stdin)
+
+
+def _quoted(path: Path) -> str:
+    """A path as Redis' settings take it, whatever stands in it."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def wheel_file(package: str, path: str, title: str, setting: str) -> Path:

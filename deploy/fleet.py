@@ -10,19 +10,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
 
 import deploy
-from deploy import scraping, settings
+from deploy import acl, aclfile, scraping, settings
 from deploy.directory import HOST, choose_port, lock_file
 from deploy.embedded import Postgres, Valkey
-from deploy.groundwork import join_groups, migrated, pin_prices
+from deploy.groundwork import join_groups, migrated, nothing, pin_prices, remembered_by
 from deploy.settings import Machine
 from deploy.worker import Job, Worker
-from shared.process import Stop, UserError
+from shared.addresses import postgres_dsn, redis_url
+from shared.process import Stop, UserError, cancelled
 from shared.settings import Secret
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,14 @@ class Fleet:
         self.addresses: dict[str, str] = {}
         self._stop = stop
         self._log_options = log_options
-        self._valkey = Valkey(machine.data / "valkey") if machine.redis.url is None else None
+        self._valkey = self._own_redis() if machine.redis.url is None else None
         self._database = Postgres(machine.data / "postgres") if machine.postgres.dsn is None else None
+        self._is_new = self._database is not None and not (machine.data / "postgres").exists()
+        self._first = frozenset(machine.executor.accounts)
+        self._together = list(machine.executor.accounts)
+        self._archive = asyncio.Event()
         self._workers: dict[str, Worker] = {}
+        self._tending: dict[str, asyncio.Task[None]] = {}
         self._locks: list[int] = []
 
     async def start(self) -> None:
@@ -56,8 +62,8 @@ class Fleet:
         self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
         try:
             async with asyncio.TaskGroup() as starting:
-                redis = starting.create_task(self._start_redis())
                 postgres = starting.create_task(self._start_postgres())
+                redis = starting.create_task(self._start_redis())
                 for name in self.machine.simulated:
                     starting.create_task(self._start_terminal(name))
                 starting.create_task(self._start_service("ingest", redis))
@@ -68,13 +74,14 @@ class Fleet:
 
     @property
     def logs(self) -> list[Path]:
-        """The log files of our own processes."""
+        """The log files of our own processes, in the order of their start."""
         return [worker.log for worker in self._workers.values()]
 
     async def stop(self) -> None:
         """Stop everything in an order in which nothing waits for what is gone."""
         await self._stop.end_tasks()  # or what we stop would be started again
-        for name in ("ingest", "executor", "archiver"):
+        executors = [name for name in self._workers if name.startswith("executor")]
+        for name in ("ingest", *executors, "archiver"):
             if name in self._workers:
                 await self._workers.pop(name).stop()
         await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
@@ -106,27 +113,106 @@ class Fleet:
             await self._valkey.started()
             self._stop.supervise(self._valkey.supervise(), "valkey")
             self.redis = Secret(self._valkey.url)
-        elif self.machine.redis.url is not None:
-            self.redis = self.machine.redis.url
-        await join_groups(self.redis, self.machine.redis.namespace, self.machine.executor.accounts)
+        else:
+            self.redis = Secret(redis_url(self.machine.redis))
+        remembered = nothing if self._is_new else self._remembered
+        await join_groups(self.redis, self.machine.redis.namespace, self._together, remembered)
 
     async def _start_postgres(self) -> None:
         if self._database is not None:
             await self._database.started()
             self._stop.supervise(self._database.supervise(), "postgresql")
             self.postgres = Secret(self._database.dsn)
-        elif self.machine.postgres.dsn is not None:
-            self.postgres = self.machine.postgres.dsn
+        else:
+            self.postgres = Secret(postgres_dsn(self.machine.postgres))
         await migrated(self.postgres)
+        self._archive.set()
 
     async def _start_service(self, name: str, *needed: Awaitable[None]) -> None:
         for other in needed:
             await other
+        await self._start_worker(self._service(name, name))
+
+    def _service(self, name: str, service: str, accounts: Sequence[str] = ()) -> Job:
+        """What runs a service; an executor is told its accounts, all that were there at the start if not given."""
         ready = self.machine.data / "run" / f"{name}.ready"
         command = [sys.executable, "-m", "deploy", "--config", str(self.machine.config), *self._log_options]
-        command += [name, "run", "--ready-file", str(ready)]
-        told = settings.environment(self.machine, self.redis, self.postgres, self.addresses)
-        await self._start_worker(Job(name, command, {**_PYTHON, **told}, ready))
+        command += [service, "run", "--ready-file", str(ready)]
+        if service == "executor":
+            command += [word for each in accounts or self._together for word in ("--account", each)]
+        redis = self.redis if self._valkey is None else self._as_user(self._valkey, service)
+        addresses = {name: self.addresses[name] for name in self.machine.simulated if name in self.addresses}
+        told = settings.environment(self.machine, redis, self.postgres, addresses)
+        if accounts:
+            told["TRADECOPIER_EXECUTOR__METRICS"] = ""  # the address is that of the executor of all others
+        return Job(name, command, {**_PYTHON, **told}, ready)
+
+    # -- accounts that come and go while everything runs
+
+    async def take_in(self, machine: Machine, name: str) -> None:
+        """Start what serves an account that is new in `machine`; all others go on undisturbed.
+
+        Raises UserError when its terminal cannot be started, or its group not made.
+        """
+        self._know(machine)
+        if name in machine.simulated and f"terminal-{name}" not in self._workers:
+            self.addresses[name] = f"{HOST}:{self._terminal_port(name)}"
+            await self._start_terminal(name)
+        await join_groups(self.redis, machine.redis.namespace, [name], self._remembered)
+        worker = self._worker(self._service(f"executor-{name}", "executor", [name]))
+        try:
+            await worker.started()
+            log.info("%s is copied to", name)
+        except UserError as error:
+            log.error("%s is not copied to yet: %s", name, error)
+        self._tend(worker)
+
+    async def let_go(self, machine: Machine, name: str) -> bool:
+        """End what serves only an account that is not in `machine` any more; False when it shares an executor."""
+        self._together = [each for each in self._together if each != name]
+        alone = name not in self._first
+        for worker in (f"executor-{name}", f"terminal-{name}") if alone else ():
+            await self._end(worker)
+        self._know(machine)
+        return alone
+
+    def _know(self, machine: Machine) -> None:
+        """Go by these settings; services that have to start again are told what holds then."""
+        self.machine = machine
+        for name in ("ingest", "executor", "archiver"):
+            if name in self._workers and (name != "executor" or self._together):
+                self._workers[name].job = self._service(name, name)
+
+    def _worker(self, job: Job) -> Worker:
+        worker = self._workers[job.name] = Worker(job, self.machine.data, held=self._locks[1:])
+        return worker
+
+    def _tend(self, worker: Worker) -> None:
+        self._tending[worker.job.name] = self._stop.supervise(worker.supervise(), worker.job.name)
+
+    async def _end(self, name: str) -> None:
+        """End one process for good."""
+        if (task := self._tending.pop(name, None)) is not None:
+            await cancelled(task)
+        if (worker := self._workers.pop(name, None)) is not None:
+            await worker.stop()
+
+    async def _remembered(self, accounts: Collection[str]) -> Collection[str]:
+        await self._archive.wait()
+        return await remembered_by(self.postgres, self.machine.redis.namespace, accounts)
+
+    def _own_redis(self) -> Valkey:
+        """Our own server, in which each service has a user of its own."""
+        from shared.streams import Keys  # brings the client library with it
+
+        keys, place = Keys(self.machine.redis.namespace), self.machine.data / "valkey"
+        users = acl.users(keys, self.machine.ingest.sources, ())
+        return Valkey(place, users=aclfile.embedded(place / "users", users))
+
+    def _as_user(self, valkey: Valkey, service: str) -> Secret:
+        user = f"{self.machine.redis.namespace}.{service}"
+        password = aclfile.password_file(valkey.directory / "users", user).read_text().strip()
+        return Secret(valkey.url_of(user, password))
 
     async def _start_terminal(self, name: str) -> None:
         await self._start_worker(self._terminal(name))
@@ -134,9 +220,9 @@ class Fleet:
             await asyncio.to_thread(pin_prices, self.addresses[name], prices)
 
     async def _start_worker(self, job: Job) -> None:
-        worker = self._workers[job.name] = Worker(job, self.machine.data, held=self._locks[1:])
+        worker = self._worker(job)
         await worker.started()
-        self._stop.supervise(worker.supervise(), job.name)
+        self._tend(worker)
         log.info("%s is ready", job.name)
 
     def _terminal(self, name: str) -> Job:

@@ -75,6 +75,8 @@ def _source(source: SourceSeen, now: datetime) -> Iterator[Reason]:
         return
     if told.waiting:
         yield Reason("red", f"{source.name}: {told.waiting} facts wait on disk and are not copied yet")
+    if told.untold:
+        yield Reason("yellow", f"{source.name}: {len(told.untold)} trades nobody could be told of: see `ingest untold`")
     blind = age(told.polled, now)
     if blind is None:
         yield Reason("yellow", f"{source.name}: TradingView has not been seen yet: open it with the proxy set")
@@ -107,7 +109,9 @@ def _account(account: AccountSeen, now: datetime) -> Iterator[Reason]:
 def _terminal(account: AccountSeen) -> Iterator[Reason]:
     name, told = account.name, account.vitals
     assert told is not None
-    if told.condition != "active":
+    if told.condition == "lost":
+        yield Reason("red", f"{name}: it has lost its place in Redis: `tradecopier account list` says what to do")
+    elif told.condition != "active":
         yield Reason("red", f"{name}: the terminal is gone: start MetaTrader 5 and log in")
     elif not told.connected:
         yield Reason("red", f"{name}: the terminal has no connection to the broker")

@@ -13,6 +13,7 @@ import click
 
 from deploy import settings
 from deploy.fleet import Fleet
+from deploy.newcomers import Newcomers
 from deploy.settings import Machine
 from deploy.tail import Tail
 from shared import process
@@ -46,6 +47,7 @@ async def serve(machine: Machine, stop: Stop) -> None:
             # Only from here on: what keeps a service from starting has been told in one line.
             tail = Tail(fleet.logs)
             stop.supervise(tail.show(partial(click.echo, err=True)), "logs")
+            stop.supervise(Newcomers(fleet, os.environ, tail.also).watch(), "settings")
             await stop.wait()
             tail.close()
     finally:

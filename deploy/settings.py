@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from archiver.settings import Archiver
 from deploy.directory import write_whole
-from executor.settings import MetaTrader5, Simulated
+from executor.settings import Simulated
 from executor.settings import Settings as Executor
 from ingest import settings as ingest_settings
 from ingest.settings import Ingest
+from shared.following import require_named
 from shared.settings import Document, Postgres, Redis, Secret, Security, SettingsError, read, section
 
 KEY_BYTES = 32
@@ -60,6 +61,7 @@ def load(config: Path, data: Path | None, environment: Mapping[str, str]) -> Mac
         archiver=section(document, "archiver", Archiver),
     )
     _require_joined(machine)
+    require_named(document)
     return machine
 
 
@@ -120,13 +122,3 @@ def _require_joined(machine: Machine) -> None:
         for source in account.sources:
             if source not in machine.ingest.sources:
                 raise SettingsError(f"executor.accounts.{name}.sources: there is no [ingest.sources.{source}]")
-            if machine.ingest.sources[source].account == "*" and isinstance(account.terminal, MetaTrader5):
-                _require_not_live(name, account.live, source)
-
-
-def _require_not_live(name: str, live: bool, source: str) -> None:
-    """Whatever account the trader opens next would be traded with real money."""
-    if live:
-        raise SettingsError(
-            f'ingest.sources.{source}.account is "*", and executor.accounts.{name} is live: name the one to copy'
-        )

@@ -58,6 +58,8 @@ def _source(source: SourceSeen, now: datetime) -> Iterator[str]:
     yield f"source {source.name}: {looked}{waiting}"
     for held in source.positions:
         yield f"    {held.instrument:<12} {held.quantity:+f}"
+    for text in source.vitals.untold[-5:] if source.vitals else ():
+        yield f"    not told: {text}"
 
 
 def _account(account: AccountSeen, now: datetime) -> Iterator[str]:

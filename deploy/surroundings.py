@@ -14,10 +14,11 @@ from deploy.directory import HOST
 from deploy.embedded import DATABASE, SUPERUSER
 from deploy.settings import Machine
 from executor.settings import Settings as Executor
+from shared.addresses import postgres_dsn, redis_url
 from shared.process import UserError
 from shared.settings import Security, keyring
 from shared.streams import Keys
-from shared.wire import Codec
+from shared.wire import Codec, Keyring
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -35,22 +36,26 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         """The namespace's keys."""
         return Keys(self.machine.redis.namespace)
 
+    def keyring(self) -> Keyring:
+        """The signing keys. Raises SettingsError when they cannot be read."""
+        path = self.machine.security.signing_key_file or self.machine.data / "signing.key"
+        return keyring(Security(signing_key_file=path))
+
     def codec(self) -> Codec:
         """What reads the streams. Raises SettingsError when the signing key cannot be read."""
-        path = self.machine.security.signing_key_file or self.machine.data / "signing.key"
-        return Codec(self.machine.redis.namespace, keyring(Security(signing_key_file=path)))
+        return Codec(self.machine.redis.namespace, self.keyring())
 
     def redis_url(self) -> str:
         """Where Redis is. Raises UserError when nothing says so."""
         if self.machine.redis.url is not None:
-            return self.machine.redis.url.reveal()
+            return redis_url(self.machine.redis)
         port, password = _embedded(self.machine.data / "valkey", "Redis")
         return f"redis://:{password}@{HOST}:{port}/0"
 
     def dsn(self) -> str:
         """Where PostgreSQL is. Raises UserError when nothing says so."""
         if self.machine.postgres.dsn is not None:
-            return self.machine.postgres.dsn.reveal()
+            return postgres_dsn(self.machine.postgres)
         port, password = _embedded(self.machine.data / "postgres", "PostgreSQL")
         return f"postgresql://{SUPERUSER}:{password}@{HOST}:{port}/{DATABASE}"
 

@@ -16,12 +16,16 @@ class Tail:
         self._open: dict[Path, BinaryIO] = {}
         self._rest: dict[Path, bytes] = {}
         for path in files:
-            self._open[path] = path.open("rb")
-            self._open[path].seek(0, 2)
+            self.also(path)
+
+    def also(self, path: Path) -> None:
+        """Show the end of one more file from now on."""
+        self._open[path] = path.open("rb")
+        self._open[path].seek(0, 2)
 
     def lines(self) -> list[str]:
         """The whole lines that came since the last call, file by file."""
-        return [line.decode(errors="replace") for path in self._open for line in self._of(path)]
+        return [line.decode(errors="replace") for path in list(self._open) for line in self._of(path)]
 
     async def show(self, say: Callable[[str], None]) -> None:
         """Pass every new line to `say` until cancelled."""

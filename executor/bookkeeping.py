@@ -128,6 +128,12 @@ class Bookkeeper:
             deals=_known(await self._terminal.history_deals(start, end)),
         )
 
+    async def deals(self, since: int | None = None) -> tuple[TradeDeal, ...]:
+        """The deals of the window; with `since` (seconds of the broker's clock) only those from then on."""
+        now = self._clock()
+        start, end = (int(moment.timestamp()) for moment in (now - WINDOW, now + WINDOW))
+        return _known(await self._terminal.history_deals(start if since is None else max(start, since), end))
+
     async def deals_of_position(self, identifier: int) -> tuple[TradeDeal, ...]:
         """The deals that made and unmade a position."""
         return _known(await self._terminal.history_deals(position=identifier))

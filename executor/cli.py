@@ -30,14 +30,25 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--account", "accounts", multiple=True, help="Only this account (can be repeated; default: all).")
+@click.option("--any", "simulated", is_flag=True, help="Every account with a simulated terminal that nobody works for.")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Made when every lane works, for a supervisor.")
 @click.option("--die-at", callback=_point, hidden=True, help="End at once at this point of the protocol.")
 @click.option("--pause-at", callback=_point, hidden=True, help="Stand still at this point until told to go on.")
 @click.pass_obj
 def run(
-    config: Path, accounts: tuple[str, ...], ready_file: Path | None, die_at: Point | None, pause_at: Point | None
+    config: Path,
+    accounts: tuple[str, ...],
+    *,
+    simulated: bool,
+    ready_file: Path | None,
+    die_at: Point | None,
+    pause_at: Point | None,
 ) -> None:
-    """Follow facts until stopped."""
+    """Follow facts until stopped.
+
+    Several executors may name the same account: one works, the others stand by and take over. With --any an executor
+    stands by for every simulated account, so that as many can be started as there are machines.
+    """
     import signal
 
     import msgspec
@@ -46,7 +57,9 @@ def run(
     from shared.points import signalling
     from shared.process import run as run_service
 
-    plan = service.plan(config, os.environ, accounts, ready_file)
+    if simulated and accounts:
+        raise click.UsageError("--any takes every simulated account: leave --account out")
+    plan = service.plan(config, os.environ, accounts, ready_file, simulated=simulated)
     if die_at is not None:
         plan = msgspec.structs.replace(plan, reach=signalling(*die_at, signal.SIGKILL))
     if pause_at is not None:

@@ -8,14 +8,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from executor.asked import Desk
 from executor.bookkeeping import Bookkeeper
+from executor.clerk import Clerk
 from executor.follower import Follower
 from executor.ledger import Ledger, Memory
+from executor.mender import Mender
 from executor.meter import Meter
 from executor.operator import Operator
 from executor.payer import Payer
+from executor.reconciler import Reconciler
+from executor.replaying import Replayer
+from executor.resolving import Resolver
 from executor.runner import Runner
 from executor.settings import Account
+from executor.sights import Sights
 from executor.telling import Teller
 from executor.trailer import Trailer
 from executor.watch import Watch
@@ -42,6 +49,8 @@ class Crew:
         reach: Callable[[str], None],
         meter: Meter,
         memory: Memory,
+        desk: Desk,
+        sights: Sights,
     ) -> None:
         teller = Teller(name, clock)
         self.follower = Follower(
@@ -49,21 +58,31 @@ class Crew:
         )
         self._watch = Watch(name, account, ledger, keeper, self.follower, clock, memory.state)
         self._trailer = Trailer(name, account, keeper, runner, self.follower, clock, meter.trailed)
+        replayer = Replayer(account, desk, keeper, self.follower, clock)
+        resolver = Resolver(name, account, desk, keeper, self.follower, teller, clock)
+        mender = Mender(name, account, desk, sights, keeper, self.follower, clock)
+        self._clerk = Clerk(name, desk, replayer, resolver, mender, self.follower, teller, clock)
+        reconciler = Reconciler(
+            name, account, ledger, desk, sights, keeper, self.follower, mender, meter, clock, memory
+        )
         self._attendants: tuple[Attendant, ...] = (
             Operator(name, ledger, keeper, self.follower, clock, memory.state),
+            self._clerk,
             self.follower,
             Payer(account, keeper, runner, self.follower, teller, clock),
             self._watch,
+            reconciler,
         )
 
     @property
     def waits(self) -> bool:
         """Whether something unfinished has to be looked at soon, entry or no entry."""
-        return bool(self.follower.parking or self.follower.debts)
+        return bool(self.follower.parking or self.follower.debts or self.follower.errands)
 
     async def begin(self) -> None:
-        """See what happened to the account while nobody looked."""
+        """See what happened to the account while nobody looked, and what another lane may have left half done."""
         await self._watch.begin()
+        await self._clerk.begin()
 
     async def attend(self) -> None:
         """Let each do what is due now, what an operator asks first."""

@@ -6,6 +6,7 @@ until the debt is paid, whatever newer facts say about its total.
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,15 +16,21 @@ from executor.book import Debt, Link
 from executor.ledger import Change, End
 from executor.owing import joined, unfinished
 from executor.parking import Parked
+from executor.reasons import Reason
+from executor.states import OPERATOR
 from executor.telling import Teller
 from shared.facts import Fact
 
+GIVEN_UP = (OPERATOR, str(Reason.DAILY_LOSS), str(Reason.DRAWDOWN))
+"""Reasons of debts by which a position is closed for good, though the source holds it."""
+
 
 class Debts(dict[str, Debt]):
-    """Debts by link."""
+    """Debts by link. `given_up` are links that were closed for good since somebody looked last."""
 
     def __init__(self, debts: dict[str, Debt], teller: Teller, clock: Callable[[], datetime]) -> None:
         super().__init__(debts)
+        self.given_up = {key for key, debt in debts.items() if debt.reason in GIVEN_UP}
         self._teller = teller
         self._clock = clock
 
@@ -34,6 +41,7 @@ class Debts(dict[str, Debt]):
                 self.pop(key, None)
             else:
                 self[key] = debt
+                self.given_up |= {key} if debt.reason in GIVEN_UP else set()
 
     def owes(self, fact: Fact) -> bool:
         """Whether a fact waits for a debt."""
@@ -43,7 +51,8 @@ class Debts(dict[str, Debt]):
         """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""
         there = self.get(attempt.link)
         if there is not None:
-            return joined(there, debt.target if attempt.reduces else there.target, fact, attempt.entry or "")
+            target = debt.target if attempt.reduces else there.target
+            return joined(there, target, fact, attempt.entry or "", attempt.work.attempt)
         known: dict[str, Any] = {
             "entry": attempt.entry or "",
             "since": self._clock(),
@@ -52,6 +61,19 @@ class Debts(dict[str, Debt]):
             "meaning": attempt.meaning,
         }
         return replace(debt, **known, **unfinished(attempt.done()))
+
+    def beside(
+        self, attempt: Attempt, revision: int, after: Decimal, link: Link | None, known: Link | None
+    ) -> dict[str, Link | None]:
+        """What is remembered of a link about which a fact (`revision`, total `after`) asked nothing.
+
+        What is still owed of it is not forgotten.
+        """
+        if known is None:
+            return {attempt.link: link} if link else {}
+        if attempt.link in self:
+            link = unpaid(attempt, link or replace(known, followed=after, revision=revision), known)
+        return {attempt.link: link}
 
     def joining(self, parked: Parked, known: Link) -> Change:
         """A later exit of the link moves the target of what is owed, and waits for it."""
@@ -63,7 +85,7 @@ class Debts(dict[str, Debt]):
             ends=[End(entry=attempt.entry)],
             messages=[self._teller.unended(attempt, parked.fact, "owed", debt.reason, text)],
             links={attempt.link: unpaid(attempt, plan.link, known)},
-            debts={attempt.link: joined(debt, target, parked.fact, parked.entry)},
+            debts={attempt.link: joined(debt, target, parked.fact, parked.entry, attempt.work.attempt)},
         )
 
     def moving(self, parked: Parked) -> Change | None:

@@ -4,19 +4,23 @@ A fact that is missing before the one in hand is looked for among what is pendin
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from executor.follower import Follower
+from executor.holding import Gap, Holding
 from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
 from executor.ledger import Change, End, Ledger, dead_letter
 from executor.states import AccountState
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.logs import correlated
+from shared.returned import is_returned
 from shared.streams import Entry, Reader
 
 log = logging.getLogger(__name__)
+
+NO_DEAD_LETTER: Mapping[bytes, bytes] = {}
 
 
 class Entries:
@@ -41,13 +45,21 @@ class Entries:
         self._follower = follower
         self._clock = clock
         self._suspect_before = suspect_before
+        self._holding = Holding(codec, reader, self._take_held)
 
     async def recover(self) -> int:
         """Take everything pending, lowest id first, as maybe sent; says how many entries there were."""
         claimed = await self._reader.claim()
         for entry in claimed:
             await self.take(entry, claimed=True)
+        if not self._holding:
+            await self._all_read([])
         return len(claimed)
+
+    async def attend(self) -> None:
+        """See whether what is held can be read by now."""
+        if (missing := await self._holding.attend()) is not None:
+            await self._all_read(missing)
 
     async def take(self, entry: Entry, *, claimed: bool = False, looked: bool = False) -> None:
         """Take one entry; all that is logged meanwhile bears the id of its fact.
@@ -64,17 +76,20 @@ class Entries:
                 await self._follower.follow(entry.id, fact, suspect=suspect or claimed or self._old(fact))
             case PassBy(fact):
                 await self._pass_or_follow(entry, fact, suspect=claimed)
+            case Bury("replayed", _) if is_returned(self._codec, entry.fields):
+                await self._pass(entry)
             case Bury(reason, text):
                 await self._bury(entry, reason, text)
             case Hold(reason, text):
+                self._holding.keep(entry)
                 await self._close_only(f"entry {entry.id} is held: {text}", reason)
             case Missing(fact, expected):
                 if not looked:
                     await self._look_for_missing(entry)
-                if isinstance(judge(read, entry.id, self._follower.place, self._sources), Missing):
-                    what = f"facts {expected} to {fact.seq - 1} of {fact.producer}"
-                    mend = f"compare the account by hand, then `tradecopier resume {self._name}`"
-                    await self._close_only(f"{what} were removed; {mend}", "removed")
+                gap = (fact.producer, expected, fact.seq - 1)
+                missing = isinstance(judge(read, entry.id, self._follower.place, self._sources), Missing)
+                if missing and not self._holding.explains(gap):
+                    await self._removed(gap)
                 await self._pass_or_follow(entry, fact, suspect=claimed or self._old(fact))
 
     def _old(self, fact: Fact) -> bool:
@@ -90,12 +105,31 @@ class Entries:
     async def _look_for_missing(self, entry: Entry) -> None:
         """Another consumer of ours may have taken the entries between: look among the pending ones first."""
         pending = await self._reader.claim()
-        for other in [e for e in pending if e.id not in self._follower.parking and e.id != entry.id]:
+        known = (self._follower.parking, self._holding)
+        for other in [e for e in pending if e.id != entry.id and not any(e.id in each for each in known)]:
             await self.take(other, claimed=True, looked=True)
+
+    async def _take_held(self, entry: Entry) -> None:
+        await self.take(entry, claimed=True)
+
+    async def _all_read(self, missing: Collection[Gap]) -> None:
+        """Nothing is held any more: let the account open again, unless facts turn out to be missing."""
+        for gap in missing:
+            await self._removed(gap)
+        if not missing and await self._ledger.loosen():
+            await self._say("readable", "all that was held has been read or resolved: openings go on")
+
+    async def _removed(self, gap: Gap) -> None:
+        producer, first, last = gap
+        mend = f"compare the account by hand, then `tradecopier resume {self._name}`"
+        await self._close_only(f"facts {first} to {last} of {producer} were removed; {mend}", "removed")
 
     async def _bury(self, entry: Entry, reason: str, text: str) -> None:
         log.error("%s: entry %s goes to the dead letters: %s", self._name, entry.id, text)
-        dead = dead_letter(entry, self._name, reason, text)
+        await self._pass(entry, dead_letter(entry, self._name, reason, text))
+
+    async def _pass(self, entry: Entry, dead: Mapping[bytes, bytes] = NO_DEAD_LETTER) -> None:
+        """Be done with an entry that asks nothing of this account."""
         passed = wire.Place(entry=entry.id, seqs={})
         await self._follower.write(Change(entry=entry.id, ends=[End(entry=entry.id)], passed=passed, dead=dead))
         self._follower.move(passed)
@@ -103,5 +137,8 @@ class Entries:
     async def _close_only(self, text: str, reason: str) -> None:
         log.error("%s: openings are stopped: %s", self._name, text)
         await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
+        await self._say(reason, text)
+
+    async def _say(self, reason: str, text: str) -> None:
         notice = outcomes.Notice(account=self._name, reason=reason, text=text, seen=self._clock())
         await self._ledger.commit(Change(messages=[notice]), self._clock())

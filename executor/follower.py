@@ -18,25 +18,24 @@ from executor.follow import total
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
-from executor.netting import net_holding
 from executor.owing import brought_up, newer, probe, when_paid
-from executor.parking import Parked, Parking
-from executor.parts import adopt_fill
+from executor.parking import Errand, Parked, Parking
+from executor.parts import adopt_fills
 from executor.reasons import Ignored, say
 from executor.runner import Runner
 from executor.settings import Account
-from executor.settle import Settled, settle
+from executor.settle import settle
 from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
-from shared import outcomes, wire
+from shared import wire
 from shared.facts import Fact
 
 ZERO = Decimal(0)
 
 
 class Follower:
-    """The facts of one account under one lease. `debts` are those it found; the payer pays them."""
+    """The facts of one account under one lease; `errands` are those that were asked for, by their first entry."""
 
     def __init__(
         self,
@@ -52,6 +51,7 @@ class Follower:
     ) -> None:
         self.place = place
         self.parking = Parking()
+        self.errands: dict[str, Errand] = {}
         self.debts = Debts(debts, teller, clock)
         self._account = account
         self._ledger = ledger
@@ -83,7 +83,7 @@ class Follower:
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
-        await self._ready(fact, key)
+        await self.ready(fact, key)
         plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
         attempt = Attempt(
             work=work,
@@ -97,26 +97,30 @@ class Follower:
             suspect=suspect,
             absent=set(absent),
         )
-        await self._start(attempt, fact, plan, told)
+        await self.start(attempt, fact, plan, told)
 
     async def attend(self) -> None:
         """See what has become of the parked facts, the oldest first."""
         for parked in self.parking:
             attempt = parked.attempt
             if attempt.untouched or (self._outdated(parked) and not attempt.unknown):
-                self.parking.drop(parked.entry)
-                suspect, read, told, absent = attempt.suspect, attempt.read, parked.told, attempt.absent
-                await self.follow(parked.entry, parked.fact, suspect=suspect, read=read, told=told, absent=absent)
+                await self._anew(parked)
             else:
                 await self._go(parked)
 
     async def commit(self, entry: str, fact: Fact, change: Change) -> None:
-        """Commit `change` for an entry, and move our place past it."""
-        change.entry, change.passed = entry, wire.Place(entry=entry, seqs={fact.producer: fact.seq})
+        """Commit `change` for an entry and move our place past it, or for the errand that is about it."""
+        if (errand := self.errands.get(entry)) is None:
+            change.entry, change.passed = entry, wire.Place(entry=entry, seqs={fact.producer: fact.seq})
+        else:
+            change.requests = (*change.requests, errand.request)
+            change.ends = [replace(end, entry=None) for end in change.ends]
         await self.write(change)
-        self.move(change.passed)
+        if change.passed is not None:
+            self.move(change.passed)
         if change.ends:
             self.parking.drop(entry)
+            self.errands.pop(entry, None)
 
     async def write(self, change: Change) -> None:
         """Commit `change`, and remember what it says when it was written."""
@@ -133,13 +137,9 @@ class Follower:
         filled = {order: await self._keeper.filled(p.ticket) for order, p in link.pendings.items()}
         if any(filled[order] > p.filled for order, p in link.pendings.items()):
             await self._keeper.reread()
-        before = link
-        for order, pending in link.pendings.items():
-            shared = net_holding(link.symbol, self._keeper.book) if self._keeper.book.margin == "netting" else None
-            identifier = shared.identifier if shared else pending.ticket
-            link = adopt_fill(link, order, filled[order], identifier, margin=self._keeper.book.margin)
-        self._keeper.remember({key: link})
-        change = self.debts.adding(before, link)
+        adopted = adopt_fills(link, filled, self._keeper.book)
+        self._keeper.remember({key: adopted})
+        change = self.debts.adding(link, adopted)
         if change is not None:
             await self.write(change)
 
@@ -150,7 +150,8 @@ class Follower:
 
     # -- one fact
 
-    async def _ready(self, fact: Fact, key: str) -> None:
+    async def ready(self, fact: Fact, key: str) -> None:
+        """Have what a decision about a fact needs: rules and price of its symbol, and what its mirrors gave."""
         symbol = self._symbol(fact)
         if symbol is not None and symbol not in self._keeper.book.prices:
             await self._keeper.ensure(symbol)
@@ -159,7 +160,8 @@ class Follower:
     def _symbol(self, fact: Fact) -> str | None:
         return symbol_of(fact.instrument, self._account.symbols, self._keeper.book)
 
-    async def _start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore, told: bool) -> None:
+    async def start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore, told: bool) -> None:
+        """Carry out a plan as far as it goes, and commit what came of it."""
         if isinstance(plan, Plan):
             await self._go(Parked(attempt, fact, plan, told, self._keeper.book.links.get(attempt.link)))
             return
@@ -175,6 +177,16 @@ class Follower:
             return
         attempt.steps, attempt.probe = list(sought.steps), True
         await self._go(Parked(attempt, fact, sought, told))
+
+    async def _anew(self, parked: Parked) -> None:
+        """Plan a parked fact again; one that was asked for is planned by who asked."""
+        attempt, errand = parked.attempt, self.errands.get(parked.entry)
+        self.parking.drop(parked.entry)
+        if errand is not None:
+            await errand.anew(parked)
+        else:
+            suspect, read, told, absent = attempt.suspect, attempt.read, parked.told, attempt.absent
+            await self.follow(parked.entry, parked.fact, suspect=suspect, read=read, told=told, absent=absent)
 
     async def _go(self, parked: Parked) -> None:
         attempt = parked.attempt
@@ -239,6 +251,9 @@ class Follower:
 
     async def _finish(self, parked: Parked) -> None:
         attempt, fact, plan = parked.attempt, parked.fact, parked.plan
+        if attempt.probe and attempt.superseded and parked.entry in self.errands:
+            await self._anew(parked)
+            return
         if attempt.superseded:
             await self._ignore(attempt, fact, Ignore(reason=Ignored.SUPERSEDED, text=say(Ignored.SUPERSEDED)))
             return
@@ -255,29 +270,21 @@ class Follower:
         link = unpaid(attempt, settled.link or plan.link, known) if attempt.link in self.debts else settled.link
         change = Change(
             ends=[end],
-            messages=[self._said(attempt, fact, settled)],
+            messages=[self._teller.settled(attempt, fact, settled)],
             links={attempt.link: link or self.kept(newer(plan.link, known), parked)},
             debts={attempt.link: self.debts.made(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)
 
     async def _ignore(self, attempt: Attempt, fact: Fact, plan: Ignore) -> None:
+        after, known = total(fact.exposure.after, self._account), self._keeper.book.links.get(attempt.link)
+        links = self.debts.beside(attempt, fact.exposure.revision, after, plan.link, known)
         change = Change(
             ends=[End(entry=attempt.entry, result="ignored", work=attempt.work)],
             messages=[self._teller.ended(attempt, fact, "ignored", str(plan.reason), plan.text)],
-            links={} if plan.reason is Ignored.SUPERSEDED else self._remembered(attempt, fact, plan.link),
+            links={} if plan.reason is Ignored.SUPERSEDED else links,
         )
         await self.commit(attempt.entry or "", fact, change)
-
-    def _remembered(self, attempt: Attempt, fact: Fact, link: Link | None) -> dict[str, Link | None]:
-        """What is remembered of a link about which a fact asked nothing; what is still owed of it is not forgotten."""
-        known = self._keeper.book.links.get(attempt.link)
-        if known is None:
-            return {attempt.link: link} if link else {}
-        if attempt.link in self.debts:
-            after = total(fact.exposure.after, self._account)
-            link = unpaid(attempt, link or replace(known, followed=after, revision=fact.exposure.revision), known)
-        return {attempt.link: link}
 
     def kept(self, link: Link, ending: Parked | None = None) -> Link | None:
         """What is remembered of a link that is over: nothing, unless an opening of it may still show up."""
@@ -291,8 +298,3 @@ class Follower:
         text = "nobody knows yet whether it was done" if parked.attempt.unknown else "waits for an opening before it"
         message = self._teller.unended(parked.attempt, parked.fact, "unresolved", "", text)
         await self.commit(parked.entry, parked.fact, Change(messages=[message]))
-
-    def _said(self, attempt: Attempt, fact: Fact, settled: Settled) -> outcomes.Message:
-        if settled.result is None:
-            return self._teller.unended(attempt, fact, "owed", settled.reason, settled.text)
-        return self._teller.ended(attempt, fact, settled.result, settled.reason, settled.text)

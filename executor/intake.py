@@ -52,6 +52,8 @@ def judge(read: Fact | wire.Refused, entry: str, place: wire.Place, sources: Con
             return Bury("malformed", read.text)
         case wire.BadSignature():
             return Bury("bad-signature", f"the signature is not the one of key {read.key}")
+        case wire.RetiredKey():
+            return Bury("retired-key", f"signed with key {read.key!r}, which was retired")
         case wire.UnknownKey():
             return Hold("unknown-key", f"signed with key {read.key!r}, which is not in the signing key file")
         case wire.UnknownKind():

@@ -8,11 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from executor import attachment
+from executor.asked import Desk
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.brokerclock import BrokerClock
 from executor.chronicle import recorded
@@ -24,10 +27,12 @@ from executor.mt5.api import Connected, Credentials, Refused, Unknown
 from executor.mt5.terminal import Terminal
 from executor.runner import Runner
 from executor.settings import Account
+from executor.sights import Sights
 from executor.states import AccountState
 from executor.watch import remembered
 from shared import wire
 from shared.lease import Lease
+from shared.plainly import plainly
 from shared.process import UserError, cancelled
 from shared.streams import BLOCK_MS, GroupLost, Keys, Reader
 
@@ -36,6 +41,8 @@ log = logging.getLogger(__name__)
 RETRY_S = 0.5
 ATTEND_S = 0.1
 REFRESH_S = 1.0
+STANDBY_S = 0.25
+"""How often a standby looks whether the account is free: the longest that a take-over waits beyond the lease."""
 CANCEL_AGAIN_S = 0.25
 
 
@@ -47,7 +54,7 @@ class Watcher(Protocol):
     """What a lane tells those who watch it."""
 
     def lane(self, account: str, condition: str) -> None:
-        """The lane is `standby`, `active` or `away` now."""
+        """The lane is `standby`, `active`, `away` or `lost` (without its group) now."""
 
 
 def never(_point: str) -> None:
@@ -84,6 +91,10 @@ class Lane:
         self._lease = Lease(work, keys.account("lease", name), duration=lease_s, owner=f"executor-{name}")
         self.meter = meter or unwatched(name, clock)
         self._ledger = Ledger(work, keys, codec, name, self._lease, recorded(name, self.meter.committed))
+        self._ill = "away"
+        self._attach = partial(attachment.attach, work, keys, name)
+        self._desk = Desk(work, keys, codec, name, lambda: self._lease.token)
+        self._sights = Sights(work, keys, codec, account.sources)
         # A read that outlived the lease could take an entry away from the lane that holds it then.
         self._block_ms = min(BLOCK_MS, int(lease_s * 250))
         self._reader = Reader(blocking, keys.orders, name, "executor")
@@ -104,22 +115,23 @@ class Lane:
                 log.warning("%s: %s", self.name, why)
             said = why
             self.meter.info = None
-            self._watcher.lane(self.name, "away")
+            self._watcher.lane(self.name, self._ill)
             await asyncio.sleep(RETRY_S)
 
     async def _until_interrupted(self) -> str:
         """Hold the account until something interrupts it; says what, for a person."""
+        self._ill = "away"
         try:
             await self._hold(await self._connect())
         except LeaseLost as error:
             return f"another lane works for this account now ({error})"
         except (RedisError, OSError) as error:
-            return f"Redis is away ({error}); trying again"
+            return f"Redis does not serve us ({plainly(error)}); trying again"
         except TerminalAway as error:
             return f"the terminal is away ({error}); trying again"
         except GroupLost as error:
-            mend = "compare the account by hand; `tradecopier up`, started anew, lets it join at the stream's end"
-            return f"its consumer group is gone ({error}), Redis was emptied or is an old copy: {mend}"
+            self._ill = "lost"
+            return attachment.line(self.name, error)
         except UserError as error:
             return str(error)
         raise AssertionError("a lane ends only when it is interrupted")
@@ -141,13 +153,19 @@ class Lane:
         return answer
 
     async def _hold(self, connected: Connected) -> None:
+        known = ""
         while holder := await self._lease.acquire():
             self._watcher.lane(self.name, "standby")
-            log.info("%s: standing by for %s", self.name, holder)
-            await asyncio.sleep(self._lease.duration / 3)
+            if holder != known:
+                log.info("%s: standing by for %s", self.name, holder)
+            known = holder
+            await asyncio.sleep(STANDBY_S)
+        if await self._attach():
+            log.warning("%s: nobody read for it for long; it goes on where it was", self.name)
         memory = await self._ledger.begin()
         await self._settle_identity(memory, connected)
         await self._keeper.open(connected, memory.links, remembered(memory.state))
+        await self._ledger.tell(memory, self._clock())
         crew = Crew(
             self.name,
             self._account,
@@ -158,6 +176,8 @@ class Lane:
             self._reach,
             self.meter,
             memory,
+            self._desk,
+            self._sights,
         )
         entries = Entries(
             self.name, self._account.sources, self._codec, self._reader, self._ledger, crew.follower, self._clock,
@@ -200,6 +220,7 @@ class Lane:
         self.meter.redelivered(await entries.recover())
         while True:
             await crew.attend()
+            await entries.attend()
             found = await self._reader.read(1, int(ATTEND_S * 1000) if crew.waits else self._block_ms)
             for entry in found:
                 self._reach("read")

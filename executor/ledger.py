@@ -16,13 +16,16 @@ from redis.asyncio import Redis
 
 from executor import scripts
 from executor.book import Debt, Link
+from executor.remembering import remembering, whole
 from executor.states import AccountState
 from shared import outcomes, wire
 from shared.lease import Lease
 from shared.streams import Entry, Keys
 
-PARTS = ("lease", "state", "place", "done", "links", "debts")
+PARTS = ("lease", "state", "place", "done", "links", "debts", "drift", "replay")
 DEAD_TEXT = 500
+PASSING = ("unknown-key", "unknown-kind")
+"""Reasons of a state that go by themselves: what is held can be read by now. All others stay until `resume`."""
 
 
 class LeaseLost(Exception):
@@ -65,7 +68,9 @@ class End(Struct, frozen=True, kw_only=True):
 class Change(Struct, kw_only=True):
     """What one commit writes. A Link or Debt of None removes it; without an end the entry is parked.
 
-    `entry` is the one being worked on: when it is not pending any more, nothing is written.
+    `entry` is the one being worked on: when it is not pending any more, nothing is written. `drifts` are the
+    disagreements that were told, by identity; None says that one is over. `requests` are what an operator asked for and
+    this answers: when one is not there any more, nothing is written, and with an end they go.
     """
 
     entry: str | None = None
@@ -73,6 +78,8 @@ class Change(Struct, kw_only=True):
     messages: Sequence[outcomes.Message] = ()
     links: Mapping[str, Link | None] = {}
     debts: Mapping[str, Debt | None] = {}
+    drifts: Mapping[str, bytes | None] = {}
+    requests: Sequence[str] = ()
     passed: wire.Place | None = None
     dead: Mapping[bytes, bytes] = {}
 
@@ -85,6 +92,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     links: dict[str, Link]
     debts: dict[str, Debt]
     suspect_before: datetime
+    drifts: Mapping[str, bytes] = {}
 
 
 def unnoticed(_change: Change) -> None:
@@ -113,15 +121,18 @@ class Ledger:
         self._lease = lease
         self._version = ""
         self._begun = ""
+        self._told = False
         self._writing = asyncio.Lock()
         self._name = {part: keys.account(part, account) for part in PARTS}
         streams = [keys.orders, keys.outcomes, keys.dead]
-        self._commit_keys = [*self._names("lease", "place", "done", "links", "debts"), *streams]
+        first, last = ("lease", "place", "done", "links", "debts"), ("drift", "replay")
+        self._commit_keys = [*self._names(*first), *streams, *self._names(*last)]
         self._begin = redis.register_script(scripts.BEGIN)
         self._fence = redis.register_script(scripts.FENCE)
         self._commit = redis.register_script(scripts.COMMIT)
         self._renew = redis.register_script(scripts.RENEW)
         self._tighten = redis.register_script(scripts.TIGHTEN)
+        self._loosen = redis.register_script(scripts.LOOSEN)
         self._note = redis.register_script(scripts.NOTE)
 
     async def begin(self) -> Memory:
@@ -133,8 +144,18 @@ class Ledger:
         if word != "ok":
             raise LeaseLost(word)
         memory = await self._memory(datetime.fromtimestamp(int(suspect) / 1e6, UTC))
+        self._told = self._told and version == self._version
         self._version, self._begun = version, token
         return memory
+
+    async def tell(self, memory: Memory, now: datetime) -> None:
+        """Tell all of `memory`, as it was begun with, for the archive; when that knows it already, nothing."""
+        if self._told:
+            return
+        links, debts = _encoded(memory.links), _encoded(memory.debts)
+        kept = whole(self._account, links, debts, memory.place, memory.state, now)
+        await self.commit(Change(messages=[kept]), now)
+        self._told = True
 
     async def renew(self) -> None:
         """Renew the lease, if the server still knows what we wrote. A lane that is not the account's gets LeaseLost."""
@@ -195,21 +216,29 @@ class Ledger:
 
     async def tighten(self, mode: AccountState, reason: str = "") -> None:
         """Bring the account into a state that lets less through; a stricter one that it is in stays."""
-        args = [self._lease.token, str(mode), reason]
+        args = [self._lease.token, str(mode), reason, *PASSING]
         if not await self._tighten(keys=self._names("lease", "state"), args=args):
             raise LeaseLost("lease")
 
+    async def loosen(self) -> bool:
+        """Undo what only a reason of PASSING has tightened; whether there was such a thing."""
+        changed = int(await self._loosen(keys=self._names("lease", "state"), args=[self._lease.token, *PASSING]))
+        if changed < 0:
+            raise LeaseLost("lease")
+        return bool(changed)
+
     async def _memory(self, suspect_before: datetime) -> Memory:
         async with self._redis.pipeline(transaction=True) as pipe:
-            for part in ("place", "state", "links", "debts"):
+            for part in ("place", "state", "links", "debts", "drift"):
                 pipe.hgetall(self._name[part])
-            place, state, links, debts = cast(list[dict[bytes, bytes]], await pipe.execute())
+            place, state, links, debts, drifts = cast(list[dict[bytes, bytes]], await pipe.execute())
         return Memory(
             place=_place(place),
             state={k.decode(): v.decode() for k, v in state.items()},
             links={k.decode(): msgspec.json.decode(v, type=Link) for k, v in links.items()},
             debts={k.decode(): msgspec.json.decode(v, type=Debt) for k, v in debts.items()},
             suspect_before=suspect_before,
+            drifts={k.decode(): v for k, v in drifts.items()},
         )
 
     def _names(self, *parts: str) -> list[str]:
@@ -217,15 +246,19 @@ class Ledger:
 
     def _packed(self, change: Change, now: datetime) -> bytes:
         # Everything is text: the msgpack of the server's Lua does not know the binary type.
+        links, debts = _encoded(change.links), _encoded(change.debts)
+        told = remembering(self._account, change.messages, links, debts, change.passed, now)
         packed: dict[str, Any] = {
             "group": self._account,
             "version": self._version,
             "entry": change.entry or "",
+            "requests": change.requests,
             "ends": [x for end in change.ends for x in (end.work.key if end.work else "", end.result, end.entry or "")],
             "ms": str(int(now.timestamp() * 1000)),
-            "messages": [x.decode() for message in change.messages for x in self._signed(message)],
-            "links": _flat(change.links),
-            "debts": _flat(change.debts),
+            "messages": [x.decode() for message in told for x in self._signed(message)],
+            "links": _flat(links),
+            "debts": _flat(debts),
+            "drifts": [x for key, told in change.drifts.items() for x in (key, told.decode() if told else "")],
             "place": _fields(change.passed) if change.passed else [],
         }
         return msgspec.msgpack.encode(packed)
@@ -250,9 +283,9 @@ def _fields(place: wire.Place) -> list[str]:
     return ["entry", place.entry, *(x for name, seq in place.seqs.items() for x in (f"seq:{name}", str(seq)))]
 
 
-def _flat(values: Mapping[str, Link | None] | Mapping[str, Debt | None]) -> list[str]:
-    return [x for key, value in values.items() for x in (key, "" if value is None else _json(value))]
+def _encoded(values: Mapping[str, Link | None] | Mapping[str, Debt | None]) -> dict[str, bytes | None]:
+    return {key: None if value is None else msgspec.json.encode(value) for key, value in values.items()}
 
 
-def _json(value: Link | Debt) -> str:
-    return msgspec.json.encode(value).decode()
+def _flat(values: Mapping[str, bytes | None]) -> list[str]:
+    return [x for key, value in values.items() for x in (key, value.decode() if value else "")]

@@ -47,16 +47,18 @@ class Found(Struct, frozen=True, kw_only=True):
     mark: int = 0
 
 
-def meaning(fact: Fact) -> str:
+def meaning(fact: Fact, attempt: int = 1) -> str:
     """What a fact states, as the text from which its marks are made: told again under another id, it means the same.
 
     A position's revision and its total after tell facts of one position apart; resting orders leave both as they
-    are, so they bring their own id.
+    are, so they bring their own id. A later attempt has marks of its own, or what the history has of an earlier one
+    would count as its effect.
     """
     after = fact.exposure.after.total.normalize()
     order = fact.order.id if isinstance(fact, OrderFact) and fact.order.type != "market" else ""
     exposure = f"{fact.exposure.position}\n{fact.exposure.revision}\n{after:f}"
-    return f"{fact.source}\n{fact.account}\n{exposure}\n{order}"
+    again = f"\n{attempt}" if attempt > 1 else ""
+    return f"{fact.source}\n{fact.account}\n{exposure}\n{order}{again}"
 
 
 def candidates(identity: str, meaning: str, step: str) -> tuple[int, ...]:

@@ -5,8 +5,8 @@ memory at the moment when somebody asks. The time that the counting itself takes
 """
 
 import math
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from time import perf_counter
@@ -26,13 +26,11 @@ from executor.settings import Limits
 from executor.stages import stages
 from executor.states import AccountState
 from executor.steps import Open, Step
-from shared.outcomes import EFFECTIVE, REPLAYABLE, Deal, Drift, Notice, Outcome, Pending
+from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
 
 CODES = frozenset(int(code) for code in Retcode)
 REASONS = frozenset(str(reason) for reason in Reason)
 US = 1e-6
-STEADY = timedelta(seconds=3)
-"""For so long a disagreement has to last before it is one."""
 
 
 class Disagreement(Struct, frozen=True):
@@ -48,8 +46,8 @@ class Meter:
     def __init__(self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime]) -> None:
         self.account = account
         self.info: TerminalInfo | None = None
-        self.refused: set[str] = set()
-        self._differing: dict[str, Disagreement] = {}
+        self.drifting: tuple[Disagreement, ...] = ()
+        self.unmapped: tuple[str, ...] = ()
         self._metrics = metrics
         self._limits = limits
         self._clock = clock
@@ -74,7 +72,6 @@ class Meter:
                     self._metrics.breaches.labels(self.account, reason).inc()
                 case Notice() | Deal() | Drift():
                     pass
-        self._note_refusals(change)
         if change.dead:
             self._metrics.buried.labels(self.account).inc()
         self._seconds.inc(perf_counter() - began)
@@ -121,25 +118,9 @@ class Meter:
             if step.retcode is not None:
                 metrics.retcodes.labels(name, str(step.retcode) if step.retcode in CODES else OTHER).inc()
 
-    def _note_refusals(self, change: Change) -> None:
-        """Keep which links had something refused. Only those that the source still holds matter, see `differs`."""
-        results = {end.result for end in change.ends if end.work is not None}
-        if results & REPLAYABLE:
-            self.refused.update(change.links)
-        elif results & EFFECTIVE:
-            self.refused.difference_update(change.links)
-
-    def differs(self, found: Mapping[str, str]) -> None:
-        """On which positions account and source disagree now, in words; what did before keeps its beginning."""
-        now, known = self._clock(), self._differing
-        self._differing = {
-            key: Disagreement(text, known[key].since if key in known else now) for key, text in found.items()
-        }
-
-    @property
-    def drifting(self) -> list[Disagreement]:
-        """What has differed for a while: what is only on its way does not count."""
-        return [each for each in self._differing.values() if self._clock() - each.since >= STEADY]
+    def differs(self, found: Iterable[Disagreement], unmapped: Iterable[str] = ()) -> None:
+        """On what account and sources disagree now for certain, and which of their instruments have no symbol here."""
+        self.drifting, self.unmapped = tuple(found), tuple(unmapped)
 
     # -- what is
 

@@ -17,7 +17,7 @@ from shared import metrics
 from shared.metrics import counter, gauge, histogram
 from shared.outcomes import Result
 
-CONDITIONS = ("active", "standby", "away")
+CONDITIONS = ("active", "standby", "away", "lost")
 RESULTS: tuple[str, ...] = get_args(Result)
 STATES = ("unresolved", "owed")
 OTHER = "other"
@@ -34,7 +34,7 @@ class Metrics:
         self._conditions = dict.fromkeys(accounts, "away")
         self._settled = asyncio.Event()
         of = ("account",)
-        self._lane = gauge(registry, "lane", "1 for what a lane is: active, standby or away.", (*of, "condition"))
+        self._lane = gauge(registry, "lane", "1 for what a lane is: active, standby, away, or lost (no group).", (*of, "condition"))
         self._takeovers = counter(registry, "lane_begun", "Times that a lane took its account over or anew.", of)
         self.outcomes = counter(registry, "outcomes", "Ends of facts, by result.", (*of, "result"))
         self.denials = counter(registry, "denials", "Openings and facts that we refused, by reason.", (*of, "reason"))
@@ -110,9 +110,9 @@ class Metrics:
         return self._conditions[account]
 
     async def all_settled(self) -> None:
-        """Return when every lane has been active or on standby at the same time."""
+        """Return when every lane has been active or on standby at the same time; a lost one waits for a person."""
         await self._settled.wait()
 
     def complaints(self) -> Sequence[str]:
         """What is wrong now, one line per account."""
-        return [f"account {name} is away" for name, is_ in self._conditions.items() if is_ == "away"]
+        return [f"account {name} is {is_}" for name, is_ in self._conditions.items() if is_ in ("away", "lost")]

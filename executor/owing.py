@@ -57,11 +57,12 @@ def at_target(link: Link, target: Decimal) -> Link:
     return replace(link, parts=tuple(parts))
 
 
-def joined(debt: Debt, target: Decimal, fact: Fact, entry: str) -> Debt:
+def joined(debt: Debt, target: Decimal, fact: Fact, entry: str, attempt: int = 1) -> Debt:
     """The debt with the target that a later fact of the link moves it to, and that fact waiting for it, once."""
     if any(owing.fact == fact.id for owing in debt.owing):
         return replace(debt, target=target)
-    return replace(debt, target=target, also=(*debt.also, Owing(fact=fact.id, entry=entry, captured=fact.captured)))
+    owing = Owing(fact=fact.id, entry=entry, captured=fact.captured, attempt=attempt)
+    return replace(debt, target=target, also=(*debt.also, owing))
 
 
 def unfinished(results: Iterable[StepResult]) -> dict[str, Any]:

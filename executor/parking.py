@@ -1,6 +1,6 @@
 """The facts of one account that were read and have no end yet, and what has to wait for them."""
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from executor.attempt import Attempt
@@ -49,6 +49,14 @@ class Parked:
         if opening is not None:
             return opening.symbol
         return self.plan.link.symbol if self.plan.denied is not None and not self.attempt.results else None
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Why a fact is followed without an entry: somebody asked for it. `anew` plans it again, `request` goes with it."""
+
+    request: str
+    anew: Callable[[Parked], Awaitable[None]]
 
 
 class Parking:

@@ -3,16 +3,16 @@
 Volume is taken off the part that a step names, then off the oldest. What is told twice is counted once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from executor.book import Link, Margin, Part
+from executor.book import Book, Link, Margin, Part
 from executor.instruments import other, side_of, signed
 from executor.mirror import over, placed
-from executor.netting import CROSS
+from executor.netting import CROSS, net_holding
 from executor.results import Already, Done, StepResult
 from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Withdraw
 from shared.facts import Fact, OrderFact, Side
@@ -37,6 +37,15 @@ def adopt_fill(link: Link, order: str, filled: Decimal, identifier: int, *, marg
     return replace(
         link, parts=parts, pendings={**link.pendings, order: replace(pending, filled=filled)}, tombstone=False
     )
+
+
+def adopt_fills(link: Link, filled: Mapping[str, Decimal], book: Book) -> Link:
+    """The link once each of its mirrors has given what `filled` says, by the source's order; see `adopt_fill`."""
+    shared = net_holding(link.symbol, book) if book.margin == "netting" else None
+    for order, pending in link.pendings.items():
+        identifier = shared.identifier if shared else pending.ticket
+        link = adopt_fill(link, order, filled[order], identifier, margin=book.margin)
+    return link
 
 
 def after_step(link: Link, done: StepResult, fact: Fact | None) -> Link:
@@ -83,6 +92,11 @@ def down_to(link: Link, target: Decimal) -> Link:
     side = side_of(link.own)
     beyond = abs(link.own) - max(ZERO, signed(side, target))
     return replace(link, parts=_less(link.parts, side, beyond, "", 0)) if beyond > 0 else link
+
+
+def given_up(link: Link, target: Decimal) -> Link:
+    """The link without what is beyond `target` and without orders that are over at the source: not ours any more."""
+    return replace(down_to(link, target), pendings={order: p for order, p in link.pendings.items() if not over(p)})
 
 
 def _opened(link: Link, step: Open, done: Done) -> Link:

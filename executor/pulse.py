@@ -15,22 +15,15 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from executor.book import Book, link_key
-from executor.drift import disagreements
-from executor.instruments import symbol_of
-from executor.ledger import Work
+from executor.book import Book
 from executor.meter import Meter
 from executor.metrics import Metrics
-from executor.settings import Account
 from executor.states import AccountState
 from shared import depth, vitals
 from shared.depth import Depth
 from shared.metrics import gauge
-from shared.outcomes import REPLAYABLE
-from shared.pictures import source_picture
 from shared.streams import Keys
 from shared.vitals import AccountVitals, Position
-from shared.wire import Codec
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +40,13 @@ class Pulse:
         watcher: Metrics,
         redis: Redis,
         keys: Keys,
-        codec: Codec,
-        meters: Sequence[tuple[Meter, Account]],
+        meters: Sequence[Meter],
         clock: Callable[[], datetime],
     ) -> None:
         self._clock = clock
         self._watcher = watcher
         self._redis = redis
         self._keys = keys
-        self._codec = codec
         self._meters = meters
         group = ("stream", "group")
         self._up = gauge(registry, "redis_up", "Whether Redis answers.")
@@ -69,7 +60,7 @@ class Pulse:
         self._oldest = gauge(registry, "group_oldest_pending_seconds", "Age of the oldest of them; 0: none.", group)
         self._used = gauge(registry, "redis_memory_used_bytes", "Memory that Redis uses.")
         self._limit = gauge(registry, "redis_memory_limit_bytes", "Memory that Redis may use.")
-        self._groups = {("orders", meter.account) for meter, _ in meters}
+        self._groups = {("orders", meter.account) for meter in meters}
         self._groups |= {("orders", "archiver"), ("outcomes", "archiver")}
         self._forget(self._groups)
 
@@ -86,11 +77,12 @@ class Pulse:
     async def beat(self) -> None:
         """Look and tell once. Raises redis errors."""
         self.show(await depth.measure(self._redis, self._keys))
-        for meter, account in self._meters:
+        for meter in self._meters:
             meter.state(await self._state(meter.account))
             condition = self._watcher.condition(meter.account)
-            unmapped = await self._compared(meter, account) if condition == "active" else ()
-            told = vitals_of(meter, condition, unmapped, self._clock())
+            if condition != "active":
+                meter.differs(())
+            told = vitals_of(meter, condition, self._clock())
             if told.condition != "standby":
                 await vitals.tell_account(self._redis, self._keys, meter.account, told)
 
@@ -124,28 +116,8 @@ class Pulse:
         raw = await self._redis.hget(self._keys.account("state", account), "mode")
         return AccountState(cast(bytes, raw).decode()) if raw else None
 
-    async def _compared(self, meter: Meter, account: Account) -> tuple[str, ...]:
-        """Compare the account with its sources; returns the instruments that they hold and that have no symbol here."""
-        if meter.book is None:
-            return ()
-        pictures = [await source_picture(self._redis, self._keys, self._codec, name) for name in account.sources]
-        facts = [fact for picture in pictures for fact in picture.facts]
-        meter.refused &= {link_key(f.source, f.account, f.exposure.position) for f in facts}
-        refused = meter.refused | await self._refused(meter.account, [fact.id for fact in facts])
-        meter.differs(disagreements(meter.book, facts, account, meter.busy, refused))
-        names = {fact.instrument for fact in facts}
-        return tuple(sorted(n for n in names if symbol_of(n, account.symbols, meter.book) is None))
 
-    async def _refused(self, account: str, facts: list[str]) -> set[str]:
-        """Of these facts, those that ended on the account without an effect."""
-        if not facts:
-            return set()
-        fields = [Work(fact=fact).key for fact in facts]
-        ends = cast(list[bytes | None], await self._redis.hmget(self._keys.account("done", account), fields))
-        return {fact for fact, end in zip(facts, ends, strict=True) if end and end.split()[0].decode() in REPLAYABLE}
-
-
-def vitals_of(meter: Meter, condition: str, unmapped: tuple[str, ...], now: datetime) -> AccountVitals:
+def vitals_of(meter: Meter, condition: str, now: datetime) -> AccountVitals:
     """What is told of one account now."""
     book, since = meter.book, [*meter.owed_since(), *meter.unresolved_since()]
     info = meter.info if condition == "active" else None
@@ -169,7 +141,7 @@ def vitals_of(meter: Meter, condition: str, unmapped: tuple[str, ...], now: date
         used=meter.used(),
         drift=tuple(d.text for d in meter.drifting),
         filling={s.symbol: _fillings(s.filling_mode) for s in book.specifications.values()},
-        unmapped=unmapped,
+        unmapped=meter.unmapped,
     )
 
 

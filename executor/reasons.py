@@ -52,6 +52,7 @@ class Ignored(StrEnum):
     ORDER_COVERS = "order-covers"
     ROUNDED = "rounded"
     CLOSED_HERE = "closed-here"
+    NOT_SHOWN = "not-shown"
     LEVELS_LEFT_ALONE = "levels-left-alone"
     SHADOW = "shadow"
 
@@ -84,6 +85,7 @@ class Obstacle(StrEnum):
     NOT_SENT = "not-sent"
     SOURCE_UNFILLED = "source-unfilled"
     HALTED = "halted"
+    BY_HAND = "by-hand"
 
 
 class Denied(Struct, frozen=True, tag=True):
@@ -133,6 +135,7 @@ TEXTS: Mapping[Reason | Ignored | Obstacle, str] = {
     Ignored.ORDER_COVERS: "the resting order on this account covers it",
     Ignored.ROUNDED: "less than one step of volume; it is carried to the next change",
     Ignored.CLOSED_HERE: "already closed on this account",
+    Ignored.NOT_SHOWN: "the source does not show it any more",
     Ignored.LEVELS_LEFT_ALONE: (
         "stop loss and take profit are left alone: the position also holds volume that is not this one's"
     ),
@@ -161,6 +164,7 @@ TEXTS: Mapping[Reason | Ignored | Obstacle, str] = {
     Obstacle.UNKNOWN_CODE: "the broker answered with a code that is in no list",
     Obstacle.NOT_SENT: "the terminal was not reached, nothing was sent",
     Obstacle.HALTED: "the account is halted: nothing is sent until it is resumed",
+    Obstacle.BY_HAND: "ended by hand",
     Obstacle.SOURCE_UNFILLED: "the source's order ended unfilled, so what ours had filled was closed",
 }
 """A text for every reason; a test holds this table and the enumerations together."""

@@ -66,7 +66,7 @@ class Runner:
         self._reach = reach
         self._search = Search(terminal, keeper)
         self._openings: deque[datetime] = deque(maxlen=1000)
-        self._called: deque[str] = deque(maxlen=REMEMBERED_CALLS)
+        self._called: dict[str, None] = {}
 
     async def run(self, attempt: Attempt, blocked: Callable[[Opening], bool]) -> bool:
         """Carry out what is left, as far as it goes. True when every step has its result.
@@ -83,6 +83,13 @@ class Runner:
     def has_called(self, work: Work) -> bool:
         """Whether this process has called the vendor for an attempt, even if the server has forgotten its delivery."""
         return work.key in self._called
+
+    def _remember(self, work: Work) -> None:
+        """Remember a call. A dict keeps their order and is asked at once, however many there are."""
+        self._called.pop(work.key, None)
+        self._called[work.key] = None
+        if len(self._called) > REMEMBERED_CALLS:
+            del self._called[next(iter(self._called))]
 
     def _record(self, attempt: Attempt, step: Step, result: Result) -> None:
         attempt.results[step.name] = StepResult(step, result)
@@ -183,7 +190,7 @@ class Runner:
         mark = marks.choose(marks.candidates(book.identity, attempt.meaning, step.name), self._keeper.taken()) or 0
         tag, offset = attempt.work.fact[-12:], self._keeper.clock.offset
         wanted = request(step, book, mark, self._account, tag=tag, filling=filling, clock_offset=offset)
-        self._called.append(attempt.work.key)
+        self._remember(attempt.work)
         self._reach("fenced")
         reply = await self._terminal.send(wanted, not_after)
         self._reach("called")

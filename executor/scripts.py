@@ -35,7 +35,7 @@ return {'ok', tostring(redis.call('PTTL', KEYS[1]))}
 """
 
 COMMIT = """
--- KEYS: lease, place, done, links, debts, orders, outcomes, dead
+-- KEYS: lease, place, done, links, debts, orders, outcomes, dead, drift, replay
 -- ARGV: token, one msgpack map (see executor.ledger), then the dead letter's fields
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end
 local c = cmsgpack.unpack(ARGV[2])
@@ -54,6 +54,7 @@ local function acknowledge()
   for i = 3, #c.ends, 3 do
     if c.ends[i] ~= '' then redis.call('XACK', KEYS[6], c.group, c.ends[i]) end
   end
+  for i = 1, #c.requests do if #c.ends > 0 then redis.call('HDEL', KEYS[10], c.requests[i]) end end
 end
 
 for i = 1, #c.ends, 3 do
@@ -66,6 +67,9 @@ for i = 1, #c.ends, 3 do
 end
 if (redis.call('HGET', KEYS[2], 'version') or '0') ~= c.version then return {'moved', ''} end
 if c.entry ~= '' and #redis.call('XPENDING', KEYS[6], c.group, c.entry, c.entry, 1) == 0 then return {'moved', ''} end
+for i = 1, #c.requests do
+  if redis.call('HEXISTS', KEYS[10], c.requests[i]) == 0 then return {'moved', ''} end
+end
 
 local id = ''
 for i = 1, #c.messages, 3 do
@@ -82,6 +86,7 @@ local function put(key, pairs)
 end
 put(KEYS[4], c.links)
 put(KEYS[5], c.debts)
+put(KEYS[9], c.drifts)
 if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
 move()
 acknowledge()
@@ -98,14 +103,34 @@ return 'ok'
 """
 
 TIGHTEN = """
--- KEYS: lease, state.  ARGV: token, mode, reason.  Never lets more through than an operator or a limit has said.
+-- KEYS: lease, state.  ARGV: token, mode, reason, then the reasons that go by themselves
+-- Never lets more through than an operator or a limit has said; what goes by itself gives way to what stays.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local order = {active = 1, shadow = 2, ['close-only'] = 3, halted = 4}
-local now = redis.call('HGET', KEYS[2], 'mode')
+local now, why = redis.call('HGET', KEYS[2], 'mode'), redis.call('HGET', KEYS[2], 'reason')
+local passing = {}
+for i = 4, #ARGV do passing[ARGV[i]] = true end
 if not now or order[ARGV[2]] > (order[now] or 0) then
+  if passing[ARGV[3]] then redis.call('HSET', KEYS[2], 'before', now or 'active') end
   redis.call('HSET', KEYS[2], 'mode', ARGV[2], 'reason', ARGV[3])
+elseif now == ARGV[2] and why and passing[why] and not passing[ARGV[3]] then
+  redis.call('HSET', KEYS[2], 'reason', ARGV[3])
 end
 return 1
+"""
+
+LOOSEN = """
+-- KEYS: lease, state.  ARGV: token, then the reasons that go by themselves.  Undoes what only they have brought about.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+if redis.call('HGET', KEYS[2], 'mode') ~= 'close-only' then return 0 end
+local why = redis.call('HGET', KEYS[2], 'reason')
+for i = 2, #ARGV do
+  if why == ARGV[i] then
+    redis.call('HSET', KEYS[2], 'mode', redis.call('HGET', KEYS[2], 'before') or 'active', 'reason', '')
+    return 1
+  end
+end
+return 0
 """
 
 NOTE = """

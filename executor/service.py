@@ -19,7 +19,11 @@ from executor.mt5.api import Credentials
 from executor.mt5.terminal import Deadlines, Terminal
 from executor.pulse import Pulse
 from executor.settings import Account, MetaTrader5, Settings, Simulated
-from shared import metrics, settings, streams
+from shared import keyfile, metrics, settings, streams
+from shared.addresses import redis_url
+from shared.durability import unsafe
+from shared.following import require_named
+from shared.plainly import plainly
 from shared.process import Stop, UserError, announce, settled
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
@@ -42,16 +46,25 @@ class Plan(Struct, frozen=True, kw_only=True):
     reach: Callable[[str], None] = never
 
 
-def plan(config: Path, environment: Mapping[str, str], accounts: Sequence[str], ready_file: Path | None = None) -> Plan:
-    """What to run with, from the settings file; without names, every account. Raises SettingsError."""
+def plan(
+    config: Path,
+    environment: Mapping[str, str],
+    accounts: Sequence[str],
+    ready_file: Path | None = None,
+    *,
+    simulated: bool = False,
+) -> Plan:
+    """What to run with, from the settings file; without names every account, or every simulated one.
+
+    Raises SettingsError.
+    """
     document = settings.read(config, environment)
     redis = settings.section(document, "redis", settings.Redis)
     own = settings.section(document, "executor", Settings)
-    if redis.url is None:
-        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
-    names = chosen(own, accounts)
+    require_named(document)
+    names = anyones(own) if simulated else chosen(own, accounts)
     return Plan(
-        redis_url=redis.url.reveal(),
+        redis_url=redis_url(redis),
         namespace=redis.namespace,
         keyring=settings.keyring(settings.section(document, "security", settings.Security)),
         settings=own,
@@ -71,6 +84,16 @@ def chosen(own: Settings, accounts: Sequence[str]) -> list[str]:
     return list(accounts) or list(own.accounts)
 
 
+def anyones(own: Settings) -> list[str]:
+    """The accounts that any machine can work for: a simulated terminal is reached over the network, a real one stands
+    beside its executor. Raises SettingsError when there is none.
+    """
+    names = [name for name, account in own.accounts.items() if isinstance(account.terminal, Simulated)]
+    if not names:
+        raise settings.SettingsError("no account has a simulated terminal: name those of this machine with --account")
+    return names
+
+
 async def serve(stop: Stop, plan: Plan) -> None:
     """Run the lanes until asked to stop. Raises UserError when the server is not safe to use."""
     registry = metrics.new_registry("executor")
@@ -80,10 +103,10 @@ async def serve(stop: Stop, plan: Plan) -> None:
         if plan.settings.metrics:
             await stack.enter_async_context(metrics.served(registry, plan.settings.metrics, watcher.complaints))
         lanes = [await _lane(stack, plan, name, watcher) for name in plan.accounts]
-        keys, codec = Keys(plan.namespace), Codec(plan.namespace, plan.keyring)
-        seen = [(lane.meter, plan.settings.accounts[lane.name]) for lane in lanes]
-        pulse = Pulse(registry, watcher, await _redis(stack, plan), keys, codec, seen, _now)
+        meters, keys = [lane.meter for lane in lanes], Keys(plan.namespace)
+        pulse = Pulse(registry, watcher, await _redis(stack, plan), keys, meters, _now)
         stop.supervise(pulse.run(), "pulse")
+        stop.supervise(keyfile.follow(plan.keyring), "signing key")
         for lane in lanes:
             stack.push_async_callback(lane.stop)
             stop.supervise(lane.run(), f"lane {lane.name}")
@@ -142,9 +165,9 @@ async def _redis(stack: AsyncExitStack, plan: Plan) -> Redis:
 
 async def _checked(redis: Redis) -> None:
     try:
-        wrong = await streams.unsafe(redis)
+        wrong = await unsafe(redis)
     except (RedisError, OSError) as error:
-        raise UserError(f"Redis does not answer at redis.url: {error}") from error
+        raise UserError(f"Redis does not answer at redis.url: {plainly(error)}") from error
     if wrong:
         raise UserError("; ".join(wrong))
 

@@ -179,7 +179,8 @@ class Account(Table, frozen=True, kw_only=True):
     `mode` absent: a real terminal starts in shadow, a simulated one is live. `act_on` says whether an order counts when
     the source accepts it or only when it has filled. `deviation` is in points. In seconds: `window` is how long after
     the fence a request may still be sent, `deadline` how long the terminal may take for it, and `grace` how long a
-    mark is searched before it counts as absent; only past both can nothing be executed any more.
+    mark is searched before it counts as absent; only past both can nothing be executed any more. `reconcile_every` is
+    how often account and sources are compared. `doubles`: what becomes of an opening that was done twice all the same.
     """
 
     terminal: Terminal
@@ -189,6 +190,7 @@ class Account(Table, frozen=True, kw_only=True):
     pending_orders: PendingOrders = "auto"
     stops: Literal["absolute", "offset"] = "absolute"
     join: Literal["new", "adopt"] = "new"
+    doubles: Literal["report", "close"] = "report"
     symbols: Symbols = Symbols()
     sizing: Sizing = Sizing()
     limits: Limits = Limits()
@@ -196,12 +198,11 @@ class Account(Table, frozen=True, kw_only=True):
     window: Annotated[float, Meta(gt=0)] = 5.0
     deadline: Annotated[float, Meta(gt=0)] = 30.0
     grace: Annotated[float, Meta(gt=0)] = 45.0
+    reconcile_every: Annotated[float, Meta(gt=0)] = 5.0
 
     def __post_init__(self) -> None:
         if isinstance(self.terminal, MetaTrader5) and self.deadline < REAL_DEADLINE_S:
             raise ValueError(f"deadline must be at least {REAL_DEADLINE_S:g} s: brokers take that long at times")
-        if self.join == "adopt":
-            raise ValueError('join = "adopt" is not there yet: an account joins with "new", flat positions first')
         if self.grace <= self.window + self.deadline:
             raise ValueError("grace must be longer than window + deadline, or a late execution is missed")
 

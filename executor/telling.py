@@ -5,8 +5,10 @@ from datetime import datetime
 
 from executor.attempt import Attempt
 from executor.book import Owing
+from executor.settle import Settled
+from executor.states import OPERATOR
 from shared.facts import Fact
-from shared.outcomes import Outcome, Pending, Result, State, StepReport
+from shared.outcomes import Notice, Outcome, Pending, Result, State, StepReport
 
 
 class Teller:
@@ -33,6 +35,12 @@ class Teller:
             steps=attempt.reports(),
         )
 
+    def settled(self, attempt: Attempt, fact: Fact, settled: Settled) -> Outcome | Pending:
+        """What an attempt came to: its end, or that something is owed."""
+        if settled.result is None:
+            return self.unended(attempt, fact, "owed", settled.reason, settled.text)
+        return self.ended(attempt, fact, settled.result, settled.reason, settled.text)
+
     def unended(self, attempt: Attempt, fact: Fact, state: State, reason: str, text: str) -> Pending:
         """A fact whose end is not known, or that is still to be done."""
         return Pending(
@@ -47,6 +55,10 @@ class Teller:
             text=text,
             steps=attempt.reports(),
         )
+
+    def notice(self, text: str) -> Notice:
+        """What came of something that an operator has asked."""
+        return Notice(account=self._account, reason=OPERATOR, text=text, seen=self._clock())
 
     def paid(
         self, owing: Owing, read: datetime, result: Result, reason: str, text: str, steps: tuple[StepReport, ...]

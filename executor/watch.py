@@ -13,11 +13,11 @@ from executor.bookkeeping import Bookkeeper
 from executor.deals import is_trade, not_ours, observation
 from executor.flatten import flattening
 from executor.follower import Follower
+from executor.gone import Gone, gone, without
 from executor.guards import Breach, breach
 from executor.ledger import Change, Ledger
 from executor.mt5.api import DealEntry
 from executor.readings import number
-from executor.reconcile import Gone, reconcile, without
 from executor.settings import Account
 from executor.states import AccountState
 from shared import outcomes
@@ -25,6 +25,8 @@ from shared import outcomes
 ZERO = Decimal(0)
 DEALS_TOLD = "deals-told"
 """The field of the account's state with the ticket of the newest deal that was told."""
+OVERLAP_S = 60
+"""So much before the newest told deal the next look begins: a busy day's history is not read anew each second."""
 
 
 class Watch:
@@ -47,6 +49,7 @@ class Watch:
         self._follower = follower
         self._clock = clock
         self._told = int(state.get(DEALS_TOLD, -1))
+        self._since: int | None = None
         self._shown: object = None
         self._breached = ""
         self._noted: tuple[date | None, Decimal | None, Decimal | None] | None = None
@@ -54,7 +57,7 @@ class Watch:
     async def begin(self) -> None:
         """Find the place in a history that was never told: what happened before we came is not ours to tell."""
         if self._told < 0:
-            trades = (d.ticket for d in (await self._keeper.traces()).deals if is_trade(d))
+            trades = (d.ticket for d in await self._keeper.deals() if is_trade(d))
             self._told = max(trades, default=0)
             await self._ledger.note(**{DEALS_TOLD: str(self._told)})
 
@@ -64,8 +67,8 @@ class Watch:
             return
         for key in [k for k, link in self._keeper.book.links.items() if self._moved(link) and self._quiet(k)]:
             await self._adopt(key)
-        for finding in reconcile(self._keeper.book, (), self._account, {}, ()):
-            if isinstance(finding, Gone) and self._quiet(finding.link):
+        for finding in list(gone(self._keeper.book)):
+            if self._quiet(finding.link):
                 await self._gone(finding)
         await self._history()
         await self._limits()
@@ -87,13 +90,13 @@ class Watch:
         if after != before:
             await self._follower.write(Change(links={key: after}))
 
-    async def _gone(self, gone: Gone) -> None:
-        deals = await self._keeper.deals_of_position(gone.identifier)
+    async def _gone(self, lost: Gone) -> None:
+        deals = await self._keeper.deals_of_position(lost.identifier)
         closed = sum((number(d.volume) for d in deals if d.entry != DealEntry.IN and not_ours(d)), ZERO)
-        if closed < gone.volume:
+        if closed < lost.volume:
             return
-        link = without(self._keeper.book.links[gone.link], gone)
-        await self._follower.write(Change(links={gone.link: self._follower.kept(link) if link.over else link}))
+        link = without(self._keeper.book.links[lost.link], lost)
+        await self._follower.write(Change(links={lost.link: self._follower.kept(link) if link.over else link}))
 
     # -- the history
 
@@ -103,14 +106,14 @@ class Watch:
         shown = (book.figures.balance, frozenset((h.ticket, h.volume) for h in book.holdings.values()))
         if shown == self._shown:
             return
-        trades = [d for d in (await self._keeper.traces()).deals if is_trade(d)]
-        fresh = [d for d in trades if d.ticket > self._told]
+        fresh = [d for d in await self._keeper.deals(self._since) if is_trade(d) and d.ticket > self._told]
         told = max((d.ticket for d in fresh), default=self._told)
         if fresh:
             messages = [observation(d, self._name, self._clock()) for d in sorted(fresh, key=lambda d: d.ticket)]
             await self._follower.write(Change(messages=messages))
         if told != self._told:
             await self._ledger.note(**{DEALS_TOLD: str(told)})
+            self._since = max(d.time for d in fresh) - OVERLAP_S
         self._told, self._shown = told, shown
 
     # -- limits on losses

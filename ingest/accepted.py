@@ -7,7 +7,9 @@ is settled by the polls that leave after it.
 from datetime import datetime
 from typing import assert_never
 
-from ingest import order_calls, position_calls
+from msgspec.structs import replace
+
+from ingest import missed, order_calls, position_calls
 from ingest.calls import (
     Call,
     CancelOrder,
@@ -75,7 +77,7 @@ def unanswered(desk: Desk, event: Unanswered) -> None:
     instrument = waiting.instrument if waiting else instrument_of(desk, call) if call else ALL
     desk.hush(instrument, event.at)
     if call is not None:
-        desk.unsettled = (*desk.unsettled, OpenCall(call=call, instrument=instrument))
+        desk.unsettled = (*desk.unsettled, OpenCall(call=call, instrument=instrument, since=event.at))
     desk.note("unanswered", event.text)
 
 
@@ -85,6 +87,7 @@ def expire(desk: Desk, now: datetime, *, all_of_them: bool = False) -> None:
         if all_of_them or now - waiting.call.asked > PATIENCE:
             del desk.open[flow]
             desk.hush(waiting.instrument, now)
-            desk.unsettled = (*desk.unsettled, waiting)
+            desk.unsettled = (*desk.unsettled, replace(waiting, since=now))
             desk.note("unanswered", "no reply in time")
-    desk.unsettled = tuple(o for o in desk.unsettled if now - o.call.asked < 10 * PATIENCE)
+    if desk.unsettled:
+        desk.unsettled = missed.still_open(desk, now)

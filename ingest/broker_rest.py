@@ -16,6 +16,7 @@ from ingest.calls import (
     Call,
     Event,
     ExecutionsShown,
+    HistoryShown,
     InstrumentsShown,
     LevelName,
     Note,
@@ -34,6 +35,7 @@ from ingest.rest_rows import (
     instrument,
     names,
     order_row,
+    past_fill,
     position_row,
     rows,
     text,
@@ -42,12 +44,12 @@ from ingest.source import Source
 
 _SILENT = frozenset(
     {
-        "previewOrder", "trackLatency", "state", "ordersHistory", "balances", "getLeverage", "setLeverage",
+        "previewOrder", "trackLatency", "state", "balances", "getLeverage", "setLeverage",
         "previewLeverage", "stream",
     }
 )  # fmt: skip
 _SILENT_ROOTS = frozenset({"authorize", "logout", "config", "quotes", "depth", "mapping", "permissions"})
-_POLLS = frozenset({"orders", "positions", "executions", "instruments"})
+_POLLS = frozenset({"orders", "positions", "executions", "ordersHistory", "instruments"})
 
 
 def locate(exchange: Exchange, source: Source) -> Place | None:
@@ -127,14 +129,14 @@ def _path_class(exchange: Exchange, place: Place) -> str:
 
 def _read_call(exchange: Exchange, place: Place) -> tuple[Event, ...]:
     call, at = call_of(exchange, place), exchange.answered or exchange.asked
-    origin = _origin(exchange)
-    match _verdict(exchange):
+    origin, answer = _origin(exchange), read_json(exchange.answer)
+    match _verdict(exchange, answer):
         case "refused", words:
             return *origin, Refused(account=place.account, flow=exchange.flow, answered=at, text=words)
         case "unknown", words:
             return *origin, Unanswered(account=place.account, flow=exchange.flow, at=at, call=call, text=words)
         case _:
-            return *origin, *_accepted(exchange, place, call, at)
+            return *origin, *_accepted(exchange, place, answer, call, at)
 
 
 def _origin(exchange: Exchange) -> tuple[Note, ...]:
@@ -143,7 +145,7 @@ def _origin(exchange: Exchange) -> tuple[Note, ...]:
     return () if ours else (Note("foreign-origin", exchange.origin[:80]),)
 
 
-def _verdict(exchange: Exchange) -> tuple[str, str]:
+def _verdict(exchange: Exchange, answer: JSON) -> tuple[str, str]:
     """`accepted`, `refused` or `unknown`, with the broker's words.
 
     Only the broker's own `s` says yes or no. A 4xx means that the request was not taken; a 5xx, an answer that is
@@ -151,7 +153,6 @@ def _verdict(exchange: Exchange) -> tuple[str, str]:
     """
     if exchange.status is None:
         return "unknown", exchange.error or "no reply"
-    answer = read_json(exchange.answer)
     said = answer.get("s") if isinstance(answer, dict) else None
     if said == "error":
         return "refused", text(answer.get("errmsg"))[:300]
@@ -162,14 +163,16 @@ def _verdict(exchange: Exchange) -> tuple[str, str]:
     return "unknown", f"HTTP {exchange.status}"
 
 
-def _accepted(exchange: Exchange, place: Place, call: Call | None, at: datetime) -> tuple[Event, ...]:
+def _accepted(
+    exchange: Exchange, place: Place, answer: JSON, call: Call | None, at: datetime
+) -> tuple[Event, ...]:  # fmt: skip
     if call is None:
         what = Note("malformed", f"accepted, but cannot be read: {_path_class(exchange, place)}")
         return what, Unanswered(account=place.account, flow=exchange.flow, at=at, text="unreadable")
     if not isinstance(call, PlaceOrder):
         return (replace(call, answered=at),)
-    answer = read_json(exchange.answer).get("d")
-    details = answer if isinstance(answer, dict) else {}
+    said = answer.get("d")
+    details = said if isinstance(said, dict) else {}
     order_id = text(details.get("orderId")) or text(details.get("id"))
     if not order_id:
         return (Unanswered(account=place.account, flow=exchange.flow, at=at, call=call, text="no order id"),)
@@ -222,6 +225,8 @@ def _rows_of(resource: str, answer: bytes) -> tuple[tuple[Any, ...], frozenset[s
             return rows(shown, position_row)
         case "executions":
             return rows(shown, execution_row)
+        case "ordersHistory":
+            return rows(shown, past_fill)
         case _:
             return rows(shown, instrument)
 
@@ -241,6 +246,9 @@ def _poll(exchange: Exchange, place: Place) -> tuple[Event, ...]:
             )
         case "executions":
             event = ExecutionsShown(account=account, flow=flow, asked=asked, answered=at, rows=found)
+        case "ordersHistory":
+            fills = tuple(fill for row in found for fill in row)
+            event = HistoryShown(account=account, flow=flow, asked=asked, answered=at, rows=fills)
         case _:
             event = InstrumentsShown(account=account, flow=flow, asked=asked, answered=at, rows=found)
     lost = tuple(Note("malformed", f"{place.resource}: row {name[:60]}") for name in sorted(unreadable))

@@ -37,6 +37,7 @@ NoteKind = Literal[
     "model-unknown",
     "pip-unknown",
     "blind",  # trading without good polls
+    "untold",  # it happened, and nobody could be told: see `ingest.missed`
     "foreign-origin",
 ]
 
@@ -197,14 +198,25 @@ class PositionRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     levels: Levels = Levels()
 
 
+class Fill(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What has filled of an order by the source's history; `quantity` is signed, `at` is the source's own time."""
+
+    order_id: str
+    instrument: str
+    quantity: Decimal
+    at: datetime
+    price: Decimal | None = None
+
+
 class ExecutionRow(Struct, frozen=True, kw_only=True):
-    """One fill as a poll shows it; it links an order to its position."""
+    """One fill as a poll shows it; it links an order to its position. `fill` where all of it is said."""
 
     id: str
     instrument: str
     order_id: str
     position_id: str
     closes: bool = False
+    fill: Fill | None = None
 
 
 class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -238,6 +250,12 @@ class ExecutionsShown(_Poll, frozen=True, kw_only=True, tag="executions"):
     rows: tuple[ExecutionRow, ...]
 
 
+class HistoryShown(_Poll, frozen=True, kw_only=True, tag="history"):
+    """Orders of the account that have filled, some of them long ago."""
+
+    rows: tuple[Fill, ...]
+
+
 class InstrumentsShown(_Poll, frozen=True, kw_only=True, tag="instruments"):
     """The instruments that the account can trade."""
 
@@ -250,7 +268,7 @@ class AccountShown(_Poll, frozen=True, kw_only=True, tag="account"):
     hedging: bool | None
 
 
-Poll = OrdersShown | PositionsShown | ExecutionsShown | InstrumentsShown | AccountShown
+Poll = OrdersShown | PositionsShown | ExecutionsShown | HistoryShown | InstrumentsShown | AccountShown
 Event = Asked | Call | Refused | Unanswered | Poll | Note
 
 

@@ -1,4 +1,6 @@
-"""Ingest's commands: `ingest run`, `explain`, `record`, `browser`, `pac` and `certificate install|show|remove`."""
+"""Ingest's commands: `ingest run`, `untold`, `explain`, `record`, `browser`, `pac` and `certificate
+install|show|remove`.
+"""
 
 import os
 from collections.abc import Iterable
@@ -93,6 +95,22 @@ def record(config: Path, file: Path, minutes: float, everything: bool) -> None:
         path.unlink(missing_ok=True)
     size = file.stat().st_size if file.exists() else 0
     click.echo(f"{file}: {size} bytes" if size else "nothing was recorded: does the proxy run with these settings?")
+
+
+@cli.command()
+@click.option("--clear", is_flag=True, help="Then list it no more.")
+@click.pass_obj
+def untold(config: Path, clear: bool) -> None:
+    """List what happened at the sources and nobody could be told, because it was over before anybody looked."""
+    from ingest import missed, notice
+
+    place = _places(config).outbox
+    shown = notice.pictures(place)
+    lines = [f"{picture.source}: {line}" for picture in shown for line in missed.lines(picture)]
+    for line in lines or ["nothing is listed"]:
+        click.echo(line)
+    if clear:
+        notice.clear(place, shown)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

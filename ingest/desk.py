@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from ingest.calls import Call, Instrument, Note, NoteKind, OrdersShown, PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
-from ingest.state import ZERO, Bracket, OpenCall, OrderState, Picture, PositionState
+from ingest.sheet import Sheet
+from ingest.state import ZERO, Bracket, Missed, Move, OpenCall, OrderState, Passing, Picture, PositionState
 from shared.facts import Amount, Ending, Levels, Model
 
 GRACE = timedelta(seconds=3)
@@ -23,15 +24,11 @@ PATIENCE = timedelta(seconds=30)
 """How long a reply, or the execution of what was accepted, may take before it is taken for missing."""
 SUSPICION = timedelta(seconds=60)
 """How long a quantity that the polls showed by itself may wait for the order that explains it."""
-MEMORY = 1000
-"""How many ended orders, ended positions and applied calls are remembered."""
-SLACK = 50
-"""So many more may there be before somebody looks for the oldest: looking costs more than keeping."""
 
 ALL = "*"
 
 _FIELDS = frozenset(Picture.__struct_fields__) - {"source", "account"}
-_WHOLE = frozenset({"instruments", "panel", "withheld"})
+_WHOLE = frozenset({"instruments", "panel", "withheld", "passed", "used"})
 """Replaced and never written on."""
 
 
@@ -55,6 +52,7 @@ class Desk:
     strangers: dict[str, datetime]
     links: dict[str, str]
     uses: dict[str, int]
+    used: dict[str, int]
     panel: dict[str, PositionRow]
     listed: frozenset[str]
     flows: dict[str, bool]
@@ -63,6 +61,12 @@ class Desk:
     early_calls: tuple[Call, ...]
     removed: tuple[OrdersShown, ...]
     withheld: dict[str, tuple[str, Amount]]
+    looked: datetime | None
+    gaps: tuple[tuple[datetime, datetime], ...]
+    passed: dict[str, bool]
+    passing: tuple[Passing, ...]
+    moves: tuple[Move, ...]
+    missed: tuple[Missed, ...]
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
@@ -75,7 +79,7 @@ class Desk:
             if name not in _FIELDS:
                 raise AttributeError(name)
             value = getattr(self._picture, name)
-            value = dict(value) if isinstance(value, dict) and name not in _WHOLE else value
+            value = Sheet(value) if isinstance(value, dict) and name not in _WHOLE else value
             setattr(self, name, value)
             return value
 
@@ -84,8 +88,8 @@ class Desk:
         changed = {}
         for name, new in vars(self).items():
             old = getattr(self._picture, name) if name in _FIELDS else new
-            if new is not old and new != old:
-                changed[name] = new
+            if new is not old and (new.written if isinstance(new, Sheet) else new != old):
+                changed[name] = dict(new) if isinstance(new, Sheet) else new
         return replace(self._picture, **changed) if changed else self._picture
 
     def note(self, kind: NoteKind, text: str = "") -> None:
@@ -96,13 +100,20 @@ class Desk:
 
     def name(self, kind: Literal["order", "position"], source_id: str) -> str:
         """A name for a new object with that id: the id itself, then `#2`, `#3` … when the source uses it again."""
+        uses = self.uses_of(kind, source_id) + 1
         known = f"{kind}:{source_id}"
-        uses = self.uses[known] = self.uses.pop(known, 0) + 1
+        self.uses.pop(known, None)
+        self.uses[known] = uses
         return source_id if uses == 1 else f"{source_id}#{uses}"
+
+    def uses_of(self, kind: Literal["order", "position"], source_id: str) -> int:
+        """How often the source has used that id, as far as it is remembered."""
+        known = f"{kind}:{source_id}"
+        return self.uses.get(known) or self.used.get(known, 0)
 
     def order(self, source_id: str) -> OrderState | None:
         """The newest order with that id at the source."""
-        uses = self.uses.get(f"order:{source_id}", 0)
+        uses = self.uses_of("order", source_id)
         return self.orders.get(source_id if uses <= 1 else f"{source_id}#{uses}")
 
     def position(self, position_id: str) -> PositionState | None:
@@ -218,13 +229,8 @@ class Desk:
         if self.model == "netting" and not order.filled and order.type != "market":
             position = replace(position, levels=order.levels.over(position.levels))
         done = filled == order.quantity
-        order = replace(
-            order,
-            filled=filled,
-            live=order.live and not done,
-            doubt=None,
-            average_price=why.price or order.average_price,
-        )
+        average = why.price or order.average_price
+        order = replace(order, filled=filled, live=order.live and not done, doubt=None, average_price=average)
         order = replace(order, ended=order.ended or (why.at if not order.live else None))
         self.tell_order("order.filled", order, position, why)
 
@@ -264,26 +270,6 @@ class Desk:
             return replace(position, levels=Levels(), unsure=())
         rests = any(o.position == position.key for o in self.living())
         return replace(position, over=not rests, doubt=None, moved=at)
-
-    def prune(self) -> None:
-        """Forget the oldest of what has ended, so that a picture does not grow for ever."""
-        touched = vars(self)
-        if "orders" in touched and len(self.orders) > MEMORY + SLACK:
-            done = [o for o in self.orders.values() if not o.live]
-            for order in done[: max(0, len(done) - MEMORY)]:
-                del self.orders[order.id]
-        if "positions" in touched and len(self.positions) > MEMORY + SLACK:
-            over = [p for p in self.positions.values() if p.over]
-            for position in over[: max(0, len(over) - MEMORY)]:
-                del self.positions[position.key]
-        for name, but in (("flows", 1), ("brackets", 10), ("links", 10), ("uses", 10)):
-            if name in touched:
-                _forget(touched[name], but * MEMORY)
-
-
-def _forget(names: dict[str, Any], but: int) -> None:
-    for name in list(names)[: len(names) - but] if len(names) > but else ():
-        del names[name]
 
 
 def stated(position: PositionState) -> Levels:

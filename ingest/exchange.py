@@ -29,10 +29,12 @@ SECRETS = frozenset(
 )  # fmt: skip
 """Field names, in lower case, whose values never enter."""
 
-_MARKS = tuple(name.encode() for name in SECRETS if not any(other in name for other in SECRETS - {name}))
+_NAMES = tuple(name for name in SECRETS if not any(other in name for other in SECRETS - {name}))
 """Where none of these is, none of SECRETS is: the others hold one of them."""
+_MARKS = tuple(name.encode() for name in _NAMES)
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 CLOSED_PATHS = frozenset({"authorize", "logout", "token", "oauth", "oauth2"})
 """Last path segments whose bodies are credentials through and through; they are not kept at all."""
@@ -101,15 +103,25 @@ def capture(
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError("the URL has no host")
-    request = Exchange(
-        flow=flow, method=method.upper(), scheme=parts.scheme.lower(), host=parts.hostname.lower(),
-        port=parts.port or (80 if parts.scheme == "http" else 443), path=parts.path, query=scrub_form(parts.query),
-        origin=site(headers.get("origin") or headers.get("referer") or ""), asked=asked,
-        body=b"" if _is_closed(parts.path) else scrub(body),
+    request = requested(
+        flow=flow, method=method, scheme=parts.scheme, host=parts.hostname,
+        port=parts.port or (80 if parts.scheme == "http" else 443), path=parts.path, query=parts.query,
+        origin=headers.get("origin") or headers.get("referer") or "", body=body, asked=asked,
     )  # fmt: skip
     if status is None and answer is None and answered is None and not error:
         return request
     return replied(request, status=status, answer=answer, answered=answered, error=error)
+
+
+def requested(
+    *, flow: str, method: str, scheme: str, host: str, port: int, path: str, query: str, origin: str, body: bytes,
+    asked: datetime,
+) -> Exchange:  # fmt: skip
+    """A request that has no reply yet; `origin` is the URL of the page that asks. Secrets are removed."""
+    return Exchange(
+        flow=flow, method=method.upper(), scheme=scheme.lower(), host=host.lower(), port=port, path=path,
+        query=scrub_form(query), origin=site(origin), asked=asked, body=b"" if _is_closed(path) else scrub(body),
+    )  # fmt: skip
 
 
 def replied(
@@ -121,10 +133,12 @@ def replied(
     return replace(request, status=status, answer=answer, answered=answered, error=error)
 
 
+@lru_cache(maxsize=256)
 def _is_closed(path: str) -> bool:
     return path.rstrip("/").rpartition("/")[2].lower() in CLOSED_PATHS
 
 
+@lru_cache(maxsize=64)
 def site(url: str) -> str:
     """Scheme and host of an Origin or Referer; the rest may hold what is private."""
     try:
@@ -146,6 +160,9 @@ def scrub(body: bytes) -> bytes:
 
 def scrub_form(text: str) -> str:
     """The urlencoded text without the fields of SECRETS; unchanged when there are none."""
+    lowered = text.lower()
+    if "%" not in text and not any(name in lowered for name in _NAMES):
+        return text
     pairs = parse_qsl(text, keep_blank_values=True)
     kept = [(k, v) for k, v in pairs if k.strip().lower() not in SECRETS]
     return text if len(kept) == len(pairs) else urlencode(kept)
@@ -178,6 +195,14 @@ def read_form(body: bytes | str) -> dict[str, str]:
 
 def read_json(body: bytes | None) -> JSON:
     """The JSON value in `body`, or `None` where there is none, it is broken, or it holds NaN or Infinity."""
+    try:
+        return _DECODER.decode(body or b"")
+    except (ValueError, RecursionError, InvalidOperation):
+        return _read_oddly(body)
+
+
+def _read_oddly(body: bytes | None) -> JSON:
+    """The same for what only a lenient reader takes: a byte order mark, half of a surrogate pair."""
     try:
         return json.loads(body or b"", parse_float=Decimal, parse_constant=_refuse)
     except (ValueError, RecursionError, InvalidOperation):

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from ingest import missed
 from ingest.calls import PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
@@ -58,7 +59,9 @@ def _introduce(desk: Desk, row: PositionRow, poll: PositionsShown) -> None:
         desk.keep(replace(filling[0], position_id=row.id, shown=True))
         desk.rows.pop(row.id, None)
     else:
-        desk.tell_position(_newcomer(desk, row, poll), Why(at=poll.answered, price=row.average_price))
+        newcomer = _newcomer(desk, row, poll)
+        missed.moved(desk, row.instrument, row.quantity, poll.asked, newcomer.suspects)
+        desk.tell_position(newcomer, Why(at=poll.answered, price=row.average_price))
 
 
 def is_part(position: PositionState, row: PositionRow) -> bool:

@@ -59,7 +59,8 @@ def memory(picture: Picture) -> Picture:
         strangers={}, panel={}, listed=frozenset(), flows={}, waiting=(),
         polled=dict.fromkeys(picture.polled, LONG_AGO),
         brackets={name: b for name, b in picture.brackets.items() if b.live},
-        uses=dict(list(picture.uses.items())[-KEPT_NAMES:]),
+        uses=dict(list({**picture.used, **picture.uses}.items())[-KEPT_NAMES:]), used={},
+        passed=dict(list(picture.passed.items())[-KEPT_NAMES:]),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from msgspec import Raw
 
+from ingest import missed, untold
 from ingest import picture as pictures
-from ingest import untold
 from ingest.album import Album
 from ingest.calls import Note
 from ingest.exchange import Exchange, Frame
@@ -46,10 +46,16 @@ class Intake:
         self.clock = clock
         self._recorder = recorder
         self._complained: dict[tuple[str, str], list[str]] = {}
+        self._hosts = {source.name: frozenset(hosts(source)) for source in self.sources}
+
+    def opens(self, host: str, port: int) -> bool:
+        """Whether the traffic of this host is ours to read."""
+        place = (host, port)
+        return any(place in self._hosts[source.name] and self._owns(source) for source in self.sources)
 
     def opened(self) -> set[Host]:
         """The hosts whose traffic is ours to read: those of the sources that we own."""
-        return {host for source in self.sources if self._owns(source) for host in hosts(source)}
+        return {host for source in self.sources if self._owns(source) for host in self._hosts[source.name]}
 
     def asked(self, exchange: Exchange) -> None:
         """A request came in. A trading call is on disk when this returns."""
@@ -106,6 +112,17 @@ class Intake:
                 if picture.removed:
                     self._keep(source, pictures.elapsed(picture, source, self._stamp(source)), also=True)
 
+    def forget(self, until: datetime) -> None:
+        """The operator has seen what was put down as untold up to then."""
+        for source in self.sources:
+            for picture in self._album.of(source.name):
+                self._album.put(missed.seen(picture, until))
+        self.keep()
+
+    def untold(self, source: str) -> list[str]:
+        """What happened at a source and could not be told, until the operator has seen it; oldest first."""
+        return [line for picture in self._album.of(source) for line in missed.lines(picture)]
+
     def keep(self) -> None:
         """Keep on disk what polls have changed in the pictures without giving a fact."""
         for source in self.sources:
@@ -132,7 +149,7 @@ class Intake:
 
     def _concerned(self, heard: Exchange | Frame) -> list[Source]:
         place = (heard.host, heard.port)
-        return [source for source in self.sources if place in hosts(source) and self._owns(source)]
+        return [source for source in self.sources if place in self._hosts[source.name] and self._owns(source)]
 
     def _owns(self, source: Source) -> bool:
         return bool(self._outbox.producers[source.name].line.owner)
@@ -178,13 +195,17 @@ class Intake:
     def _note(self, source: Source, notes: Iterable[Note]) -> None:
         for note in notes:
             self._metrics.noted(source.name, note.kind)
+            if note.kind == "untold":
+                log.error("%s: nobody was told: %s; `ingest untold` lists it", source.name, note.text)
             if note.kind == "unknown" and self._metrics.unknown(source.name, note.text):
                 log.warning("%s: traffic that nobody knows: %s; `ingest record` shows more", source.name, note.text)
 
 
 def _learnt(before: Picture, after: Picture) -> bool:
-    """Whether something is known now that the page asks for only once."""
+    """Whether something is known now that the page asks for only once, or that the operator has to be shown."""
     if len(before.early) != len(after.early) or before.withheld.keys() != after.withheld.keys():
+        return True
+    if before.missed is not after.missed:
         return True
     return before.model != after.model or before.instruments is not after.instruments
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import levels
+from ingest import levels, missed
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
@@ -119,6 +119,7 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     position = desk.positions[position.key]
     part = clip(quantity - position.held, position.closing)
     if part:
+        missed.moved(desk, position.instrument, part, poll.asked)
         after = replace(position, held=position.held + part, closing=position.closing - part, doubt=None)
         desk.tell_position(desk.settle(after, poll.asked), replace(why, price=None))
 
@@ -142,6 +143,7 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
         return
     after = replace(position, held=position.held + rest, doubt=None, excused=ZERO)
     suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
+    missed.moved(desk, position.instrument, rest, poll.asked, suspects)
     after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)
     desk.tell_position(desk.settle(desk.bounded(after), poll.asked), why)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.calls import NoteKind
 from ingest.outbox import Outbox
@@ -12,8 +12,24 @@ from shared.facts import Fact
 from shared.metrics import counter, gauge, histogram, stage_seconds
 from shared.wire import entry_time
 
+HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket_message")
+"""The tap's. A count that begins at 1 was never seen to rise, and no alert would tell of the first surprise."""
+RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict", "gone")
+"""Why a source gets a new producer."""
 CLASSES = 100
 """So many classes of unknown traffic are counted by name; a broker with ids in odd places must not fill our memory."""
+
+
+class _Children(dict[tuple[str, ...], Any]):
+    """A metric's children by their labels: to ask the library each time costs more than to count."""
+
+    def __init__(self, metric: Counter | Gauge | Histogram) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:
+        child = self[labels] = self._metric.labels(*labels)
+        return child
 
 
 class Metrics:
@@ -22,8 +38,10 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         source = ("source",)
-        self._facts = counter(registry, "ingest_facts", "Facts captured.", ("source", "kind"))
-        self._notes = counter(registry, "ingest_notes", "What was seen and is no fact, by class.", ("source", "note"))
+        self._facts = _Children(counter(registry, "ingest_facts", "Facts captured.", ("source", "kind")))
+        self._notes = _Children(
+            counter(registry, "ingest_notes", "What was seen and is no fact, by class.", ("source", "note"))
+        )
         self._unknown = counter(
             registry, "ingest_unknown_traffic", "Traffic that matches no known endpoint, by class.", ("source", "path")
         )
@@ -31,9 +49,9 @@ class Metrics:
         self._waiting = gauge(registry, "ingest_waiting_facts", "Facts on disk that are not in the stream yet.", source)
         self._unwritten = gauge(registry, "ingest_unwritten_records", "Records that a full disk keeps in memory.")
         self._publish = histogram(registry, "ingest_publish_seconds", "From capture to the orders stream.", source)
-        self._stages = stage_seconds(registry, source)
-        self._hook = histogram(
-            registry, "ingest_hook_seconds", "Time that the tap holds up a request or a reply.", ("hook",)
+        self._stages = _Children(stage_seconds(registry, source))
+        self._hook = _Children(
+            histogram(registry, "ingest_hook_seconds", "Time that the tap holds up a request or a reply.", ("hook",))
         )
         self._failures = counter(
             registry, "ingest_hook_failures", "Surprises inside the tap; each is logged.", ("hook",)
@@ -50,10 +68,13 @@ class Metrics:
             registry, "ingest_owned", "Whether this ingest owns the source and opens its traffic.", source
         )
         self.polls: dict[str, datetime] = {}
-        self._poll = gauge(
-            registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source
+        self._poll = _Children(
+            gauge(registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source)
         )
         self._age = gauge(registry, "ingest_poll_age_seconds", "How old the source's last good poll is.", source)
+        self._untold = gauge(
+            registry, "ingest_untold", "What happened and nobody could be told, as `ingest untold` lists it.", source
+        )
 
     def published(self, fact: Fact, now: datetime) -> None:
         """A fact is in the stream since `now`."""
@@ -62,18 +83,18 @@ class Metrics:
     def entered(self, fact: Fact, entry: str) -> None:
         """A fact is in the stream as `entry`; its id says since when."""
         waited = (entry_time(entry) - fact.captured).total_seconds()
-        self._stages.labels("publish", fact.source).observe(max(0.0, waited))
+        self._stages["publish", fact.source].observe(max(0.0, waited))
 
     def captured(self, fact: Fact) -> None:
         """A fact was made."""
         if fact.asked is not None:
             took = (fact.captured - fact.asked).total_seconds()
-            self._stages.labels("observe", fact.source).observe(max(0.0, took))
-        self._facts.labels(fact.source, str(fact.__struct_config__.tag)).inc()
+            self._stages["observe", fact.source].observe(max(0.0, took))
+        self._facts[fact.source, str(fact.__struct_config__.tag)].inc()
 
     def noted(self, source: str, note: str) -> None:
         """Something was seen that is no fact."""
-        self._notes.labels(source, note).inc()
+        self._notes[source, note].inc()
 
     def unknown(self, source: str, path_class: str) -> bool:
         """Traffic of a class that nobody knows was seen; whether it is the first of its class."""
@@ -89,12 +110,12 @@ class Metrics:
     def polled(self, source: str, polls: Iterable[datetime]) -> None:
         """When the newest good polls of the source came, one time for each kind of poll."""
         for at in polls:
-            self._poll.labels(source).set(at.timestamp())
+            self._poll[source,].set(at.timestamp())
             self.polls[source] = at
 
     def hooked(self, hook: str, seconds: float) -> None:
         """A hook of the tap took that long."""
-        self._hook.labels(hook).observe(seconds)
+        self._hook[hook,].observe(seconds)
 
     def failed(self, hook: str) -> None:
         """A hook of the tap met a surprise."""
@@ -124,20 +145,28 @@ class Metrics:
         """Show how old the last good poll of a source is, whenever somebody asks; NaN as long as there was none."""
         self._age.labels(source).set_function(age)
 
+    def watch_untold(self, source: str, count: Callable[[], int]) -> None:
+        """Show how much of a source is listed for the operator, whenever somebody asks."""
+        self._untold.labels(source).set_function(count)
+
     def watch(self, outbox: Outbox) -> None:
         """Show what waits in the outbox whenever somebody asks; every series of its sources exists from now on."""
         for name in outbox.producers:
             self._children(name)
+        for hook in HOOKS:
+            self._failures.labels(hook)
         self._unwritten.set_function(lambda: len(outbox.unwritten))
         for name, producer in outbox.producers.items():
             self._waiting.labels(name).set_function(lambda p=producer: len(p.waiting))  # type: ignore[misc]
 
     def _children(self, source: str) -> None:
         for kind in get_args(Fact):
-            self._facts.labels(source, str(kind.__struct_config__.tag))
+            _ = self._facts[source, str(kind.__struct_config__.tag)]
         for note in get_args(NoteKind):
-            self._notes.labels(source, note)
+            _ = self._notes[source, note]
         for stage in ("observe", "publish"):
-            self._stages.labels(stage, source)
+            _ = self._stages[stage, source]
+        for reason in RENEWALS:
+            self._renewals.labels(source, reason)
         self._rewinds.labels(source)
         self._overtaken.labels(source)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import identity, levels, order_calls
+from ingest import identity, levels, missed, order_calls
 from ingest.calls import ENDINGS, ModifyOrder, OrderRow, OrdersShown, PlaceOrder, price_of
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
@@ -24,6 +24,7 @@ def see(desk: Desk, poll: OrdersShown, *, first: bool) -> None:
     for row in sorted(poll.rows, key=lambda row: row.standing not in ENDINGS):
         if row.level is None and desk.trusts(poll, row.instrument):
             _see_row(desk, row, brackets, poll, first)
+    missed.see(desk, poll, first=first)
     if poll.complete:
         _see_absent(desk, poll)
     _links(desk, poll)
@@ -41,7 +42,7 @@ def _see_row(desk: Desk, row: OrderRow, brackets: tuple[OrderRow, ...], poll: Or
     if order is not None and not _back_again(order, row, poll):
         _compare(desk, order, row, poll)
         return
-    asked = _asked_for(desk, row)
+    asked = _asked_for(desk, row, poll)
     if asked is not None:
         _settle_placement(desk, asked, row, poll)
     elif row.standing == "live" and row.type != "market" and not row.filled:
@@ -142,13 +143,13 @@ def _vanished(desk: Desk, order: OrderState, poll: OrdersShown) -> None:
 # --- orders that are not -------------------------------------------------------------------------------------------
 
 
-def _asked_for(desk: Desk, row: OrderRow) -> PlaceOrder | None:
+def _asked_for(desk: Desk, row: OrderRow, poll: OrdersShown) -> PlaceOrder | None:
     """The placement without a reply that this row is the answer to; only a row that is new can be."""
     if row.id in desk.listed:
         return None
     for waiting in desk.unsettled:
         call = waiting.call
-        if isinstance(call, PlaceOrder) and _fits(call, row):
+        if isinstance(call, PlaceOrder) and poll.asked - call.asked < missed.LONGEST and _fits(call, row):
             return call
     return None
 

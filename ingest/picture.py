@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ingest import accepted, broker_rest, identity, matching, orders, paper, removal, untold
+from ingest import accepted, broker_rest, forgetting, identity, matching, missed, orders, paper, removal, untold
 from ingest.calls import (
     AccountShown,
     Asked,
@@ -20,6 +20,7 @@ from ingest.calls import (
     ClosePosition,
     Event,
     ExecutionsShown,
+    HistoryShown,
     InstrumentsShown,
     ModifyOrder,
     ModifyPosition,
@@ -157,7 +158,7 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
     _catch_up(desk)
     _remembered(desk)
     _removed(desk, now)
-    desk.prune()
+    forgetting.prune(desk)
     return desk.picture(), tuple(desk.said)
 
 
@@ -188,8 +189,10 @@ def _apply(desk: Desk, event: Asked | Call | Refused | Unanswered | Poll) -> Non
             accepted.unanswered(desk, event)
         case PlaceOrder() | ModifyOrder() | CancelOrder() | ModifyPosition() | ClosePosition():
             accepted.accept(desk, event)
-        case OrdersShown() | PositionsShown() | ExecutionsShown():
+        case OrdersShown() | PositionsShown():
             _see(desk, event)
+        case ExecutionsShown() | HistoryShown():
+            _look_back(desk, event)
         case _:
             assert_never(event)
 
@@ -214,12 +217,17 @@ def _learn_model(desk: Desk, hedging: bool) -> None:
         desk.note("ignored", f"the account says {said}, {desk.model} is followed")
 
 
-def _see(desk: Desk, poll: OrdersShown | PositionsShown | ExecutionsShown) -> None:
-    if isinstance(poll, ExecutionsShown):
-        for row in poll.rows:
-            if row.position_id and row.order_id and not row.closes and desk.model == "hedging":
-                identity.relink(desk, row.position_id, row.order_id)
+def _look_back(desk: Desk, shown: ExecutionsShown | HistoryShown) -> None:
+    if isinstance(shown, HistoryShown):
+        missed.history(desk, shown.rows, shown.asked)
         return
+    for row in shown.rows:
+        if row.position_id and row.order_id and not row.closes and desk.model == "hedging":
+            identity.relink(desk, row.position_id, row.order_id)
+    missed.history(desk, [row.fill for row in shown.rows if row.fill], shown.asked)
+
+
+def _see(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
     kind = "orders" if isinstance(poll, OrdersShown) else "positions"
     desk.answered[kind] = max(poll.answered, desk.answered.get(kind, poll.answered))
     if not poll.complete:
@@ -231,6 +239,8 @@ def _see(desk: Desk, poll: OrdersShown | PositionsShown | ExecutionsShown) -> No
         return
     _see_rows(desk, poll, first=newest is None)
     desk.polled[kind] = poll.asked
+    if kind == "positions":
+        missed.looked(desk, newest, poll.asked)
 
 
 def _see_rows(desk: Desk, poll: OrdersShown | PositionsShown, *, first: bool) -> None:

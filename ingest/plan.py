@@ -11,6 +11,8 @@ import ingest.settings
 from ingest.settings import Ingest, Places
 from ingest.source import Source
 from shared import settings
+from shared.addresses import redis_url
+from shared.following import require_named
 from shared.wire import Keyring
 
 
@@ -30,11 +32,10 @@ def plan(config: Path, environment: Mapping[str, str], *, ready_file: Path | Non
     """What to run with, from the settings file. Raises SettingsError."""
     document = settings.read(config, environment)
     redis = settings.section(document, "redis", settings.Redis)
-    if redis.url is None:
-        raise settings.SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
     ours = ingest.settings.load(document)
+    require_named(document)
     return Plan(
-        redis_url=redis.url.reveal(),
+        redis_url=redis_url(redis),
         namespace=redis.namespace,
         keyring=settings.keyring(settings.section(document, "security", settings.Security)),
         settings=ours,

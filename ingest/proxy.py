@@ -5,6 +5,7 @@ All other connections pass through as they are: the client sees the origin's own
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from mitmproxy.tools.dump import DumpMaster
 
 from ingest.scope import Host, patterns
 from shared.process import UserError
+from shared.settings import Secret
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,18 @@ LAST_CALL_S = 1.0
 class Proxy:
     """A proxy on `listen` (host, port) with one addon. Its CA lives in `confdir`, made when it is not there yet."""
 
-    def __init__(self, listen: Host, confdir: Path, addon: object, *, upstream_ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        listen: Host,
+        confdir: Path,
+        addon: object,
+        *,
+        upstream_ca: Path | None = None,
+        auth: Secret | None = None,
+    ) -> None:
+        """`auth` is `user:password`, without which nobody gets through."""
         self._listen = listen
+        self._auth = auth
         self._confdir = confdir
         self._addon = addon
         self._upstream_ca = upstream_ca
@@ -54,6 +66,8 @@ class Proxy:
         for name in NOT_OURS:
             master.addons.remove(master.addons.get(name))
         master.addons.add(self._addon, self)
+        if self._auth is not None:
+            master.options.update(proxyauth=_one_user(self._auth))
         self._master = master
 
     async def run(self) -> None:
@@ -123,6 +137,14 @@ class Proxy:
         bundle = self._confdir / "trusted-upstream.pem"
         bundle.write_text(Path(certifi.where()).read_text() + "\n" + own)
         return bundle
+
+
+def _one_user(auth: Secret) -> str:
+    """The one user of the proxy as mitmproxy wants it; what else it takes in this place (a file, LDAP) is not meant."""
+    said = auth.reveal()
+    if not re.fullmatch(r"(?!ldap)[^:@\s][^:\s]*:[^:\s]+", said):
+        raise UserError("ingest.proxy-auth must be user:password, without another colon, blanks, or @ in front")
+    return said
 
 
 def _passes_unopened(handler: ConnectionHandler, opened: set[Host]) -> bool:

@@ -5,6 +5,7 @@ A form that no broker could carry out (no size, a limit without its price) is no
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct
@@ -43,9 +44,15 @@ def call_of(exchange: Exchange, place: Place) -> Call | None:
     """The call, not accepted yet; `None` when the request is none or cannot be one."""
     if not is_trading(exchange.method, place):
         return None
-    form = read_form(exchange.body)
-    by = _Caller(place.account, exchange.flow, exchange.asked, _quote(form))
-    match place.resource, exchange.method:
+    return _call(exchange.method, place, exchange.body, exchange.flow, exchange.asked)
+
+
+@lru_cache(maxsize=16)
+def _call(method: str, place: Place, body: bytes, flow: str, asked: datetime) -> Call | None:
+    """A request is read when it is asked and, being the same, when its reply has come."""
+    form = read_form(body)
+    by = _Caller(place.account, flow, asked, _quote(form))
+    match place.resource, method:
         case "orders", "POST":
             return _place_order(form, by)
         case "orders", "PUT":

@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 
 from msgspec.structs import replace
 
-from ingest.calls import ExecutionRow, Instrument, LevelName, OrderRow, PositionRow, Standing
+from ingest.calls import ExecutionRow, Fill, Instrument, LevelName, OrderRow, PositionRow, Standing
 from ingest.exchange import JSON, number
 from shared.facts import OrderType, Side, Unit
 
@@ -167,11 +167,31 @@ def position_row(row: dict[str, JSON]) -> PositionRow | None:
 
 
 def execution_row(row: dict[str, JSON]) -> ExecutionRow | None:
-    """One row of /executions; only its links are used, for fills are told by orders and positions."""
+    """One row of /executions: its links, for fills are told by orders and positions, and what it fills."""
+    fill = _fill(row, row.get("orderId"), positive(row.get("qty")), moment(row.get("time")), positive(row.get("price")))
     return ExecutionRow(
         id=text(row.get("id")), instrument=text(row.get("instrument")), order_id=text(row.get("orderId")),
-        position_id=text(row.get("positionId")), closes=row.get("isClose") is True,
+        position_id=text(row.get("positionId")), closes=row.get("isClose") is True, fill=fill,
     )  # fmt: skip
+
+
+def past_fill(row: dict[str, JSON]) -> tuple[Fill, ...] | None:
+    """What a row of /ordersHistory has filled, and when; nothing where it has not, or does not say."""
+    order = order_row(row)
+    if order is None or order.level is not None or not order.filled:
+        return ()
+    found = _fill(row, row.get("id"), order.filled, moment(row.get("lastModified")), order.average_price)
+    return (found,) if found else ()
+
+
+def _fill(
+    row: dict[str, JSON], order: JSON, quantity: Decimal | None, at: datetime | None, price: Decimal | None
+) -> Fill | None:
+    name, order_id, found_side = text(row.get("instrument")), text(order), side(row.get("side"))
+    if not name or not order_id or found_side is None or quantity is None or at is None:
+        return None
+    signed = quantity if found_side == "buy" else -quantity
+    return Fill(order_id=order_id, instrument=name, quantity=signed, at=at, price=price)
 
 
 def instrument(row: dict[str, JSON]) -> Instrument | None:

@@ -16,7 +16,7 @@ from functools import partial
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ingest import blindness, untold
+from ingest import blindness, notice, untold
 from ingest.album import Album
 from ingest.intake import Intake
 from ingest.metrics import Metrics
@@ -30,9 +30,11 @@ from ingest.settings import parse_listen
 from ingest.steady import Steady
 from ingest.succession import Succession
 from ingest.tap import Tap
-from shared import clock, streams, vitals
+from shared import clock, keyfile, streams, vitals
+from shared.durability import unsafe
 from shared.lease import Lease
 from shared.metrics import new_registry, served
+from shared.plainly import plainly
 from shared.process import Stop, UserError, announce, settled
 from shared.streams import Keys, Publisher
 from shared.vitals import SourceVitals
@@ -78,6 +80,7 @@ class Service:
         )  # fmt: skip
         for name in names:
             self.metrics.watch_age(name, partial(blindness.age, self._album, name, now))
+            self.metrics.watch_untold(name, partial(self._untold, name))
         codec, box, adopt = Codec(plan.namespace, plan.keyring), self._outbox, self._intake.adopt
         self._heir = Succession(self._redis, keys, codec, box, self.metrics, adopt)
         self._owners = [self._owner(name, keys) for name in names]
@@ -85,7 +88,7 @@ class Service:
         self._couriers = [Courier(owner, box, publisher, self._heir, self.metrics) for owner in self._owners]
         listen = parse_listen(plan.settings.listen, "listen")
         tap, ca = Tap(self._intake, self.metrics), plan.settings.upstream_ca_file
-        self._proxy = Proxy(listen, plan.places.confdir, tap, upstream_ca=ca)
+        self._proxy = Proxy(listen, plan.places.confdir, tap, upstream_ca=ca, auth=plan.settings.proxy_auth)
         self.metrics.watch(self._outbox)
 
     async def start(self) -> None:
@@ -99,6 +102,7 @@ class Service:
         self._stop.supervise(self._watch_redis(), "watch redis")
         self._stop.supervise(self._keep_remembering(), "remember")
         self._stop.supervise(self._tell_vitals(), "vitals")
+        self._stop.supervise(keyfile.follow(self._plan.keyring), "signing key")
         for owner, courier in zip(self._owners, self._couriers, strict=True):
             self._stop.supervise(owner.keep(), f"lease of {owner.source}")
             self._stop.supervise(courier.run(), f"publish {courier.source}")
@@ -153,7 +157,8 @@ class Service:
                 await owner.claim()
         except RedisError as error:
             log.error(
-                "Redis does not answer (%s): capturing goes on where we owned the source, facts wait on disk", error
+                "Redis does not answer (%s): capturing goes on where we owned the source, facts wait on disk",
+                plainly(error),
             )
 
     async def _watch_redis(self) -> None:
@@ -193,7 +198,17 @@ class Service:
 
     def _vitals(self, source: str) -> SourceVitals:
         waiting, polled = len(self._outbox.producers[source].waiting), self.metrics.polls.get(source)
-        return SourceVitals(at=self._clock.now(), owned=True, waiting=waiting, polled=polled)
+        untold = tuple(self._intake.untold(source))
+        return SourceVitals(at=self._clock.now(), owned=True, waiting=waiting, polled=polled, untold=untold)
+
+    def _untold(self, source: str) -> int:
+        return len(self._intake.untold(source))
+
+    def _clear_what_was_seen(self) -> None:
+        place = self._plan.places.outbox
+        if (until := notice.wished(place)) is not None:
+            self._intake.forget(until)
+            notice.done(place)
 
     async def _tend(self) -> None:
         kept = time.monotonic()
@@ -202,6 +217,7 @@ class Service:
             self._outbox.tend(time.time())
             self._recorder.look(self._clock.now())
             self._intake.look()
+            self._clear_what_was_seen()
             # Until the clocks are compared again: a clock that was just set back is known to be off by that much.
             self._intake.uncertainty = max(self._intake.uncertainty, self._clock.ahead)
             for owner in self._owners:
@@ -221,5 +237,5 @@ class Service:
 
 async def require_safe(redis: Redis) -> None:
     """Raise UserError when this server would lose trades."""
-    if found := await streams.unsafe(redis):
+    if found := await unsafe(redis):
         raise UserError("; ".join(found))

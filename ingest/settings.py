@@ -11,7 +11,8 @@ from typing import Literal
 
 from ingest.source import Protocol, Source, parse_host
 from shared.facts import Model, Unit
-from shared.settings import Document, SettingsError, Table, require_name, section
+from shared.listening import is_loopback
+from shared.settings import Document, Secret, SettingsError, Table, require_name, section
 
 OnProxyDown = Literal["direct", "fail"]
 
@@ -37,7 +38,10 @@ class SourceTable(Table, frozen=True, kw_only=True):
 
 
 class Ingest(Table, frozen=True, kw_only=True):
-    """[ingest]: the proxy and its journal. `on_proxy_down` is what the PAC file tells a browser to do without us."""
+    """[ingest]: the proxy and its journal. `on_proxy_down` is what the PAC file tells a browser to do without us.
+
+    `proxy_auth` (`user:password`) is what a browser has to say to the proxy; a proxy that others can reach wants one.
+    """
 
     listen: str = "127.0.0.1:8080"
     metrics: str = "127.0.0.1:9101"
@@ -45,11 +49,16 @@ class Ingest(Table, frozen=True, kw_only=True):
     confdir: Path | None = None
     outbox: Path | None = None
     on_proxy_down: OnProxyDown = "direct"
+    proxy_auth: Secret | None = None
     sources: Mapping[str, SourceTable] = {}
 
     def __post_init__(self) -> None:
         for name in ("listen", "metrics"):
             parse_listen(getattr(self, name), name)
+        if self.proxy_auth is None and not is_loopback(parse_listen(self.listen, "listen")[0]):
+            raise ValueError(
+                f"listen is {self.listen}, which others can reach: set proxy-auth to user:password, or take 127.0.0.1"
+            )
 
 
 class Places(Table, frozen=True, kw_only=True):

@@ -128,10 +128,46 @@ class Bracket(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OpenCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A trading request without its reply, and the instrument whose polls wait for it (`*`: all of them)."""
+    """A trading request without its reply, and the instrument whose polls wait for it (`*`: all of them).
+
+    `since`: when it was given up that a reply comes. `shown`: something was told that may be its effect.
+    """
 
     call: Call
     instrument: str
+    since: datetime | None = None
+    shown: bool = False
+
+
+class Passing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A filled order that nothing of ours explains, until it is clear whether its effect was told.
+
+    `quantity` is signed; it has filled at `since` at the earliest, and was first seen at `seen`.
+    """
+
+    order: str
+    instrument: str
+    quantity: Decimal
+    since: datetime
+    seen: datetime
+    price: Decimal | None = None
+
+
+class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of what is held, signed, that a poll left at `at` showed and that no fill of a known order is."""
+
+    instrument: str
+    quantity: Decimal
+    at: datetime
+
+
+class Missed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened, at `at` or a little later, and was not told: what it was and why, noted at `noted`."""
+
+    at: datetime
+    what: str
+    why: str
+    noted: datetime
 
 
 class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,12 +176,15 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `quiet` holds, per instrument (`*`: all), up to when polls that left earlier say nothing; `polled` when the newest
     poll of each kind that was used had left, `answered` when the newest good one came in, which tells a blind source.
     `rows` and `strangers` are position and order ids that no call explains, with the first poll that showed them;
-    `panel` are the rows of the newest poll of positions, believed or not:
-    what the trader sees. `uses` counts how often the source has used an id; `listed` are the orders in
-    the newest poll before any request that waits, `flows` the calls already applied, `waiting` pushed frames that came
-    while a call on their instrument had no reply. `early` is the first look while the model is not known, `early_calls`
+    `panel` are the rows of the newest poll of positions, believed or not: what the trader sees. `uses` counts how often
+    the source has used an id, `used` the same of long ago; `listed` are the orders in the newest poll before any
+    request that waits, `flows` the calls already applied, `waiting` pushed frames that came while a call on their
+    instrument had no reply. `early` is the first look while the model is not known, `early_calls`
     what was accepted before it; `withheld` names what could not be told for want of a unit (`order:ID`, `position:KEY`)
     with its instrument and what was told of it last. `removed` are pushed ends of brackets that may be replaced yet.
+    `looked` is since when orders and positions are both polled, `gaps` are times in which they were not. `passed` are
+    filled orders of others that were seen, `passing` those whose effect may be told yet, `moves` what may be theirs;
+    `missed` is what the operator has to be shown, since nobody could be told of it.
     """
 
     source: str
@@ -164,6 +203,7 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     strangers: dict[str, datetime] = {}
     links: dict[str, str] = {}
     uses: dict[str, int] = {}
+    used: dict[str, int] = {}
     panel: dict[str, PositionRow] = {}
     listed: frozenset[str] = frozenset()
     flows: dict[str, bool] = {}
@@ -172,3 +212,9 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     removed: tuple[OrdersShown, ...] = ()
     withheld: dict[str, tuple[str, Amount]] = {}
     waiting: tuple[OrdersShown | PositionsShown, ...] = ()
+    looked: datetime | None = None
+    gaps: tuple[tuple[datetime, datetime], ...] = ()
+    passed: dict[str, bool] = {}
+    passing: tuple[Passing, ...] = ()
+    moves: tuple[Move, ...] = ()
+    missed: tuple[Missed, ...] = ()

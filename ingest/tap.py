@@ -16,7 +16,7 @@ from mitmproxy import http, websocket
 from mitmproxy.exceptions import FlowReadException
 from mitmproxy.io import FlowReader
 
-from ingest.exchange import Exchange, Frame, capture, replied
+from ingest.exchange import Exchange, Frame, replied, requested
 from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.streaming import Passing
@@ -86,10 +86,10 @@ class Tap:
             flow.websocket.messages.clear()
 
     def _is_ours(self, flow: http.HTTPFlow) -> bool:
-        request, opened = flow.request, self._intake.opened()
+        request = flow.request
         if request.scheme == "https":
-            return (request.host.lower(), request.port) in opened
-        return request.host.lower() in {name for name, _ in opened}
+            return self._intake.opens(request.host.lower(), request.port)
+        return request.host.lower() in {name for name, _ in self._intake.opened()}
 
     def _is_captured(self, flow: http.HTTPFlow) -> bool:
         return _ASKED in flow.metadata
@@ -126,12 +126,7 @@ class Tap:
 
 def exchange(flow: http.HTTPFlow, asked: datetime, answered: datetime | None, line: bytes | None = None) -> Exchange:
     """What passed so far, as plain values without secrets; `line` is one line of a reply that has more."""
-    request, response = flow.request, flow.response
-    headers = {name: request.headers.get(name, "") for name in ("origin", "referer")}
-    captured = flow.metadata.get(_REQUEST) or capture(
-        flow=flow.id, method=request.method, url=request.url, headers=headers,
-        body=request.get_content(strict=False) or b"", asked=asked,
-    )  # fmt: skip
+    captured, response = flow.metadata.get(_REQUEST) or _request(flow, asked), flow.response
     if response is None and flow.error is None:
         return captured
     return replied(
@@ -139,6 +134,29 @@ def exchange(flow: http.HTTPFlow, asked: datetime, answered: datetime | None, li
         answer=line if line is not None else _answer(flow), answered=answered,
         error=flow.error.msg if flow.error is not None else "",
     )  # fmt: skip
+
+
+def _request(flow: http.HTTPFlow, asked: datetime) -> Exchange:
+    request = flow.request
+    path, _, query = request.data.path.decode("utf-8", "replace").partition("?")
+    return requested(
+        flow=flow.id, method=request.method, scheme=request.scheme, host=request.host, port=request.port, path=path,
+        query=query, origin=_page(request), body=_body(request) or b"", asked=asked,
+    )  # fmt: skip
+
+
+def _page(request: http.Request) -> str:
+    """The page that asks: its origin, else what refers to it."""
+    found = {name.lower(): value for name, value in request.headers.fields}
+    return (found.get(b"origin") or found.get(b"referer") or b"").decode("latin-1")
+
+
+def _body(message: http.Message, *, strict: bool = False) -> bytes | None:
+    """The decoded body. To ask the library costs more, and most bodies are not encoded."""
+    raw = message.raw_content
+    if not raw or not any(name.lower() == b"content-encoding" for name, _ in message.headers.fields):
+        return raw
+    return message.get_content(strict=strict)
 
 
 def recorded(path: Path) -> Iterator[tuple[datetime, Exchange | Frame]]:
@@ -185,6 +203,6 @@ def _answer(flow: http.HTTPFlow) -> bytes | None:
     if flow.response is None:
         return None
     try:
-        return flow.response.get_content(strict=True)
+        return _body(flow.response, strict=True)
     except ValueError:
         return None

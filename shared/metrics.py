@@ -7,6 +7,7 @@ compared.
 """
 
 import asyncio
+import logging
 import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +17,11 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from shared.listening import is_loopback
 from shared.process import UserError
 from shared.version import VERSION
+
+log = logging.getLogger(__name__)
 
 PREFIX = "tradecopier"
 BUCKETS = (
@@ -119,6 +123,8 @@ async def served(registry: CollectorRegistry, listen: str, health: Health = tupl
     Raises UserError when the address cannot be had.
     """
     host, _, port = listen.rpartition(":")
+    if not is_loopback(host):
+        log.warning("metrics at %s can be read by everyone who reaches it: account names, sizes of trades", listen)
     try:
         server = await asyncio.start_server(lambda r, w: _answer(r, w, registry, health), host.strip("[]"), int(port))
     except OSError as error:

@@ -1,14 +1,18 @@
 """The contract of the outcomes stream: what became of each fact on each account, and what MT5 did by itself.
 
 An `Outcome` is final: per account, fact and attempt there is exactly one. A `Pending` is a state on the way there.
-Observations (`Deal`, `Drift`, `Notice`) answer no fact.
+Observations (`Deal`, `Drift`, `Notice`, `Kept`) answer no fact.
+
+What an account remembers goes into the same stream, with the commit that changes it (`Memory`), so that the archive has
+all that an executor needs to go on when Redis has lost it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 Result = Literal["filled", "accepted", "modified", "closed", "canceled", "denied", "rejected", "ignored", "dead"]
 State = Literal["unresolved", "owed"]
@@ -51,6 +55,18 @@ class StepReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered: datetime | None = None
 
 
+class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a commit changes in what an account remembers.
+
+    `links` and `debts` are the executor's own structs by the link's key, as they are in Redis; null: forgotten.
+    `passed` has the sequence of the last fact passed, by producer.
+    """
+
+    links: Mapping[str, Raw] = {}
+    debts: Mapping[str, Raw] = {}
+    passed: Mapping[str, int] = {}
+
+
 class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", omit_defaults=True):
     """The end of one attempt to follow one fact on one account.
 
@@ -70,6 +86,7 @@ class Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome"
     reason: str = ""
     text: str = ""
     steps: tuple[StepReport, ...] = ()
+    memory: Memory | None = None
 
 
 class Pending(Struct, frozen=True, kw_only=True, tag_field="kind", tag="pending", omit_defaults=True):
@@ -85,6 +102,7 @@ class Pending(Struct, frozen=True, kw_only=True, tag_field="kind", tag="pending"
     reason: str = ""
     text: str = ""
     steps: tuple[StepReport, ...] = ()
+    memory: Memory | None = None
 
 
 class Deal(Struct, frozen=True, kw_only=True, tag_field="kind", tag="deal", omit_defaults=True):
@@ -109,7 +127,12 @@ class Deal(Struct, frozen=True, kw_only=True, tag_field="kind", tag="deal", omit
 
 
 class Drift(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drift", omit_defaults=True):
-    """The account and the source disagree on one position; `expected` and `actual` are signed lots."""
+    """The account and its sources disagree: told once when that is certain, and once more when it is over (`ended`).
+
+    `finding` is what disagrees (a code of `executor.drift`) and `identity` which one, `position` the link that it is
+    about, if any. `expected` and `actual` are signed lots, `remedy` says what would mend it. `since` is when it was
+    seen first: account, identity and `since` are one disagreement.
+    """
 
     account: str
     position: str
@@ -118,6 +141,11 @@ class Drift(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drift", om
     actual: Decimal
     seen: datetime
     text: str = ""
+    finding: str = ""
+    identity: str = ""
+    remedy: str = ""
+    since: datetime | None = None
+    ended: datetime | None = None
 
 
 class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", omit_defaults=True):
@@ -129,5 +157,20 @@ class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", 
     seen: datetime
 
 
-Observation = Deal | Drift | Notice
-Message = Outcome | Pending | Deal | Drift | Notice
+class Kept(Struct, frozen=True, kw_only=True, tag_field="kind", tag="kept", omit_defaults=True):
+    """What an account remembers from now on, where no outcome says it.
+
+    `whole`: all of it, as its executor began with it; `state` is then the account's state, and what came before counts
+    no more. `removed`: the account was taken out, and this is what it held.
+    """
+
+    account: str
+    seen: datetime
+    memory: Memory
+    whole: bool = False
+    removed: bool = False
+    state: Mapping[str, str] = {}
+
+
+Observation = Deal | Drift | Notice | Kept
+Message = Outcome | Pending | Deal | Drift | Notice | Kept

@@ -10,7 +10,7 @@ from typing import cast
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from shared.facts import Fact
+from shared.facts import Fact, objects
 from shared.streams import Keys
 from shared.wire import Codec, Fields
 
@@ -21,28 +21,38 @@ class SourcePicture(Struct, frozen=True):
     """`writer` is the producer of the last fact of the source, empty when none was ever published.
 
     `facts` are the newest of each living object, each once, in no order; `refused` names the objects whose fact has no
-    sound signature or cannot be read.
+    sound signature, is not about them, or cannot be read. `positions` are those of positions alone: the newest fact of
+    an order tells of its position as it was then, which may be over since.
     """
 
     writer: str
     facts: tuple[Fact, ...]
     refused: tuple[str, ...] = ()
+    positions: tuple[Fact, ...] = ()
 
 
 async def source_picture(redis: Redis, keys: Keys, codec: Codec, source: str) -> SourcePicture:
     """What the server knows of `source`. Raises redis errors."""
     stored = cast(Mapping[bytes, bytes], await redis.hgetall(keys.source("picture", source)))
     found: dict[str, Fact] = {}
-    refused = []
+    refused, positions = [], []
     for name, content in stored.items():
         if name == WRITER:
             continue
-        fact = codec.fact(_fields(content))
-        if isinstance(fact, Fact) and fact.source == source:
+        fact, about = codec.fact(_fields(content)), name.decode("utf-8", "replace")
+        if isinstance(fact, Fact) and fact.source == source and about in _names(fact):
             found[fact.id] = fact
+            positions += [fact] if about == _names(fact)[0] else []
         else:
-            refused.append(name.decode("utf-8", "replace"))
-    return SourcePicture(stored.get(WRITER, b"").decode(), tuple(found.values()), tuple(refused))
+            refused.append(about)
+    return SourcePicture(
+        stored.get(WRITER, b"").decode(), tuple(found.values()), tuple(refused), positions=tuple(positions)
+    )
+
+
+def _names(fact: Fact) -> list[str]:
+    """The fields that a fact may stand in; its position's is the first."""
+    return [f"{fact.account}/{name}" for name, _ in objects(fact)]
 
 
 def _fields(content: bytes) -> Fields:

@@ -105,11 +105,13 @@ def run(main: Callable[[Stop], Awaitable[None]], name: str, grace: float = GRACE
     last_resort = threading.Timer(grace + LAST_RESORT, os._exit, (CRASHED,))
     last_resort.daemon = True
     try:
-        failure = asyncio.run(_serve(main, grace, last_resort))
+        with logs.unhurried():
+            failure = asyncio.run(_serve(main, grace, last_resort))
+        code = report(name, failure) if failure is not None else 0
     finally:
         last_resort.cancel()
-    if failure is not None:
-        raise SystemExit(report(name, failure))
+    if code:
+        raise SystemExit(code)
 
 
 def settled() -> None:

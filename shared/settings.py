@@ -1,26 +1,31 @@
 """One TOML file and the environment, turned into frozen structs; a mistake is one line that names its path.
 
 Each service declares the table it reads; this module knows the tables that services share and how all are read.
-Every key can be overridden as `TRADECOPIER_SECTION__KEY`, where an underscore stands for a hyphen.
+Every key can be overridden as `TRADECOPIER_SECTION__KEY`, where an underscore stands for a hyphen. A file in which a
+password is written out has to be ours alone.
 """
 
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from shared import vault
 from shared.process import UserError
 from shared.wire import SOUND_KEY_BYTES, Keyring
 
 PREFIX = "TRADECOPIER_"
 SECTIONS = ("redis", "postgres", "security", "ingest", "executor", "archiver")
 NAME = re.compile(r"[a-z0-9-]+")
+KEY = re.compile(r"[A-Za-z0-9._-]+:(?:[0-9a-f]{2})+(?::retired)?")
+PASSWORDS, ADDRESSES = ("password", "proxy-auth"), ("url", "dsn")
+"""The keys of secrets, and of addresses that may have one in them."""
 
 
 class SettingsError(UserError):
@@ -32,7 +37,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
 
 
 class Secret:
-    """A value that no log, error or repr shows; `reveal()` gives it."""
+    """A value that no log, error or repr shows; `reveal()` gives it. It may be kept elsewhere (see `shared.vault`)."""
 
     __slots__ = ("_value",)
 
@@ -40,8 +45,8 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself."""
-        return self._value
+        """The value itself. Raises UserError when the place that is named for it does not give it."""
+        return vault.found(self._value)
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -54,19 +59,33 @@ class Secret:
 
 
 class Redis(Table, frozen=True, kw_only=True):
-    """Where the streams are. Without a url, `up` starts the embedded server and hands its url on."""
+    """Where the streams are. Without a url, `up` starts the embedded server and hands its url on.
+
+    `username` and `password` go before those in the url. With `rediss://` the server's certificate is checked, against
+    the authority in `ca_file` too; `cert_file` and `key_file` are ours, for a server that wants to see one.
+    """
 
     url: Secret | None = None
     namespace: str = "main"
+    username: str | None = None
+    password: Secret | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
 
     def __post_init__(self) -> None:
         require_name(self.namespace)
 
 
 class Postgres(Table, frozen=True, kw_only=True):
-    """Where the archive is. Without a dsn, `up` starts the embedded server and hands its dsn on."""
+    """Where the archive is. Without a dsn, `up` starts the embedded server and hands its dsn on.
+
+    `password` may be given apart from the dsn. Encryption is asked for in the dsn, as libpq has it
+    (`sslmode=verify-full`, `sslrootcert`, `sslcert`, `sslkey`).
+    """
 
     dsn: Secret | None = None
+    password: Secret | None = None
 
 
 class Security(Table, frozen=True, kw_only=True):
@@ -82,9 +101,12 @@ Document = Mapping[str, Any]
 def read(path: Path, environment: Mapping[str, str]) -> Document:
     """The settings file with the environment laid over it. A missing file is an empty one if it is the default.
 
-    Raises SettingsError: the file is not TOML, or it has a section that nobody knows.
+    Raises SettingsError: the file is not TOML, it has a section that nobody knows, or others can read its passwords.
     """
-    document = _overlay(_parse(path), environment)
+    written = _parse(path)
+    if (key := _written_out(written)) is not None:
+        _require_private(path, key)
+    document = _overlay(written, environment)
     unknown = sorted(set(document) - set(SECTIONS))
     if unknown:
         raise SettingsError(f"{path}: there is no section [{unknown[0]}]; the sections are {', '.join(SECTIONS)}")
@@ -106,31 +128,62 @@ def require_name(name: str) -> None:
 
 
 def keyring(security: Security) -> Keyring:
-    """The signing keys: lines of `id:hex`, the first of which signs. Raises SettingsError."""
+    """The signing keys of the key file: the first one signs. Raises SettingsError."""
     path = security.signing_key_file
     if path is None:
         raise SettingsError("security.signing-key-file is not set: name the file that `up` made, or run `up`")
     try:
-        lines = path.read_text().split()
-        mode = path.stat().st_mode
+        vault.require_private(path, "the signing key")
+        return parse_keyring(path.read_text().split(), path)
     except OSError as error:
         raise SettingsError(f"{path}: the signing key cannot be read ({error.strerror})") from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise SettingsError(f"{path}: others can read the signing key; run `chmod 600 {path}`")
-    return parse_keyring(lines, path)
+    except UserError as error:
+        raise SettingsError(str(error)) from error
 
 
 def parse_keyring(lines: list[str], path: Path) -> Keyring:
-    """The keys in the words of a key file. Raises SettingsError when there is none or one is unusable."""
+    """The keys in the words of a key file: `id:hex`, or `id:hex:retired` for one that only the archive still needs.
+
+    Raises SettingsError when there is none that signs, or one is unusable.
+    """
     keys: dict[str, bytes] = {}
+    retired: dict[str, bytes] = {}
     for line in lines:
-        name, _, value = line.partition(":")
-        if not re.fullmatch(r"[0-9a-f]*", value) or len(value) % 2 or len(value) < 2 * SOUND_KEY_BYTES:
+        name, _, rest = line.partition(":")
+        value, *more = rest.split(":")
+        if not KEY.fullmatch(line) or len(value) < 2 * SOUND_KEY_BYTES:
             raise SettingsError(f"{path}: key {name!r} must be `id:hex` with at least {SOUND_KEY_BYTES} bytes of hex")
-        keys[name] = bytes.fromhex(value)
+        if name in keys or name in retired:
+            raise SettingsError(f"{path}: there are two keys of the name {name!r}; leave the one that is in use")
+        (retired if more else keys)[name] = bytes.fromhex(value)
     if not keys:
         raise SettingsError(f"{path}: there is no signing key in it; remove the file and `up` makes a new one")
-    return Keyring(current=next(iter(keys)), keys=keys)
+    return Keyring(current=next(iter(keys)), keys=keys, retired=retired, file=str(path))
+
+
+def _written_out(table: Mapping[str, Any], path: str = "") -> str | None:
+    """The path of the first key whose value is a password, or an address with one in it; None when there is none."""
+    for name, value in table.items():
+        key = f"{path}.{name}".removeprefix(".")
+        if isinstance(value, Mapping):
+            if (found := _written_out(value, key)) is not None:
+                return found
+        elif isinstance(value, str) and not vault.elsewhere(value) and _tells(name, value):
+            return key
+    return None
+
+
+def _tells(name: str, value: str) -> bool:
+    if name in ADDRESSES:
+        return "password=" in value or urlsplit(value).password is not None
+    return name in PASSWORDS
+
+
+def _require_private(path: Path, key: str) -> None:
+    try:
+        vault.require_private(path, f"the password in {key}")
+    except UserError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _parse(path: Path) -> dict[str, Any]:

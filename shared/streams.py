@@ -23,8 +23,7 @@ SOCKET_TIMEOUT_S = 5.0
 BLOCK_MS = 1000
 """How long one blocked read waits: short, so that a dead socket is noticed and the loop is seen to turn."""
 
-DEAD_TEXT_LIMIT = 500
-PAGE = 1000
+DEAD_TEXT_LIMIT, PAGE = 500, 1000
 
 
 class Keys:
@@ -57,21 +56,9 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         socket_keepalive=True,
         decode_responses=False,
+        driver_info=None,  # or the library tells of itself, which a user with few rights may not
     )
     return Client(pool, SOCKET_TIMEOUT_S)
-
-
-async def unsafe(redis: Redis) -> list[str]:
-    """What about this server would lose trades, one line each with what to do; empty when it is safe to use."""
-    info = cast(Mapping[str, Any], await redis.info("everything"))
-    found = []
-    if tuple(int(x) for x in str(info["redis_version"]).split(".")[:2]) < (7, 0):
-        found.append(f"Redis {info['redis_version']} is too old: use Redis 7.0 or newer, or Valkey")
-    if not int(info.get("aof_enabled", 0)):
-        found.append("Redis writes no append-only file: set `appendonly yes` and `appendfsync always`")
-    if info.get("maxmemory_policy") != "noeviction":
-        found.append(f"Redis may evict keys ({info.get('maxmemory_policy')}): set `maxmemory-policy noeviction`")
-    return found
 
 
 class Published(Struct, frozen=True):
@@ -145,9 +132,17 @@ class Publisher:
     async def publish(self, fact: facts.Fact, owner: str) -> Publication:
         """Add `fact`, if `owner` (a lease token) owns its source and its sequence is the next one.
 
-        Raises redis errors; after one, whether the fact was added is not known: publish the same again.
+        Raises redis errors; after one, whether the fact was added is not known: publish the same again. Of a fact that
+        was added before the signing key changed the server has another signature: it may be that of an older key.
         """
-        entry = self._codec.entry("orders", fact)
+        for key in self._codec.key_ids:
+            answer = await self._sent(fact, owner, key)
+            if not isinstance(answer, Conflict) or answer.last != fact.seq:
+                break
+        return answer
+
+    async def _sent(self, fact: facts.Fact, owner: str, key: str) -> Publication:
+        entry = self._codec.entry("orders", fact, key)
         keys = [self._keys.orders, self._keys.producers]
         keys += [self._keys.source("lease", fact.source), self._keys.source("picture", fact.source)]
         changed = [x for name, lives in facts.objects(fact) for x in (f"{fact.account}/{name}", int(lives))]
@@ -223,6 +218,10 @@ class Reader:
         """Acknowledge entries. For the archive; an account acknowledges in its commit."""
         await self._redis.xack(self._stream, self._group, *ids)
 
+    async def has(self, entry: str) -> bool:
+        """Whether an entry is still pending. Raises redis errors."""
+        return bool(await self._redis.xpending_range(self._stream, self._group, entry, entry, 1))
+
     async def _pending(self) -> list[bytes]:
         """The ids of everything pending in the group, lowest first."""
         ids: list[bytes] = []
@@ -252,7 +251,7 @@ def _lost(error: ResponseError) -> Exception:
     return error
 
 
-# KEYS: stream, producers, place.  ARGV: group.  The place says which sequences the group starts after.
+# KEYS: stream, producers, place, state.  ARGV: group.  The place says which sequences the group starts after.
 _JOIN = """
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
 if type(made) == 'table' and made.err then
@@ -265,6 +264,7 @@ for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then last = info[i + 1] end
 end
 redis.call('DEL', KEYS[3])
+redis.call('HDEL', KEYS[4], 'removed')
 redis.call('HSET', KEYS[3], 'entry', last)
 local known = redis.call('HGETALL', KEYS[2])
 for i = 1, #known, 2 do
@@ -277,7 +277,7 @@ return 1
 async def join_orders(redis: Redis, keys: Keys, account: str) -> bool:
     """Make the account's group at the end of the orders stream, and its place; False when it was there already."""
     script = redis.register_script(_JOIN)
-    names = [keys.orders, keys.producers, keys.account("place", account)]
+    names = [keys.orders, keys.producers, keys.account("place", account), keys.account("state", account)]
     return bool(await script(keys=names, args=[account]))
 
 

@@ -59,12 +59,16 @@ class AccountVitals(Struct, frozen=True, kw_only=True):
 
 
 class SourceVitals(Struct, frozen=True, kw_only=True):
-    """A source as its ingest sees it. `polled` is its last good poll, `waiting` are facts on disk only."""
+    """A source as its ingest sees it. `polled` is its last good poll, `waiting` are facts on disk only.
+
+    `untold` is what happened at the source and nobody could be told, a line each, oldest first.
+    """
 
     at: datetime
     owned: bool
     waiting: int = 0
     polled: datetime | None = None
+    untold: tuple[str, ...] = ()
 
 
 async def tell_account(redis: Redis, keys: Keys, account: str, vitals: AccountVitals) -> None:

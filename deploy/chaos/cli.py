@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 WIDTH = 4
-ACTIONS = 100
+ACTIONS, LONG_DAY = 100, 500
 
 
 @click.command()
@@ -19,9 +19,14 @@ ACTIONS = 100
 @click.option("--seed", "only", type=click.IntRange(min=0), help="Only this one, to see a failure again.")
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
 @click.option("--width", type=click.IntRange(min=1), default=WIDTH, show_default=True, help="Trials side by side.")
-@click.option("--actions", type=click.IntRange(min=20), default=ACTIONS, show_default=True, help="Actions per trial.")
+@click.option(
+    "--actions", type=click.IntRange(min=20), help=f"Actions per trial ({ACTIONS}; {LONG_DAY} in a rolling restart)."
+)
+@click.option("--rolling", is_flag=True, help="Instead: restart every service in turn during one long day.")
 @click.option("--keep", is_flag=True, help="Keep logs and journals of failed trials.")
-def chaos(seeds: int, only: int | None, first: int, width: int, actions: int, *, keep: bool) -> None:
+def chaos(
+    seeds: int, only: int | None, first: int, width: int, actions: int | None, *, rolling: bool, keep: bool
+) -> None:
     """Break everything while trades are copied, and see that none is lost, doubled or silent."""
     from deploy.chaos import report
     from deploy.chaos.suite import Suite
@@ -36,12 +41,12 @@ def chaos(seeds: int, only: int | None, first: int, width: int, actions: int, *,
     click.echo(f"{timing.line}: the shipped defaults, {SCALE:g} times faster")
     folder = Path(tempfile.mkdtemp(prefix="tradecopier-chaos-"))
     folder.chmod(folder_mode())
-    numbers = [only] if only is not None else range(first, first + seeds)
-    suite = Suite(folder, timing, actions, click.echo)
-    results = asyncio.run(suite.run(list(numbers), width))
+    numbers = list(range(first, first + seeds)) if only is None and not rolling else [only or 0]
+    suite = Suite(folder, timing, actions or (LONG_DAY if rolling else ACTIONS), click.echo)
+    results = asyncio.run(suite.rolling(numbers[0]) if rolling else suite.run(numbers, width))
     for line in report.summary(results):
         click.echo(line)
-    failed = [r for r in results if not r.good] or len(results) < len(numbers)
+    failed = [r for r in results if not r.good] or len(results) < len(numbers) or report.missed(results)
     if failed and keep:
         click.echo(f"logs and journals are in {folder}")
     else:

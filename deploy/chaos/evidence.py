@@ -28,15 +28,22 @@ class Deal(Struct, frozen=True):
 
 
 class Terminal(Struct, frozen=True):
-    """One terminal: its history, what is open by (position, symbol, mark) in signed lots, and how many orders rest."""
+    """One terminal: its history, what is open by (position, symbol, mark) in signed lots, and how many orders rest.
+
+    `stops` are the stop losses of what is open, 0 where there is none.
+    """
 
     deals: tuple[Deal, ...]
     open: Mapping[tuple[int, str, int], Decimal]
     resting: int
+    stops: Mapping[tuple[int, str, int], Decimal] = {}
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """All sides. `facts` are the ids in the stream in their order, `pending` and `debts` how many each account has."""
+    """All sides. `facts` are the ids in the stream in their order, `pending` and `debts` how many each account has.
+
+    `stated` are the facts themselves.
+    """
 
     facts: tuple[str, ...]
     outcomes: tuple[Mapping[str, Any], ...]
@@ -46,6 +53,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     terminals: Mapping[str, Terminal]
     archived_facts: frozenset[str]
     archived_ends: tuple[tuple[str, str, int], ...]
+    stated: tuple[Mapping[str, Any], ...] = ()
 
 
 async def streams(redis: Any, namespace: str, accounts: Iterable[str]) -> Mapping[str, Any]:
@@ -55,8 +63,10 @@ async def streams(redis: Any, namespace: str, accounts: Iterable[str]) -> Mappin
     outcomes = await redis.xrange(f"{tag}:outcomes")
     dead = await redis.xrange(f"{tag}:dead")
     pending = {a: (await redis.xpending(f"{tag}:orders", a))["pending"] for a in accounts}
+    stated = tuple(json.loads(fields[b"m"]) for _, fields in orders)
     return {
-        "facts": tuple(json.loads(fields[b"m"])["id"] for _, fields in orders),
+        "stated": stated,
+        "facts": tuple(fact["id"] for fact in stated),
         "outcomes": tuple(json.loads(fields[b"m"]) for _, fields in outcomes),
         "pending": pending,
         "debts": {a: await redis.hlen(f"{tag}:debts:{a}") for a in accounts},
@@ -84,17 +94,21 @@ def terminal(address: str, login: int, server: str) -> Terminal:
         ),
         open={(p.identifier, p.symbol, p.magic): _signed(p.volume, p.type) for p in positions},
         resting=sum(order.type > 1 for order in orders),
+        stops={(p.identifier, p.symbol, p.magic): round(Decimal(repr(p.sl)), DIGITS).normalize() for p in positions},
     )
 
 
 def archive(dsn: str, namespace: str) -> Mapping[str, Any]:
-    """The archive's rows of a namespace, by the names of `Evidence`. Blocks. Raises psycopg.Error."""
+    """The archive's rows of a namespace, by the names of `Evidence`. Blocks. Raises OSError while nobody answers."""
     import psycopg
 
     ends = "select account, fact, attempt from outcomes where namespace = %s and final"
-    with psycopg.connect(dsn) as connection:
-        facts = connection.execute("select id from facts where namespace = %s", [namespace]).fetchall()
-        rows = connection.execute(ends, [namespace]).fetchall()
+    try:
+        with psycopg.connect(dsn) as connection:
+            facts = connection.execute("select id from facts where namespace = %s", [namespace]).fetchall()
+            rows = connection.execute(ends, [namespace]).fetchall()
+    except psycopg.OperationalError as error:
+        raise OSError(f"the archive does not answer: {error}") from error
     return {
         "archived_facts": frozenset(row[0] for row in facts),
         "archived_ends": tuple(cast(list[tuple[str, str, int]], rows)),

@@ -12,6 +12,7 @@ class Gate:
     """Listens on loopback and connects each client to the port behind it."""
 
     def __init__(self) -> None:
+        self.port = 0
         self._behind = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -22,8 +23,8 @@ class Gate:
         """Begin to listen; returns the port."""
         self._behind = behind
         self._server = await asyncio.start_server(self._connected, HOST, 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
 
     def cut(self) -> None:
         """Break every connection at once, without a goodbye."""

@@ -143,7 +143,9 @@ class Pipeline:
         timing: Timing,
         accounts: Mapping[str, str],
         through: Sequence[str] = ("-m", "deploy"),
+        more: Sequence[str] = (),
     ) -> None:
+        """`more` are further lines of each account's settings."""
         self.folder = folder
         self.accounts = accounts
         self.servers = servers
@@ -155,6 +157,7 @@ class Pipeline:
         self.reached: Counter[str] = Counter()
         self.held: set[str] = set()
         self._through = tuple(through)
+        self._more = tuple(more)
         self._timing = timing
         self._config = folder / "tradecopier.toml"
         self._keeping: asyncio.Task[None] | None = None
@@ -246,6 +249,7 @@ class Pipeline:
                 f"window = {t.window}",
                 f"deadline = {t.deadline}",
                 f"grace = {t.grace}",
+                *self._more,
                 f"[executor.accounts.{account}.terminal]",
                 'kind = "simulated"',
                 f'address = "{self.addresses[account]}"',

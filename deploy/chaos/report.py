@@ -11,6 +11,8 @@ POINTS = (
     *(f"pause-at-{point}" for point in EXECUTOR_POINTS),
 )
 SHOWN = 8
+ENOUGH = 10
+"""So many seeds have to come to every point; fewer may leave some out."""
 
 
 def trial_line(result: Result) -> str:
@@ -42,9 +44,19 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
         f"{len(results)} seeds, {sum(r.actions for r in results)} actions, {sum(faults.values())} faults: "
         + ", ".join(f"{name} {found[name]}" for name in ("lost", "silent", "doubled", "unresolved", "wrong"))
     )
+    if doubles := sum(r.doubles for r in results):
+        yield f"apart from these: {doubles} doubles by a pause inside the vendor's call, each found and closed"
+    if points := missed(results):
+        yield f"NOT hit: {', '.join(points)}"
     failed = [str(r.seed) for r in results if not r.good]
     if failed:
         yield f"FAILED seeds: {', '.join(failed)}"
+
+
+def missed(results: Sequence[Result]) -> list[str]:
+    """The points that no trial came to, when there were enough trials to come to all of them."""
+    reached = _sum([r.reached for r in results])
+    return [point for point in POINTS if not reached[point]] if len(results) >= ENOUGH else []
 
 
 def _sum(counts: Sequence[dict[str, int]]) -> Counter[str]:

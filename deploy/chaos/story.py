@@ -11,7 +11,8 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "order.placed", "order.filled", "order.ended", "position.changed", "position.closed", "position.reversed"
+    "order.placed", "order.modified", "order.filled", "order.ended", "position.opened", "position.changed",
+    "position.closed", "position.reversed",
 ]  # fmt: skip
 
 ZERO = Decimal(0)
@@ -48,7 +49,10 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """One action as it is told. `number` counts them from 1; one that is told `again` has the same revision."""
+    """One action as it is told. `number` counts them from 1; one that is told `again` has the same revision.
+
+    `fact` is the id under which it is in the stream, where it was not this suite that chose it.
+    """
 
     number: int
     kind: Kind
@@ -60,6 +64,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     order: Ticket | None = None
     stop: Decimal | None = None
     again: bool = False
+    fact: str = ""
 
 
 class Position:

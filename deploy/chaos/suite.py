@@ -2,15 +2,21 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
+from redis.exceptions import RedisError
+
+from deploy.chaos.day import DAYS_EVERY, day, rolling
 from deploy.chaos.pipeline import Servers
 from deploy.chaos.report import failure_lines, trial_line
 from deploy.chaos.timing import Timing
 from deploy.chaos.trial import Result, broken, trial
+from deploy.chaos.twice import TWICE_EVERY, twice
 from deploy.fleet import folder_mode
 from deploy.groundwork import migrated
+from shared.process import UserError
 from shared.settings import Secret
 
 
@@ -43,15 +49,45 @@ class Suite:
         finally:
             servers.stop()
 
+    async def rolling(self, seed: int) -> list[Result]:
+        """A day on which every service is restarted in turn."""
+        folder = self._folder / f"rolling-{seed}"
+        faults = rolling(self._actions)
+        self._tell(await _judged(seed, day(seed, folder, self._timing, self._actions, faults)), folder)
+        return self._results
+
     async def _one(self, seed: int, servers: Servers) -> None:
         folder = self._folder / f"seed-{seed}"
-        try:
-            result = await trial(seed, servers, folder, self._timing, self._actions)
-        except (TimeoutError, OSError) as error:
-            result = broken(seed, f"the trial did not come to its end: {error!r}")
+        if is_day(seed):
+            running = day(seed, folder, self._timing, self._actions)
+        elif is_twice(seed):
+            running = twice(seed, servers, folder, self._timing)
+        else:
+            running = trial(seed, servers, folder, self._timing, self._actions)
+        self._tell(await _judged(seed, running), folder)
+
+    def _tell(self, result: Result, folder: Path) -> None:
         self._results.append(result)
         self._say(trial_line(result))
         if result.good:
             shutil.rmtree(folder, ignore_errors=True)
         for line in failure_lines(result) if not result.good else ():
             self._say(line)
+
+
+def is_day(seed: int) -> bool:
+    """Whether a seed is a day through the real proxy."""
+    return seed % DAYS_EVERY == DAYS_EVERY - 2
+
+
+def is_twice(seed: int) -> bool:
+    """Whether a seed is a trial of pauses inside the vendor's call."""
+    return seed % TWICE_EVERY == TWICE_EVERY - 1
+
+
+async def _judged(seed: int, running: Coroutine[Any, Any, Result]) -> Result:
+    """The result; one that did not come to its end counts as failed."""
+    try:
+        return await running
+    except (TimeoutError, OSError, RedisError, UserError) as error:
+        return broken(seed, f"the trial did not come to its end: {error!r}")

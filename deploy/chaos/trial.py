@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 PACE_S, SLOW_S = 0.03, 0.2
 BREATH_S = 0.2
 """How long the trader waits after a fault: it is seen, and still there when the next one comes."""
-SETTLE_S = 60.0
+SETTLE_S = 120.0
 PATIENCE_S = 150.0
 """For telling the story through its faults; it takes about ten seconds."""
 LOOK_S = 0.3
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What a trial found."""
+    """What a trial found. `doubles` were brought about by a pause inside the vendor's call, and closed again."""
 
     seed: int
     findings: tuple[Finding, ...]
@@ -41,6 +41,7 @@ class Result(Struct, frozen=True, kw_only=True):
     actions: int
     ends: dict[str, int]
     seconds: float
+    doubles: int = 0
 
     @property
     def good(self) -> bool:

@@ -108,10 +108,11 @@ BOARD = Board(
         ),
         Panel(
             title="Unknown traffic",
-            description="Traffic of the source that matches no known endpoint, by class of its path.",
+            description="Traffic that matches no known endpoint, by class of its path, since ingest began.",
             queries=(
                 Query(
-                    "sum by (source, path) (increase(tradecopier_ingest_unknown_traffic_total{<source>}[1h])) > 0",
+                    # A class is not known before it is seen, so its first time is no increase that could be asked for.
+                    "sum by (source, path) (tradecopier_ingest_unknown_traffic_total{<source>}) > 0",
                     "{{source}} {{path}}",
                 ),
             ),
@@ -125,6 +126,14 @@ BOARD = Board(
             ),
             limits=((1.0, "red"),),
             empty="none",
+        ),
+        Panel(
+            title="Not told",
+            description="Trades that came and went while nobody looked. `ingest untold` lists them.",
+            kind="stat",
+            queries=(Query("sum by (source) (tradecopier_ingest_untold{<source>})", "{{source}}"),),
+            limits=((1.0, "yellow"),),
+            empty="no ingest is seen",
         ),
     ),
 )

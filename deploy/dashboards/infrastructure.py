@@ -157,6 +157,7 @@ BOARD = Board(
                 Query(
                     "max by (stream) (tradecopier_archive_held_entries{<namespace>})", "{{stream}} waiting for a key"
                 ),
+                Query("max by (account) (tradecopier_archive_detached{<account>})", "{{account}} detached"),
             ),
         ),
         Panel(

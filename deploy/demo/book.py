@@ -202,7 +202,14 @@ class Book:
         if not self.rules.native_reverse or side == position.side:
             raise Refusal("the position cannot be reversed")
         order = self._closing_order(position, position.qty * 2, now)
-        self._later(now, lambda at: self._oppose(position, order, self._filled(order, at), at))
+        self._later(now, lambda at: self._turn(position, order, at))
+
+    def _turn(self, position: Position, order: Order, now: float) -> None:
+        """Fill a reversal; of a position that was closed meanwhile nothing is left to turn round."""
+        if position.qty == 0:
+            end(order, "cancelled", now)
+        else:
+            self._oppose(position, order, self._filled(order, now), now)
 
     # Small things.
 

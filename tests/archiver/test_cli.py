@@ -63,6 +63,9 @@ def test_the_journal_takes_its_options(config: Path, archive: Database, options:
     assert output in result.output
 
 
+PASSED = "every row is as it was signed, and no fact and no end of one is missing\n"
+
+
 @pytest.fixture
 def signed_config(tmp_path: Path) -> Path:
     """Settings with the key that the tests' entries are signed with."""
@@ -78,7 +81,7 @@ async def test_verify_passes_or_names_what_is_wrong_and_says_so_in_its_exit_code
     async with Store(archive.dsn) as store:
         await store.save(rows([fact(n) for n in range(1, 6)]))
     passed = call(signed_config, archive.dsn, "verify")
-    assert (passed.exit_code, passed.output) == (0, "every row is as it was signed, and no fact is missing\n")
+    assert (passed.exit_code, passed.output) == (0, PASSED)
     select(archive.dsn, "alter table facts_2026_11 disable trigger append_only")
     select(archive.dsn, "delete from facts where seq = 3")
     failed = call(signed_config, archive.dsn, "verify", "--from", "2026-01-01")
@@ -88,6 +91,7 @@ async def test_verify_passes_or_names_what_is_wrong_and_says_so_in_its_exit_code
 
 def test_status_says_how_large_everything_is(config: Path, archive: Database, valkey: Valkey) -> None:
     config.write_text(f'[redis]\nurl = "{valkey.url}"')
+    config.chmod(0o600)
     told = call(config, archive.dsn, "status")
     assert told.exit_code == 0
     assert told.output.splitlines()[-2:] == ["PostgreSQL: no facts yet", "Redis: no facts in the stream"]

@@ -2,17 +2,22 @@
 
 import csv
 import json
+import random
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal as D
 from typing import Any
 
+import msgspec
+import psycopg
 import pytest
 
-from archiver.journal import COLUMNS, Question, query, trades, written
+from archiver.journal import EXPORTED, Question, query, trades, written
 from archiver.migrate import migrate
 from archiver.patience import Away
 from archiver.store import Store
+from archiver.summary import COLUMNS as SUMMED
+from archiver.summary import Line, Summary
 from shared import facts, outcomes
 from shared.facts import Amount
 from tests.archiver.entries import Message, later, outcome, rows, select, step
@@ -37,6 +42,11 @@ class Story:
         self._fields = fields
         self._revision = 0
         self._total = Amount()
+
+    @property
+    def now(self) -> datetime:
+        """When the source last changed."""
+        return self._start + timedelta(seconds=self._revision)
 
     def goes_to(self, lots: str, price: str | None = None) -> facts.Fact:
         """The source's position becomes `lots` (signed), one second after its last change."""
@@ -164,6 +174,148 @@ async def test_a_stop_that_mt5_hit_by_itself_is_money_of_its_trade(any_postgres:
     assert select(dsn, "select profit from trades") == [(D(-42),)]
 
 
+async def test_a_trade_that_its_stop_has_ended_is_closed_whatever_the_source_does(any_postgres: Database) -> None:
+    story = Story()
+    story.ends(story.goes_to("0.3"), opened("0.3", "1.1", 1, mark=77, deal=11))
+    story.ends(story.goes_to("0.2"), reduced("0.1", "1.13", deal=12, mark=78))
+    story.deal(11, mark=77, entry="in", side="buy", volume=D("0.3"))
+    story.deal(12, mark=78, profit=D(30))
+    story.deal(50, mark=77, reason="stop_loss", volume=D("0.2"), price=D("1.07"), profit=D(-60), seen=later(99))
+    asked = "select state, lots, lots_closed, price_closed, closed, net from trades"
+    stopped = [("closed", D("0.3"), D("0.3"), D("1.09"), later(99), D(-30))]
+    dsn = await archive_of(any_postgres, story.messages)
+    assert select(dsn, asked) == stopped
+    story.ends(story.goes_to("0"), result="ignored", reason="closed-here")
+    assert select(await archive_of(any_postgres, story.messages), asked) == stopped
+
+
+async def test_what_others_close_on_a_shared_position_is_never_more_than_was_open(any_postgres: Database) -> None:
+    story = Story()
+    story.ends(story.goes_to("0.1"), opened("0.1", "1.1", 1, mark=77))
+    story.deal(50, mark=0, reason="hand", volume=D("2.5"))
+    dsn = await archive_of(any_postgres, story.messages)
+    assert select(dsn, "select state, lots, lots_closed from trades") == [("closed", D("0.1"), D("0.1"))]
+
+
+async def test_a_trade_that_was_held_for_more_than_a_year_is_one_row_with_its_money(any_postgres: Database) -> None:
+    """Nothing in between, so there are partitions for the two months alone, and a summer time has come and gone."""
+    year = timedelta(days=400)
+    story = Story()
+    story.ends(story.goes_to("0.1"), opened("0.1", "1.1", 1, mark=77, deal=11))
+    shut = msgspec.structs.replace(story.goes_to("0"), captured=MOMENT + year)
+    story.messages[-1] = shut
+    story.ends(shut, reduced("0.1", "1.3", deal=12), result="closed")
+    story.deal(11, mark=77, entry="in", side="buy", commission=D(-1), time=MOMENT, seen=MOMENT)
+    story.deal(12, profit=D(200), time=MOMENT + year, seen=MOMENT + year)
+    dsn = await archive_of(any_postgres, story.messages)
+    assert select(dsn, "select state, lots_closed, net, closed from trades") == [
+        ("closed", D("0.1"), D(199), MOMENT + year + timedelta(milliseconds=9))
+    ]
+    days = Question(namespace="main", first=MOMENT.date(), last=MOMENT.date())
+    assert len(list(trades(dsn, days))) == 1
+    assert list(trades(dsn, Question(namespace="main", first=MOMENT.date() + timedelta(days=1)))) == []
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/St_Johns", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    ("moment", "month"),
+    [
+        ("2026-02-28T23:59:59.999999", 2),
+        ("2026-03-01T00:00:00", 3),
+        ("2026-10-25T01:30:00", 10),
+        ("2024-02-29T12:00", 2),
+    ],
+)
+async def test_a_day_is_one_of_utc_whatever_the_server_thinks(
+    archive: Database, zone: str, moment: str, month: int
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(archive.dsn)["dbname"]
+    select(archive.dsn, f"alter database {name} set timezone to '{zone}'")
+    at = datetime.fromisoformat(f"{moment}+00:00")
+    story = Story(start=at - timedelta(seconds=1))
+    story.ends(story.goes_to("0.1"), opened("0.1", "1.1", 1))
+    dsn = await archive_of(archive, story.messages)
+    assert select(dsn, "select tableoid::regclass::text from facts") == [(f"facts_{at.year}_{month:02d}",)]
+    around = [at.date() + timedelta(days=n) for n in (-1, 0, 1)]
+    found = [list(trades(dsn, Question(namespace="main", first=day, last=day))) for day in around]
+    assert [[row[0] for row in rows] for rows in found] == [[], [at], []]
+
+
+async def test_the_figures_agree_with_a_count_that_knows_nothing_of_the_archive(archive: Database) -> None:
+    """Sixty random trades: grown, shrunk, closed by us, by a stop or not at all. The money is counted beside them."""
+    rng, books = random.Random(5), {"one": Ledger(), "two": Ledger()}
+    messages: list[Message] = []
+    for number in range(60):
+        account = rng.choice(sorted(books))
+        made, money = random_trade(rng, number, account)
+        messages += made
+        books[account].add(money)
+    dsn = await archive_of(archive, messages)
+    found = Summary()
+    for row in trades(dsn, Question(namespace="main"), SUMMED):
+        found.add(Line.of(row))
+    for account, book in books.items():
+        tally = found.accounts[account]
+        assert (tally.trades, tally.closed) == (book.trades, len(book.closed))
+        assert (tally.won, tally.lost) == (sum(m > 0 for m in book.closed), sum(m < 0 for m in book.closed))
+        assert tally.net == sum(book.closed)
+        losses = -sum(m for m in book.closed if m < 0)
+        assert tally.profit_factor == sum((m for m in book.closed if m > 0), D(0)) / losses
+
+
+class Ledger:
+    """What an accountant would write down: how many trades there were, and what each closed one earned."""
+
+    def __init__(self) -> None:
+        self.trades = 0
+        self.closed: list[D] = []
+
+    def add(self, money: D | None) -> None:
+        self.trades += 1
+        if money is not None:
+            self.closed.append(money)
+
+
+def random_trade(rng: random.Random, number: int, account: str) -> tuple[list[Message], D | None]:
+    """A trade's messages, and what it earned; None when it is still open."""
+    story, first, money, total = Story(f"o{number}", MOMENT + timedelta(hours=number)), number * 100, D(0), D(0)
+    for turn in range(1, rng.randint(2, 4)):
+        total += D("0.1")
+        deal = first + turn
+        steps = opened("0.1", "1.1", first, mark=first + 1, deal=deal)
+        story.ends(story.goes_to(f"{total}"), steps, account=account)
+        money += charge(story, rng, deal, account, first, entry="in", side="buy", mark=first + 1)
+    end = rng.choice(["us", "stop", "both", "open"])
+    if end in ("us", "both"):
+        part = total if end == "us" else D("0.05")
+        story.ends(story.goes_to(f"{total - part}"), reduced(f"{part}", "1.2", deal=first + 50), account=account)
+        money += charge(story, rng, first + 50, account, first, volume=part, profit=D(rng.randint(-99, 99)))
+        total -= part
+    if end in ("stop", "both"):
+        earned = D(rng.randint(-99, 99))
+        fields = {"volume": total, "profit": earned, "mark": first + 1, "reason": "stop_loss"}
+        money += charge(story, rng, first + 60, account, first, **fields)
+    return story.messages, None if end == "open" else money
+
+
+def charge(story: Story, rng: random.Random, number: int, account: str, position: int, **fields: Any) -> D:
+    """A deal of the story, with a commission; returns what it earned."""
+    commission, time = D(rng.randint(-9, 0)) / 10, story.now
+    story.deal(number, account=account, position=position, commission=commission, time=time, seen=time, **fields)
+    return commission + D(fields.get("profit", 0))
+
+
+async def test_a_name_from_a_broker_cannot_write_on_the_screen(archive: Database) -> None:
+    story = Story(instrument="EUR\x1b[2JUSD\u202e\nX")
+    story.ends(story.goes_to("0.1"), opened("0.1", "1.1", 1), instrument="EUR\x1b[2JUSD\u202e\nX")
+    dsn = await archive_of(archive, story.messages)
+    _, line, _ = list(written(trades(dsn, Question(namespace="main")), "table"))
+    assert "EUR?[2JUSD??X" in line
+    assert line.isprintable()
+    (as_csv,) = csv.DictReader(written(trades(dsn, Question(namespace="main"), EXPORTED), "csv"))
+    assert as_csv["instrument"] == "EUR\x1b[2JUSD\u202e\nX", "an export is exact"
+
+
 async def test_on_a_shared_netting_position_a_marked_deal_belongs_to_the_trade_with_its_mark(
     any_postgres: Database,
 ) -> None:
@@ -257,8 +409,6 @@ async def test_drift_deals_and_notices_have_their_views(any_postgres: Database) 
 
 
 def plan_of(dsn: str, question: Question) -> str:
-    import psycopg
-
     text, values = query(question)
     with psycopg.connect(dsn) as connection:
         return "\n".join(line for (line,) in connection.execute(b"explain " + text.as_bytes(), values).fetchall())
@@ -301,9 +451,10 @@ async def test_a_question_is_narrowed(archive: Database, changes: dict[str, Any]
 async def test_csv_and_json_are_exact(archive: Database) -> None:
     dsn = await archive_of(archive, hedging().messages)
     question = Question(namespace="main")
-    (as_csv,) = csv.DictReader(written(trades(dsn, question), "csv"))
-    (as_json,) = (json.loads(line) for line in written(trades(dsn, question), "json"))
-    assert list(as_csv) == list(as_json) == list(COLUMNS)
+    (as_csv,) = csv.DictReader(written(trades(dsn, question, EXPORTED), "csv"))
+    (as_json,) = (json.loads(line) for line in written(trades(dsn, question, EXPORTED), "json"))
+    assert list(as_csv) == list(as_json) == list(EXPORTED)
+    assert (as_csv["tickets"], as_json["tickets"], as_csv["commission"], as_json["swap"]) == ("1", [1], "-3", "-0.5")
     assert as_csv["captured"] == as_json["captured"] == later(1).isoformat()
     assert (as_csv["net"], as_json["net"], as_csv["lots"], as_csv["price_closed"]) == ("320.5", "320.5", "0.3", "1.111")
 
@@ -319,7 +470,7 @@ async def test_the_table_can_be_read(archive: Database) -> None:
 
 def test_an_empty_archive_has_no_trades() -> None:
     assert list(written([], "table"))[1:] == ["no trades"]
-    assert list(written([], "csv")) == [",".join(COLUMNS)]
+    assert list(written([], "csv")) == [",".join(EXPORTED)]
     assert list(written([], "json")) == []
 
 

@@ -13,13 +13,15 @@ import msgspec
 import psycopg
 import pytest
 
+from archiver.audit import Audit, findings
+from archiver.journal import Question, trades
 from archiver.migrate import migrate
 from archiver.patience import Away
 from archiver.store import COPY_ABOVE, Store
 from archiver.tables import FactRow, Row
 from deploy.embedded import Postgres
 from shared import facts
-from tests.archiver.entries import fact, outcome, rows, select, step
+from tests.archiver.entries import KEYRING, fact, outcome, rows, select, step
 from tests.conftest import Database
 from tests.processes import wait_until_gone
 from tests.shared.samples import FACTS, OUTCOMES
@@ -170,3 +172,30 @@ async def test_what_was_saved_survives_the_death_of_the_server(tmp_path: Path) -
         assert select(server.dsn, "select count(*) from facts") == [(100,)]
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    "default",
+    ["client_encoding to 'LATIN1'", "datestyle to 'German'", "timezone to 'Asia/Kathmandu'", "bytea_output to 'escape'",
+     "default_transaction_isolation to 'serializable'", "intervalstyle to 'sql_standard'"],
+)  # fmt: skip
+async def test_what_a_database_has_for_defaults_changes_nothing(archive: Database, default: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(archive.dsn)["dbname"]
+    select(archive.dsn, f"alter database {name} set {default}")
+    many = [*FACTS, *OUTCOMES, *(fact(n, instrument="黄金 €") for n in range(100, 101 + COPY_ABOVE))]
+    migrate(archive.dsn)
+    async with Store(archive.dsn) as store:
+        assert await store.save(rows(many)) == []
+    audit = Audit(dsn=archive.dsn, namespace="main", keyring=KEYRING)
+    assert [f for f in findings(audit, lambda _: None) if f.verdict != "missing"] == []
+    assert len(list(trades(archive.dsn, Question(namespace="main")))) == 0
+
+
+async def test_a_schema_that_the_dsn_names_is_where_everything_goes(postgres: Database) -> None:
+    select(postgres.dsn, "create schema trading")
+    dsn = f"{postgres.dsn}?options=-csearch_path%3Dtrading"
+    migrate(dsn)
+    async with Store(dsn) as store:
+        assert await store.save(rows([fact(1), outcome(fact(1))])) == []
+    assert select(postgres.dsn, "select count(*) from trading.facts") == [(1,)]
+    assert list(findings(Audit(dsn=dsn, namespace="main", keyring=KEYRING), lambda _: None)) == []

@@ -83,12 +83,14 @@ CASES: Mapping[str, Case] = {
     "RedisAway": one(f"tradecopier_redis_up{{{N}}}", "0x400", "1x400"),
     "RedisMemory": Case(Situation({USED: "81x400", LIMIT: "100x400"}), Situation({USED: "79x400", LIMIT: "100x400"})),
     "TrimHeld": one(f'tradecopier_archive_trim_held{{{N},stream="orders",group="a"}}', "1x400", "0x400", "15m"),
+    "Detached": one(f"tradecopier_archive_detached{{{A}}}", "1x400", "0x400"),
     "ServiceGone": one(f'up{{job="tradecopier",{N},service="ingest"}}', "0x400", "1x400"),
     "TapFailures": one(f'tradecopier_ingest_hook_failures_total{{{N},hook="request"}}', "0x100 1x300", "1x400"),
     "UnreadableTraffic": Case(
         Situation({NOTES.replace("NOTE", "unanswered"): "0x100 1x300"}),
         Situation({NOTES.replace("NOTE", "ignored"): "0+1x400"}),
     ),
+    "Untold": one(f'tradecopier_ingest_untold{{{N},source="s"}}', "2x400", "0x400"),
     "SlowFast": Case(
         Situation(slow("a", "0+1x800", "0+0.5x800"), "30m"),
         Situation(slow("a", "0x350 1+1x5 6x500", "0x900"), "30m"),  # all are slow, but they are only a few

@@ -18,7 +18,7 @@ from shared import streams, vitals
 from shared.process import cancelled
 from shared.streams import join_orders
 from shared.vitals import SourceVitals
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, NAMESPACE, Simulator, Watching, account, running
+from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, Simulator, Watching, account, running
 
 KEY = "k1:" + (b"1" * 32).hex()
 WIDTH, HEIGHT = 160, 50
@@ -98,7 +98,7 @@ async def _beat(found: Machine) -> None:
     """The executor's pulse and what an ingest would say, until cancelled."""
     redis = streams.connect(found.valkey.url)
     meter = found.lane.meter
-    pulse = Pulse(meter.registry, meter.watcher, redis, KEYS, CODEC, [(meter, account())], lambda: datetime.now(UTC))
+    pulse = Pulse(meter.registry, meter.watcher, redis, KEYS, [(meter, account())], lambda: datetime.now(UTC))
     try:
         while True:
             now, is_now = datetime.now(UTC), condition(found.lane)

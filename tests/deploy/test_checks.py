@@ -43,6 +43,9 @@ def test_room_on_the_disk(free: int, level: str) -> None:
     ("no link to the broker", "account main terminal"),
     ("algo trading is off", "account main algo trading"),
     ("the executor is silent", "account main"),
+    ("drift", "account main drift"),
+    ("an exit is owed", "account main unfinished"),
+    ("unresolved for long", "account main unfinished"),
 ])  # fmt: skip
 def test_an_account_that_cannot_trade(case: str, failing: str) -> None:
     at, _ = seen.RED[case]

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(180)
 
 def written(folder: Path, more: str = "", listen: int | None = None) -> Path:
     file = folder / "tradecopier.toml"
+    file.touch(0o600)
     file.write_text(
         f"""{more}
 [ingest]

@@ -55,6 +55,7 @@ RED = {
     "Redis fills up": (replace(WELL, memory_used=0.81), "81%"),
 }
 YELLOW = {
+    "something came and went": (source(untold=("bought 1",)), "1 trades nobody could be told of: see `ingest untold`"),
     "TradingView was never seen": (source(polled=None), "open it with the proxy set"),
     "close-only": (account(mode="close-only", reason="daily-loss"), "close-only"),
     "shadow": (account(live=False), "in shadow"),

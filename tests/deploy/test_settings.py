@@ -12,7 +12,7 @@ from archiver.settings import Archiver
 from deploy import settings
 from executor.settings import Account, Limits, MetaTrader5, Settings, Simulated, Sizing, Symbols
 from ingest.settings import Ingest, SourceTable
-from shared.settings import Secret, SettingsError, Table
+from shared.settings import Postgres, Redis, Secret, Security, SettingsError, Table
 
 EXAMPLE = Path(deploy.__file__).parent / "tradecopier.toml"
 SOUND = """
@@ -35,6 +35,7 @@ address = "127.0.0.1:7"
 def load(folder: Path, text: str, environment: dict[str, str] | None = None) -> settings.Machine:
     file = folder / "tradecopier.toml"
     file.write_text(text)
+    file.chmod(0o600)
     return settings.load(file, None, environment or {})
 
 
@@ -56,7 +57,7 @@ def test_everything_the_example_only_shows_can_be_used_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "table", [Ingest, SourceTable, Settings, Account, Simulated, MetaTrader5, Symbols, Sizing, Limits, Archiver]
+    "table", [Redis, Postgres, Security, Ingest, SourceTable, Settings, Account, Simulated, MetaTrader5, Symbols, Sizing, Limits, Archiver]
 )
 def test_the_example_names_every_key(table: type[Table]) -> None:
     tables = {"sources", "accounts", "terminal", "symbols", "sizing", "limits"}

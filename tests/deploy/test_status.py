@@ -40,7 +40,7 @@ async def test_a_live_screen_follows_what_happens(tmp_path: Path) -> None:
             await healthy(found, window, tmp_path)
             await algo_trading_off(found, window, tmp_path)
             await blind(found, window, tmp_path)
-            await drift(found, window)
+            await drift(found, window, tmp_path)
             await terminal_gone(found, window, tmp_path)
             await redis_gone(found, window, tmp_path)
         finally:
@@ -63,6 +63,7 @@ async def healthy(found: Machine, window: Terminal, tmp_path: Path) -> None:
         "FOK",
         "certificate",
         "symbol map: every",
+        "drift: none",
     )
     await doctor_shows(found, tmp_path, 1, *words)
 
@@ -84,7 +85,7 @@ async def blind(found: Machine, window: Terminal, tmp_path: Path) -> None:
     await window.shows(" COPYING\n")
 
 
-async def drift(found: Machine, window: Terminal) -> None:
+async def drift(found: Machine, window: Terminal, tmp_path: Path) -> None:
     """A trade that the account has refused: the source has it, and we do not."""
     redis = streams.connect(found.valkey.url)
     await order(redis, KEYS, "close-only", {ACCOUNT: True})
@@ -93,6 +94,7 @@ async def drift(found: Machine, window: Terminal) -> None:
     await source.buy("p2", "0.2")
     await ended(redis, 2)
     await window.shows("NOT ALL IS WELL", "drift, EURUSD: +0.2 lots expected, +0 there", "close-only (operator)")
+    await doctor_shows(found, tmp_path, 6, "drift: EURUSD: +0.2 lots expected", "state: close-only (operator)")
     await order(redis, KEYS, "resume", {ACCOUNT: True})
     await source.close("p2")
     await redis.hdel(KEYS.source("picture", "demo"), "10001/order:p2-1")  # as when the broker has told its fill

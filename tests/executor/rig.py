@@ -206,6 +206,10 @@ class Source:
     async def levels(self, position: str, **levels: Any) -> Fact:
         return await self.tell(facts.PositionChanged, position, Decimal(0), levels=Levels(**levels))
 
+    def signs_with(self, codec: Codec) -> None:
+        """From now on."""
+        self._publisher = Publisher(self._redis, KEYS, codec)
+
     async def publish(self, fact: Fact) -> str:
         answer = await self._publisher.publish(fact, OWNER)
         assert isinstance(answer, Published), answer
@@ -268,6 +272,7 @@ async def running(
     reach: Callable[[str], None] = never,
     lease_s: float = 5.0,
     wait: bool = True,
+    codec: Codec = CODEC,
 ) -> AsyncIterator[Lane]:
     """A lane at work. Leaving the context stops it as a service would."""
     terminal = Terminal(SIMULATOR, deadlines=Deadlines(order=0.5, read=2.0))
@@ -276,7 +281,7 @@ async def running(
     watching = Watching()
     asked = settings or account()
     lane = Lane(
-        ACCOUNT, asked, simulator.credentials(), terminal, work, blocking, KEYS, CODEC, lease_s, watching, reach=reach
+        ACCOUNT, asked, simulator.credentials(), terminal, work, blocking, KEYS, codec, lease_s, watching, reach=reach
     )
     task = asyncio.create_task(lane.run())
     try:

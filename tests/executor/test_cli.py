@@ -1,5 +1,7 @@
 """The executor's commands say what they want."""
 
+from pathlib import Path
+
 from click.testing import CliRunner
 
 from executor.cli import POINTS, cli
@@ -18,3 +20,10 @@ def test_an_unknown_point_is_refused() -> None:
 
     assert refused.exit_code == 2
     assert all(point in refused.output for point in POINTS)
+
+
+def test_any_and_named_accounts_exclude_each_other() -> None:
+    refused = CliRunner().invoke(cli, ["run", "--any", "--account", "main"], obj=Path("none.toml"))
+
+    assert refused.exit_code == 2
+    assert "leave --account out" in refused.output

@@ -234,9 +234,10 @@ async def test_a_lost_group_stops_the_account_and_says_what_to_do(
     await source.buy("o1")
     await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
 
-    async with running(valkey.url, simulator):
+    async with running(valkey.url, simulator, wait=False):
         async with asyncio.timeout(10):
-            while "consumer group is gone" not in caplog.text:
+            while "its consumer group is gone" not in caplog.text:
                 await asyncio.sleep(0.02)
 
+    assert f"`tradecopier restore --account {ACCOUNT}`" in caplog.text
     assert await simulator.deals() == []

@@ -241,3 +241,45 @@ async def test_a_dead_letter_keeps_bytes_that_are_no_text(redis: Redis, ledger: 
     ((_, fields),) = dead
     assert (fields[b"m"], fields[b"reader"], fields[b"reason"]) == (b"\xff\x00", b"main", b"malformed")
     assert (await state_of(redis))["pending"] == 0
+
+
+async def test_a_state_that_came_by_itself_goes_by_itself_and_no_other(redis: Redis, ledger: Ledger) -> None:
+    for before in ("active", "shadow"):
+        await ledger.note(mode=before, reason="")
+        await ledger.tighten(AccountState.CLOSE_ONLY, "unknown-key")
+        assert await ledger.loosen()
+        assert await ledger.state("mode", "reason") == [before, ""]
+        assert not await ledger.loosen()
+
+
+STAYING: list[tuple[tuple[AccountState, str], ...]] = [
+    ((AccountState.CLOSE_ONLY, "daily-loss"),),
+    ((AccountState.CLOSE_ONLY, "unknown-key"), (AccountState.CLOSE_ONLY, "daily-loss")),
+    ((AccountState.CLOSE_ONLY, "daily-loss"), (AccountState.CLOSE_ONLY, "unknown-key")),
+    ((AccountState.CLOSE_ONLY, "unknown-kind"), (AccountState.HALTED, "operator")),
+    ((AccountState.CLOSE_ONLY, "operator"), (AccountState.CLOSE_ONLY, "unknown-key"), (AccountState.ACTIVE, "")),
+]
+
+
+@pytest.mark.parametrize("said", STAYING, ids=lambda said: " then ".join(reason for _, reason in said))
+async def test_a_state_for_a_reason_that_stays_is_not_undone(
+    redis: Redis, ledger: Ledger, said: tuple[tuple[AccountState, str], ...]
+) -> None:
+    for mode, reason in said:
+        await ledger.tighten(mode, reason)
+
+    assert not await ledger.loosen()
+
+    mode, reason = await ledger.state("mode", "reason")
+    assert (mode, reason) in [(str(m), r) for m, r in said]
+    assert reason not in ("unknown-key", "unknown-kind", "")
+
+
+async def test_who_lost_the_lease_loosens_nothing(redis: Redis, ledger: Ledger) -> None:
+    await ledger.tighten(AccountState.CLOSE_ONLY, "unknown-key")
+    await redis.set(KEYS.account("lease", ACCOUNT), "another")
+
+    with pytest.raises(LeaseLost):
+        await ledger.loosen()
+
+    assert await ledger.state("mode") == ["close-only"]

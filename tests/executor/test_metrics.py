@@ -18,7 +18,7 @@ def test_every_condition_of_every_lane_is_there_from_the_start() -> None:
 
     Metrics(registry, ["a", "b"])
 
-    assert shown(registry, "a") == shown(registry, "b") == {"active": 0, "standby": 0, "away": 1}
+    assert shown(registry, "a") == shown(registry, "b") == {"active": 0, "standby": 0, "away": 1, "lost": 0}
 
 
 def test_a_lane_is_one_thing_at_a_time() -> None:
@@ -28,7 +28,7 @@ def test_a_lane_is_one_thing_at_a_time() -> None:
     metrics.lane("a", "standby")
     metrics.lane("a", "active")
 
-    assert shown(registry, "a") == {"active": 1, "standby": 0, "away": 0}
+    assert shown(registry, "a") == {"active": 1, "standby": 0, "away": 0, "lost": 0}
 
 
 def test_what_is_away_is_a_complaint() -> None:

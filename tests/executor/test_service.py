@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.cli import POINTS
-from executor.service import plan
+from executor.service import anyones, plan
+from executor.settings import Settings
 from shared import process
-from shared.settings import SettingsError
+from shared.settings import SettingsError, section
 from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, PATIENCE_S, Simulator, Source, ended
 
 KEY = "k1:" + (b"1" * 32).hex()
@@ -136,3 +138,69 @@ def test_names_the_mistake(tmp_path: Path, text: str, accounts: tuple[str, ...],
 
     with pytest.raises(SettingsError, match=line):
         plan(path, {"TRADECOPIER_REDIS__URL": "redis://x"}, accounts)
+
+
+BOTH = """
+    [executor.accounts.real]
+    [executor.accounts.real.terminal]
+    kind = "metatrader5"
+    path = "terminal64.exe"
+    login = 1
+    server = "Broker-Demo"
+    password = "hush"
+    [executor.accounts.paper]
+    [executor.accounts.paper.terminal]
+    kind = "simulated"
+    address = "terminal:1"
+"""
+
+
+def test_anyone_can_work_for_simulated_accounts_only() -> None:
+    own = section(tomllib.loads(BOTH), "executor", Settings)
+    assert anyones(own) == ["paper"]
+    with pytest.raises(SettingsError, match="--account"):
+        anyones(Settings(accounts={"real": own.accounts["real"]}))
+
+
+async def test_of_two_that_take_any_account_the_second_takes_over(
+    valkey: Valkey, redis: Redis, simulator: Simulator, tmp_path: Path
+) -> None:
+    config = settings_file(tmp_path, simulator.address)
+    source = Source(redis)
+    await source.open()
+    first = executor(config, valkey, "--any")
+    await source.buy("o1")
+    await ended(redis, 1)
+    second = executor(config, valkey, "--any")
+    try:
+        first.kill()
+        await gone(first)
+        await source.close("o1", "0.04")
+        await ended(redis, 2)
+        assert await simulator.volumes() == [("EURUSD", 0, 0.06)]
+    finally:
+        process.end(second, [signal.SIGTERM])
+
+
+REAL_MONEY = """
+[ingest.sources.demo]
+host = "broker.example"
+account = "*"
+[executor.accounts.main]
+sources = ["demo"]
+mode = "live"
+[executor.accounts.main.terminal]
+kind = "metatrader5"
+path = "terminal64.exe"
+login = 1
+server = "Real"
+password = "p"
+"""
+
+
+def test_a_live_account_that_follows_whatever_account_comes_next_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "tradecopier.toml"
+    config.touch(0o600)
+    config.write_text(REAL_MONEY)
+    with pytest.raises(SettingsError, match=r'account is "\*", and executor\.accounts\.main is live: name the one'):
+        plan(config, {"TRADECOPIER_REDIS__URL": "redis://127.0.0.1:1"}, [])

@@ -58,7 +58,11 @@ def test_patience_ends_and_the_placement_may_still_turn_out_to_have_worked() -> 
     assert [o.call.flow for o in it.unsettled] == ["f1"]
     assert it.quiet["X"] == START + PATIENCE + timedelta(seconds=1)
     expire(it, START + 11 * PATIENCE)
+    assert it.unsettled, "nobody has looked yet"
+    it.polled = dict.fromkeys(("orders", "positions"), START + 3 * PATIENCE)
+    expire(it, START + 11 * PATIENCE)
     assert not it.unsettled
+    assert len(it.missed) == 1
 
 
 def test_a_late_yes_after_patience_ended_still_counts_once() -> None:

@@ -1,6 +1,7 @@
 """Every sample of the Broker REST protocol is read as what it is, and everything else is no trade."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,8 @@ from ingest.calls import (
     CancelOrder,
     ClosePosition,
     ExecutionsShown,
+    Fill,
+    HistoryShown,
     InstrumentsShown,
     ModifyOrder,
     ModifyPosition,
@@ -446,7 +449,6 @@ def test_a_call_whose_connection_was_cut_is_unanswered() -> None:
         ("POST", "/authorize"),
         ("OPTIONS", "/accounts/10001/orders"),
         ("GET", "/accounts/10001/state"),
-        ("GET", "/accounts/10001/ordersHistory"),
         ("GET", "/accounts/10001/orders/7"),
         ("GET", "/mapping"),
         ("POST", "/accounts/10001/setLeverage"),
@@ -558,3 +560,30 @@ def test_a_row_that_cannot_be_read_is_named_and_the_rest_counts() -> None:
     assert note.kind == "malformed"
     assert isinstance(poll, PositionsShown)
     assert (len(poll.rows), poll.unreadable) == (1, frozenset({"1"}))
+
+
+def row(order_id: str, status: str = "filled", **more: object) -> dict[str, object]:
+    terms = {"instrument": "EURUSD", "qty": 0.2, "side": "sell", "type": "market", "filledQty": 0.2}
+    return {"id": order_id, "status": status} | terms | more
+
+
+def test_the_history_says_what_filled_and_when_where_it_says_both() -> None:
+    at = 1_767_600_000
+    rows = [
+        row("1", avgPrice=1.085, lastModified=at), row("2", "cancelled", filledQty=0, lastModified=at), row("3"),
+        row("4.TP.1", lastModified=at), {"id": "5"},
+    ]  # fmt: skip
+    (shown,) = read(heard("GET", "/accounts/10001/ordersHistory", answer=OK | {"d": rows}), SOURCE)
+    assert isinstance(shown, HistoryShown)
+    moment = datetime.fromtimestamp(at, UTC)
+    expected = Fill(order_id="1", instrument="EURUSD", quantity=D("-0.2"), at=moment, price=D("1.085"))
+    assert shown.rows == (expected,)
+
+
+def test_an_execution_is_a_fill_where_all_of_it_is_said() -> None:
+    said = {"id": "E1", "instrument": "EURUSD", "price": 1.085, "time": 1_767_600_000, "side": "buy", "qty": 0.1}
+    rows = [said | {"orderId": "7"}, said | {"orderId": "7", "qty": 0}, said]
+    (shown,) = read(heard("GET", "/accounts/10001/executions", answer=OK | {"d": rows}), SOURCE)
+    assert isinstance(shown, ExecutionsShown)
+    found = [one.fill and (one.fill.order_id, one.fill.quantity) for one in shown.rows]
+    assert found == [("7", D("0.1")), None, None]

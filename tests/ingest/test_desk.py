@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ingest.calls import OrdersShown, PlaceOrder
 from ingest.changes import Change, Why
-from ingest.desk import GRACE, MEMORY, SLACK, Desk, clip
+from ingest.desk import GRACE, Desk, clip
 from ingest.order_calls import place
 from ingest.state import Picture, PositionState
 from ingest.subject import waits
@@ -140,20 +140,6 @@ def test_while_a_request_waits_no_poll_speaks_of_its_instrument() -> None:
     poll = OrdersShown(account="1", flow="f", asked=START, answered=START, rows=())
     assert not it.trusts(poll, "X")
     assert it.trusts(poll, "Y")
-
-
-def test_what_has_ended_long_ago_is_forgotten_and_what_lives_is_not() -> None:
-    it = desk()
-    place(it, market("live"))
-    for n in range(MEMORY + 2 * SLACK):
-        order = place(it, market(str(n)))
-        assert order is not None
-        it.end(order, "rejected", WHY, sure=True)
-    it.prune()
-    assert len(it.orders) == MEMORY + 1
-    assert len(it.positions) == MEMORY + 1
-    assert it.order("live") is not None
-    assert it.order("0") is None
 
 
 def test_the_end_of_a_resting_order_leaves_a_close_that_is_coming_alone() -> None:

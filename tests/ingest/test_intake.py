@@ -28,8 +28,8 @@ class Desk:
         self.registry = CollectorRegistry()
         numbers = iter(range(1, 100))
         self.outbox = Outbox(path, [s.name for s in sources], fresh=lambda name: f"{name}-{next(numbers)}")
-        metrics = Metrics(self.registry)
-        self.intake = Intake(sources, self.outbox, Album(self.outbox.pictures), metrics, clock=self.clock)
+        metrics, self.album = Metrics(self.registry), Album(self.outbox.pictures)
+        self.intake = Intake(sources, self.outbox, self.album, metrics, clock=self.clock)
 
     def clock(self) -> datetime:
         return self.now

@@ -1,3 +1,5 @@
+import re
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -5,8 +7,10 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from ingest import tap
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
+from ingest.succession import WHY
 from tests.ingest.samples import START, fact
 from tests.ingest.test_segments import room_for
 
@@ -99,3 +103,13 @@ def test_the_age_of_the_last_poll_is_asked_for_when_somebody_looks(registry: Col
     ages = iter([1.5, 2.5])
     Metrics(registry).watch_age("demo", lambda: next(ages))
     assert [value(registry, "poll_age_seconds", source="demo") for _ in range(2)] == [1.5, 2.5]
+
+
+def test_what_may_happen_once_is_a_series_before_it_happens(registry: CollectorRegistry, tmp_path: Path) -> None:
+    """An increase is only seen of what was there before: the first surprise would pass in silence."""
+    with closing(Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1")) as outbox:
+        Metrics(registry).watch(outbox)
+    hooks = re.findall(r'_guarded\("(\w+)"', Path(tap.__file__).read_text(encoding="utf-8"))
+    assert hooks
+    assert {value(registry, "hook_failures_total", hook=hook) for hook in hooks} == {0}
+    assert {value(registry, "new_producers_total", source="demo", reason=reason) for reason in (*WHY, "gone")} == {0}

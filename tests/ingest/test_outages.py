@@ -233,8 +233,7 @@ async def trade(trader: Trader, broker: Broker, server: Valkey) -> None:
     await trader.look(4)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_500_actions_while_server_and_proxy_are_killed_are_each_in_the_stream_once_and_in_order(
     origin: Origin, tmp_path: Path
 ) -> None:

@@ -7,6 +7,16 @@ from shared.settings import SettingsError
 
 URL = {"TRADECOPIER_REDIS__URL": "redis://:secret@127.0.0.1:6379"}
 SOURCE = '[ingest.sources.demo]\nhost = "broker.example"\naccount = "10001"\n'
+LIVE = (
+    SOURCE.replace("10001", "*")
+    + """
+[executor.accounts.main]
+sources = ["demo"]
+mode = "live"
+[executor.accounts.main.terminal]
+kind = "metatrader5"
+"""
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -31,6 +41,7 @@ def test_a_plan_is_all_that_the_service_needs(tmp_path: Path) -> None:
     [
         (SOURCE, {}, "redis.url is not set: name your Redis, or run `tradecopier up`"),
         ("", URL, "ingest.sources: there is no source; add"),
+        (LIVE, URL, 'ingest.sources.demo.account is "*", and executor.accounts.main is live: name the one to copy'),
         (SOURCE, URL | {"TRADECOPIER_INGEST__LISTEN": "nowhere"}, "ingest: listen must be host:port"),
         (
             SOURCE,

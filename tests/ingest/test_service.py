@@ -1,10 +1,13 @@
+import array
 import asyncio
+import fcntl
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -30,14 +33,13 @@ from shared.process import Stop, UserError
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 from tests.ingest.samples import laid_open
-from tests.ingest.wire import Asked, Authority, Origin, fetch, new_authority, trusting, whole
+from tests.ingest.wire import PATIENCE, Asked, Authority, Origin, fetch, new_authority, trusting, whole
 from tests.processes import ROOT
 
 KEY = bytes(range(32))
 CODEC = Codec("main", Keyring(current="k1", keys={"k1": KEY}))
 ORDERS, POSITIONS = "/accounts/10001/orders", "/accounts/10001/positions"
 BUY = urlencode({"instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market"}).encode()
-PATIENCE = 30
 
 
 class Scene:
@@ -362,6 +364,22 @@ async def test_an_ingest_killed_between_request_and_reply_tells_the_order_once_w
     second.send_signal(signal.SIGTERM)
     assert (await asyncio.to_thread(second.communicate), second.returncode)[1] == 0
     assert len(await published(redis, 1)) == len(facts)
+
+
+async def test_a_log_that_nobody_reads_holds_up_no_call(scene: Scene, redis: Redis) -> None:
+    process = start(scene)
+    assert process.stderr is not None
+    fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    await until_ready(scene)
+    for _ in range(30):
+        await scene.buy()
+    assert len(await published(redis, 30)) == 30
+    waiting = array.array("i", [0])
+    fcntl.ioctl(process.stderr, termios.FIONREAD, waiting)
+    assert waiting[0] > 4096 - 500, "the pipe is as good as full"
+    process.send_signal(signal.SIGTERM)
+    _, logs = await asyncio.to_thread(process.communicate)
+    assert logs.count(b'"published"') == 30
 
 
 SECRETS = ("tOkEn", "sEsSion", "sIgNed", "pAsSwOrD", "oAuThCoDe")

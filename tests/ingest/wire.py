@@ -17,6 +17,9 @@ from deploy.demo.authority import issue
 from ingest.proxy import Proxy
 from ingest.scope import Host
 
+PATIENCE = 60
+"""Seconds that a browser waits for anything: how long things take under load is not what is tested here."""
+
 Reply = Callable[["Asked", asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -110,7 +113,7 @@ def trusting(*files: Path) -> ssl.SSLContext:
 
 def browser(proxy: Host, to: Host, context: ssl.SSLContext) -> http.client.HTTPSConnection:
     """A connection to `to` through the proxy; nothing is sent before the first request."""
-    connection = http.client.HTTPSConnection(*proxy, context=context, timeout=20)
+    connection = http.client.HTTPSConnection(*proxy, context=context, timeout=PATIENCE)
     connection.set_tunnel(*to)
     return connection
 

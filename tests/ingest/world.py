@@ -32,8 +32,8 @@ class Truth:
 class World:
     """The broker, the trader and the copier's view of them. All sizes are signed and differ between orders."""
 
-    def __init__(self, source: Source) -> None:
-        self.story = Story(source)
+    def __init__(self, source: Source, story: Story | None = None) -> None:
+        self.story = story or Story(source)
         self.netting = source.positions == "netting"
         self.truth = Truth()
         self.snapshots: list[tuple[Any, Truth]] = []
@@ -402,6 +402,7 @@ class World:
             for key, found in ours.items():
                 assert found.position_id == theirs[key]["id"]
                 self.check_levels(found.levels, theirs[key]["levels"])
+        assert self.story.picture.missed == (), "everything was shown, so nothing is listed as untold"
         live = {o.source_id for o in self.story.picture.orders.values() if o.live}
         assert live == {k for k, o in self.truth.orders.items() if o["status"] == "working"}
 

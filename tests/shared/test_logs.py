@@ -4,7 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -105,3 +108,53 @@ def test_configuring_again_renames_the_service_and_keeps_the_rest() -> None:
     logging.getLogger("x").info("too quiet")
     logging.getLogger("x").warning("heard")
     assert [line["service"] for line in lines(stream)] == ["executor"]
+
+
+def test_whoever_logs_never_waits_for_whoever_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "WAITING", 500)
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        logs.configure("ingest", stream=stream)
+        log, long = logging.getLogger("x"), "x" * 200
+        with ExitStack() as stack:
+            stack.enter_context(logs.unhurried())
+            for number in range(3000):  # far more than a pipe holds, and nobody reads
+                log.info("%s", long, extra={"number": number})
+            taken = threading.Thread(target=_taken, args=(reading, found := []))
+            taken.start()
+        log.info("directly again")
+    taken.join()
+    rows = [json.loads(line) for line in found]
+    numbers = [row["number"] for row in rows if "number" in row]
+    assert numbers == sorted(numbers)
+    assert 0 < len(numbers) < 3000
+    said = [str(row["message"]) for row in rows if "left out" in str(row["message"])]
+    assert sum(int(text.partition(" ")[0]) for text in said) == 3000 - len(numbers)
+    assert rows[-1]["message"] == "directly again"
+
+
+def _taken(reading: int, found: list[bytes]) -> None:
+    with os.fdopen(reading, "rb") as stream:
+        found += stream.readlines()
+
+
+def test_a_service_that_ends_does_not_wait_for_ever_for_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LAST_WORDS_S", 0.1)
+    reading, writing = os.pipe()
+    stream = os.fdopen(writing, "w")
+    logs.configure("ingest", stream=stream)
+    with logs.unhurried():
+        logging.getLogger("x").info("%s", "x" * 1_000_000)
+    os.close(reading)
+    with suppress(BrokenPipeError):
+        stream.close()
+
+
+def test_a_renamed_service_is_renamed_for_the_thread_too() -> None:
+    logs.configure("tradecopier", stream=(stream := io.StringIO()))
+    with logs.unhurried():
+        logs.configure("executor")
+        with logs.correlated("fact-1"):
+            logging.getLogger("x").info("said")
+    (line,) = lines(stream)
+    assert (line["service"], line["fact"]) == ("executor", "fact-1")

@@ -87,9 +87,20 @@ def test_the_first_key_signs_and_all_verify(tmp_path: Path) -> None:
     assert (ring.current, set(ring.keys)) == ("k2", {"k1", "k2"})
 
 
+def test_a_retired_key_neither_signs_nor_verifies_but_for_the_archive(tmp_path: Path) -> None:
+    ring = settings.keyring(keyfile(tmp_path, f"{KEY}:retired\nk2:{'cd' * 32}\n"))
+
+    assert (ring.current, set(ring.keys), set(ring.retired)) == ("k2", {"k2"}, {"k1"})
+    assert set(ring.with_retired().keys) == {"k1", "k2"}
+    assert ring.file == str(tmp_path / "key")
+
+
 BAD_KEYS = {
     "an empty file": ("", 0o600, "no signing key"),
     "a short key": ("k1:abcd", 0o600, "at least 16 bytes"),
+    "only a retired key": (f"{KEY}:retired", 0o600, "no signing key"),
+    "two keys of one name": (f"{KEY}\n{KEY}", 0o600, "two keys of the name 'k1'"),
+    "a word that nobody knows": (f"{KEY}:old", 0o600, "must be `id:hex`"),
     "no hex": ("k1:" + "zz" * 32, 0o600, "must be `id:hex`"),
     "a file that others can read": (KEY, 0o644, "chmod 600"),
 }
@@ -104,3 +115,40 @@ def test_refuses_a_key_file_with(tmp_path: Path, text: str, mode: int, line: str
 def test_says_when_no_key_file_is_set() -> None:
     with pytest.raises(SettingsError, match="signing-key-file is not set"):
         settings.keyring(settings.Security())
+
+
+WRITTEN_OUT = {
+    "redis.password": '[redis]\npassword = "hush"',
+    "redis.url": '[redis]\nurl = "redis://:hush@server/0"',
+    "postgres.dsn": '[postgres]\ndsn = "host=server password=hush"',
+    "ingest.proxy-auth": '[ingest]\nproxy-auth = "desk:hush"',
+    "executor.accounts.one.terminal.password": '[executor.accounts.one.terminal]\npassword = "hush"',
+}
+
+
+@pytest.mark.parametrize(("key", "text"), WRITTEN_OUT.items(), ids=WRITTEN_OUT)
+def test_a_settings_file_with_a_password_has_to_be_ours_alone(tmp_path: Path, key: str, text: str) -> None:
+    path = write(tmp_path, text)
+    path.chmod(0o644)
+
+    with pytest.raises(SettingsError, match=rf"others can read the password in {key}; run `chmod 600 ") as caught:
+        settings.read(path, {})
+
+    assert "hush" not in str(caught.value)
+    path.chmod(0o600)
+    settings.read(path, {})
+
+
+ELSEWHERE = (
+    '[redis]\nurl = "redis://server/0"\npassword = "file:/etc/secret"',
+    '[postgres]\ndsn = "file:/etc/dsn"\npassword = "env:PASSWORD"',
+    '[executor.accounts.one.terminal]\npassword = "keyring:copier/one"',
+)
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_a_settings_file_that_only_says_where_passwords_are_may_be_read_by_others(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    path.chmod(0o644)
+
+    settings.read(path, {"TRADECOPIER_REDIS__PASSWORD": "hush"})

@@ -57,6 +57,21 @@ async def test_the_same_fact_again_is_a_duplicate_and_adds_nothing(redis: Redis,
     assert await redis.xlen(KEYS.orders) == 1
 
 
+async def test_a_fact_that_was_published_before_the_key_changed_is_a_duplicate_and_another_is_not(
+    redis: Redis, publisher: Publisher
+) -> None:
+    first = await publisher.publish(numbered(1), OWNER)
+    assert isinstance(first, Published)
+    rotated = Publisher(redis, KEYS, Codec("t", Keyring(current="k2", keys={"k2": b"2" * 32, "k1": b"1" * 32})))
+
+    assert await rotated.publish(numbered(1), OWNER) == Duplicate(first.entry)
+    other = numbered(1, captured=MOMENT + timedelta(seconds=1))
+    assert await rotated.publish(other, OWNER) == Conflict(1)
+    assert isinstance(await rotated.publish(numbered(2), OWNER), Published)
+    entries: Any = await redis.xrange(KEYS.orders)
+    assert [fields[b"k"] for _, fields in entries] == [b"k1", b"k2"]
+
+
 async def test_another_fact_under_a_published_sequence_is_refused(redis: Redis, publisher: Publisher) -> None:
     await publisher.publish(numbered(1), OWNER)
 
@@ -131,6 +146,17 @@ async def test_everything_pending_is_claimed_lowest_first_whoever_had_it(redis: 
     assert [CODEC.fact(e.fields) for e in claimed] == [numbered(seq) for seq in range(1, 13)]
 
 
+async def test_what_is_pending_can_be_asked_for_by_its_id(redis: Redis, publisher: Publisher) -> None:
+    await streams.join_orders(redis, KEYS, "a")
+    await publisher.publish(numbered(1), OWNER)
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+    (entry,) = await reader.read()
+
+    assert await reader.has(entry.id)
+    await reader.ack(entry.id)
+    assert not await reader.has(entry.id)
+
+
 async def test_nothing_new_within_the_block_time_is_an_empty_read(redis: Redis) -> None:
     await streams.join_orders(redis, KEYS, "a")
 
@@ -156,22 +182,6 @@ async def test_a_dead_letter_keeps_the_bytes_and_says_who_and_why(redis: Redis) 
     assert fields[b"m"] == b"\xff"
     assert (fields[b"reader"], fields[b"entry"], fields[b"reason"]) == (b"a", b"1-1", b"malformed")
     assert len(fields[b"text"]) == streams.DEAD_TEXT_LIMIT
-
-
-async def test_the_embedded_server_is_safe(redis: Redis) -> None:
-    assert await streams.unsafe(redis) == []
-
-
-async def test_a_server_without_aof_or_with_eviction_is_named(redis: Redis) -> None:
-    await redis.config_set("appendonly", "no")
-    await redis.config_set("maxmemory-policy", "allkeys-lru")
-    try:
-        found = await streams.unsafe(redis)
-    finally:
-        await redis.config_set("maxmemory-policy", "noeviction")
-        await redis.config_set("appendonly", "yes")
-
-    assert [("appendonly yes" in line, "noeviction" in line) for line in found] == [(True, False), (False, True)]
 
 
 async def test_a_client_never_repeats_a_command_by_itself(redis: Redis) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared import wire
 from shared.facts import Fact
-from shared.wire import BadSignature, Codec, Keyring, Malformed, Place, UnknownKey, UnknownKind
+from shared.wire import BadSignature, Codec, Keyring, Malformed, Place, RetiredKey, UnknownKey, UnknownKind
 from tests.shared.samples import FACTS, OUTCOMES, placed
 
 RING = Keyring(current="k1", keys={"k1": b"1" * 32, "k0": b"0" * 32})
@@ -28,6 +28,27 @@ def test_an_older_key_still_verifies() -> None:
     old = Codec("main", Keyring(current="k0", keys={"k0": b"0" * 32}))
 
     assert CODEC.fact(old.entry("orders", placed())) == placed()
+
+
+def test_a_retired_key_counts_in_the_archive_alone() -> None:
+    ring = Keyring(current="k2", keys={"k2": b"2" * 32}, retired={"k1": b"1" * 32})
+
+    assert Codec("main", ring).fact(ENTRY) == RetiredKey("k1")
+    assert Codec("main", ring).opened("m", CODEC.seal("m", b"x")) is None
+    assert Codec("main", ring.with_retired()).fact(ENTRY) == placed()
+
+
+def test_keys_that_change_count_at_once_for_every_codec_that_shares_them() -> None:
+    ring = Keyring(current="k0", keys={"k0": b"0" * 32})
+    codec = Codec("main", ring)
+    assert codec.fact(ENTRY) == UnknownKey("k1")
+
+    ring.become(RING)
+
+    assert codec.fact(ENTRY) == placed()
+    assert codec.key_ids == ["k1", "k0"]
+    assert codec.entry("orders", placed()) == ENTRY
+    assert codec.entry("orders", placed(), "k0")[b"k"] == b"k0"
 
 
 def test_the_message_is_readable_json() -> None:

@@ -30,6 +30,15 @@ def no_checks_in_the_commit() -> None:
     scripts.COMMIT = scripts.COMMIT.replace("  if earlier then\n    acknowledge()\n    move()\n", "  if false then\n")
 
 
+def no_lease_check_in_the_fence() -> None:
+    """Whoever asks may call. The version, by which another lane's writes show, catches the same a moment later."""
+    from executor import scripts
+
+    script = _without(scripts.FENCE, "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end\n")
+    moved = "if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then return {'moved', ''} end\n"
+    scripts.FENCE = _without(script, moved)
+
+
 def no_return_to_a_gap() -> None:
     """The publisher never goes back to what the stream has lost: it goes on as if all were there."""
     from ingest.publishing import Courier
@@ -60,7 +69,8 @@ def deltas() -> None:
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (no_mark_search, no_checks_in_the_commit, no_return_to_a_gap, deltas)
+    f.__name__: f
+    for f in (no_mark_search, no_lease_check_in_the_fence, no_checks_in_the_commit, no_return_to_a_gap, deltas)
 }
 
 

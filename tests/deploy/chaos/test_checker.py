@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deploy.chaos.checker import check, expected, settled
+from deploy.chaos.checker import check, expected, settled, stops
 from deploy.chaos.evidence import Deal, Evidence, Terminal
 from deploy.chaos.story import Statement, Ticket, Totals
 
@@ -75,6 +75,52 @@ WRONG = {
 @pytest.mark.parametrize(("changes", "fault"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_has_its_name(changes: dict[str, Any], fault: str) -> None:
     assert fault in {finding.fault for finding in check([OPENED], evidence(**changes))}
+
+
+STOP = Decimal("1.03")
+STOPPED = Statement(
+    number=2,
+    kind="position.changed",
+    instrument="EURUSD",
+    position="p1",
+    revision=2,
+    before=OPENED.after,
+    after=OPENED.after,
+    stop=STOP,
+)
+
+
+@pytest.mark.parametrize(("stop", "good"), [(STOP, True), (Decimal(0), False), (Decimal("1.02"), False)])
+def test_a_stop_that_is_not_where_it_was_set_is_lost(stop: Decimal, good: bool) -> None:
+    terminal = Terminal(deals=(DEAL,), open={(11, "EURUSD", 5): SIZE}, resting=0, stops={(11, "EURUSD", 5): stop})
+    outcome = {"kind": "outcome", "account": "first", "fact": "chaos/1/position:p1/2", "result": "modified"}
+    sides = evidence(
+        terminals={"first": terminal},
+        facts=(FACT, outcome["fact"]),
+        outcomes=(FILLED, outcome),
+        archived_facts=frozenset({FACT, outcome["fact"]}),
+        archived_ends=(("first", FACT, 1), ("first", outcome["fact"], 1)),
+    )
+
+    found = check([OPENED, STOPPED], sides)
+
+    assert [f.fault for f in found] == ([] if good else ["lost"])
+
+
+def test_nobody_says_where_the_stop_of_a_position_belongs_that_was_turned_round() -> None:
+    turned = Statement(
+        number=3,
+        kind="position.reversed",
+        instrument="EURUSD",
+        position="p1",
+        revision=3,
+        before=OPENED.after,
+        after=Totals(coming=-SIZE),
+    )
+
+    assert stops([OPENED]) == {"p1": 0}
+    assert stops([OPENED, STOPPED]) == {"p1": STOP}
+    assert stops([OPENED, STOPPED, turned]) == {}
 
 
 def test_what_was_refused_is_not_expected_and_what_shrinks_shrinks_in_proportion() -> None:

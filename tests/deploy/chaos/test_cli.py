@@ -37,7 +37,7 @@ def test_help_names_every_option() -> None:
     shown = CliRunner().invoke(chaos, ["--help"])
 
     assert shown.exit_code == 0
-    for option in ("--seeds", "--seed", "--first", "--width", "--actions", "--keep"):
+    for option in ("--seeds", "--seed", "--first", "--width", "--actions", "--rolling", "--keep"):
         assert f"{option} " in shown.output
 
 
@@ -60,6 +60,20 @@ def test_seeds_are_counted_from_the_first_and_a_single_one_runs_alone(monkeypatc
     CliRunner().invoke(chaos, ["--seed", "8"])
 
     assert asked == [([5, 6, 7], 2), ([8], 4)]
+
+
+def test_a_rolling_restart_is_one_long_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    rolled: list[int] = []
+
+    async def rolling(suite: Any, seed: int) -> list[Result]:
+        rolled.extend((seed, suite._actions))
+        return [GOOD]
+
+    monkeypatch.setattr(Suite, "rolling", rolling)
+
+    assert CliRunner().invoke(chaos, ["--rolling"]).exit_code == 0
+    assert CliRunner().invoke(chaos, ["--rolling", "--seed", "4", "--actions", "60"]).exit_code == 0
+    assert rolled == [0, 500, 4, 60]
 
 
 @pytest.mark.parametrize(

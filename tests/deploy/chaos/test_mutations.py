@@ -105,6 +105,20 @@ async def wakes_up_after_another_has_committed(drill: Drill) -> None:
     await drill.until_ends(told + 1, patience=2.0)
 
 
+async def wakes_up_when_another_has_called(drill: Drill) -> None:
+    """An executor that stood still before its fence goes on when its successor has sent, and not yet said so."""
+    drill.hold("standby")
+    drill.arm("executor", "--pause-at", "read")
+    await drill.comes_to_its_point("executor")
+    drill.arm("standby", "--pause-at", "called")
+    await until(lambda: drill.pipeline.parts["standby"].under != ())
+    assert await drill.stands("standby"), "it did not take over"
+    drill.pipeline.parts["executor"].signal(signal.SIGCONT)
+    told = await drill.ends()
+    await drill.until_ends(told + 1, patience=2.0)
+    drill.pipeline.parts["standby"].signal(signal.SIGCONT)
+
+
 async def redis_forgets(drill: Drill) -> None:
     """The server comes back as it was a moment ago, as a replica does that never got the last writes."""
     valkey = drill.pipeline.servers.valkey
@@ -158,6 +172,7 @@ OPENINGS = [opening(number) for number in range(1, 7)]
 Act = Callable[[Drill], Awaitable[None]]
 DRILLS: dict[str, tuple[Act, list[Statement], str]] = {
     "no_mark_search": (dies_after_the_call, OPENINGS, "doubled"),
+    "no_lease_check_in_the_fence": (wakes_up_when_another_has_called, OPENINGS, "doubled"),
     "no_checks_in_the_commit": (wakes_up_after_another_has_committed, OPENINGS, "doubled"),
     "no_return_to_a_gap": (redis_forgets, OPENINGS, "lost"),
     "deltas": (nothing, [opening(1), overlapping(2, opening(1)), opening(3)], "wrong"),

@@ -1,7 +1,7 @@
 """A person reads what was broken, which points were met and which were not, and what was wrong."""
 
 from deploy.chaos.checker import Finding
-from deploy.chaos.report import POINTS, SHOWN, failure_lines, summary, trial_line
+from deploy.chaos.report import ENOUGH, POINTS, SHOWN, failure_lines, missed, summary, trial_line
 from deploy.chaos.trial import Result
 
 
@@ -28,6 +28,23 @@ def test_every_crash_point_is_named_whether_it_was_hit_or_not() -> None:
 
     told = dict(each.rsplit(" ", 1) for each in line.removeprefix("points hit: ").split(", "))
     assert told == {point.replace("-at-", " at "): "3" if point == "die-at-called" else "0" for point in POINTS}
+
+
+def test_a_point_that_many_trials_never_came_to_is_missed() -> None:
+    everything = dict.fromkeys(POINTS, 1)
+    some = {point: 1 for point in POINTS if point != "die-at-fenced"}
+
+    assert missed([result(1, faults={}, reached=some)] * (ENOUGH - 1)) == []
+    assert missed([result(1, faults={}, reached=some)] * ENOUGH) == ["die-at-fenced"]
+    assert "NOT hit: die-at-fenced" in list(summary([result(1, faults={}, reached=some)] * ENOUGH))
+    assert missed([result(1, faults={}, reached=everything)] * ENOUGH) == []
+
+
+def test_doubles_by_a_pause_in_the_call_are_counted_apart() -> None:
+    twice = Result(seed=24, findings=(), faults={}, reached={}, actions=2, ends={}, seconds=30.0, doubles=4)
+
+    assert any(line.startswith("apart from these: 4 doubles") for line in summary([FINE, twice]))
+    assert not any("apart" in line for line in summary([FINE]))
 
 
 def test_failed_seeds_are_named_only_when_there_are_some() -> None:

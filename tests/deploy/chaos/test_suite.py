@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.chaos import suite
+from deploy.chaos.day import ROLLING
 from deploy.chaos.pipeline import Servers
 from deploy.chaos.suite import Suite
 from deploy.chaos.timing import SCALE, shipped
@@ -65,7 +66,7 @@ async def ran(monkeypatch: pytest.MonkeyPatch, passable: Path) -> tuple[list[Res
     """Four seeds in two lanes: the results, what was told, and the trials."""
     trials, told = Trials(), list[str]()
     monkeypatch.setattr(suite, "trial", trials.trial)
-    results = await Suite(passable, TIMING, 20, told.append).run([3, 2, 1, 0], WIDTH)
+    results = await Suite(passable, TIMING, 20, told.append).run([4, 2, 1, 0], WIDTH)
     return results, told, trials
 
 
@@ -74,19 +75,43 @@ async def test_all_seeds_run_in_lanes_that_keep_what_failed_and_stop_their_serve
 ) -> None:
     results, told, trials = ran
 
-    assert [(r.seed, r.good) for r in results] == [(0, False), (1, True), (2, False), (3, True)]
+    assert [(r.seed, r.good) for r in results] == [(0, False), (1, True), (2, False), (4, True)]
     assert "did not come to its end" in results[LATE].findings[0].text
     assert sorted(line.partition(",")[0] for line in told if line.startswith("seed ")) == [
         "seed 0: FAILED",
         "seed 1: ok",
         "seed 2: FAILED",
-        "seed 3: ok",
+        "seed 4: ok",
     ]
     assert {f"again: tradecopier chaos --seed {seed}" for seed in (LATE, BAD)} <= {line.strip() for line in told}
     assert left_in(tmp_path) == ["seed-0", "seed-2"]
     lanes = {id(servers) for servers in trials.servers}
     assert len(lanes) == WIDTH
     assert all(s.valkey.pid is None and s.postgres.pid is None for s in trials.servers)
+
+
+async def test_one_seed_in_five_is_a_day_and_a_rolling_restart_is_one_with_every_service_ended_once(
+    monkeypatch: pytest.MonkeyPatch, passable: Path
+) -> None:
+    given: list[tuple[int, Any]] = []
+
+    async def day(seed: int, _folder: Path, _timing: Any, actions: int, faults: Any = None) -> Result:
+        given.append((seed, faults))
+        return Result(seed=seed, findings=(), faults={}, reached={}, actions=actions, ends={}, seconds=1.0)
+
+    monkeypatch.setattr(suite, "day", day)
+
+    assert [seed for seed in range(10) if suite.is_day(seed)] == [3, 8]
+    assert [seed for seed in range(50) if suite.is_twice(seed)] == [24, 49]
+    assert not any(suite.is_day(seed) and suite.is_twice(seed) for seed in range(500))
+    assert [r.seed for r in await Suite(passable, TIMING, 20, lambda _: None).run([3], 1)] == [3]
+    (rolled,) = await Suite(passable, TIMING, 70, lambda _: None).rolling(0)
+
+    assert rolled.good
+    assert given[0] == (3, None)
+    assert [(fault.at, fault.kind) for fault in given[1][1]] == [
+        (10 * n, f"restart-{name}") for n, name in enumerate(ROLLING, start=1)
+    ]
 
 
 async def test_servers_stop_when_a_trial_breaks_by_a_mistake_of_ours(

@@ -226,6 +226,19 @@ def test_a_native_reverse_turns_the_position_round(bench: Bench) -> None:
         book.move(position.id, {"side": "sell"}, bench.now)
 
 
+def test_a_reversal_of_a_position_that_closed_meanwhile_turns_nothing_round(bench: Bench) -> None:
+    book = bench.book()
+    book.place(MARKET_BUY, bench.now)
+    bench.pass_time(book)
+    (position,) = book.shown_positions()
+    book.close(position.id, {}, bench.now)
+    book.move(position.id, {"side": "sell"}, bench.now)
+    bench.pass_time(book)
+
+    assert book.shown_positions() == []
+    assert len(book.executions) == 2
+
+
 def test_finished_orders_are_shown_for_more_than_a_minute_and_then_forgotten(bench: Bench) -> None:
     book = bench.book()
     order = book.place(MARKET_BUY, bench.now)

@@ -1,0 +1,116 @@
+"""`bench drain`: how fast an executor works off what waited for it, beside a bare loop over the same entries.
+
+Each pair puts that many facts into the stream while no executor runs, starts one, and takes the time between its first
+and its last outcome by the server's clock; every fact must have its effect, in the stream's order. The bare loop reads
+the same entries through a group of its own. Every other pair begins with it.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import time
+
+from msgspec import Struct
+
+from deploy.bench import bare_drain, machine
+from deploy.bench.crowd import Crowd, now
+from deploy.bench.drained import Pair, Report, pair_line
+from deploy.bench.feed import Feed
+from deploy.chaos.timing import shipped
+from deploy.local import unless_stopped
+from shared.facts import Fact
+from shared.process import Stop, UserError
+from shared.settings import Secret
+
+BARE = "tradecopier:bench:answers"
+WARM_UP = 50
+"""Facts before the first pair; they also tell how large an outcome is."""
+PATIENCE_S = 600.0
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What is to be measured: `runs` restarts with `facts` facts waiting at each."""
+
+    facts: int = 10_000
+    runs: int = 6
+
+
+class Bench:
+    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+
+    def __init__(
+        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
+    ) -> None:
+        self._stop = stop
+        self._wish = wish
+        self._say = say
+        self._progress = progress
+        self._crowd = Crowd(folder, 1, shipped())
+        self._feed = Feed("drain")
+        self._size = 0
+
+    async def measure(self) -> Report | None:
+        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
+        report: Report | None = None
+
+        async def act() -> None:
+            nonlocal report
+            self._progress("starting the server and the terminal")
+            stack.push_async_callback(self._crowd.stop)
+            await self._crowd.start()
+            report = await self._pairs()
+
+        # A stop cancels the measuring and never the clearing away, which is why that is out here.
+        async with AsyncExitStack() as stack:
+            await unless_stopped(self._stop, act())
+        return report
+
+    async def _pairs(self) -> Report:
+        conditions = await machine.of_server(self._crowd.redis, self._crowd.valkey.directory)
+        for name, text in conditions.items():
+            self._say(f"{name:<9} {text}")
+        await self._real(await self._waiting(WARM_UP), "warming up")
+        pairs = []
+        for number in range(1, self._wish.runs + 1):
+            pairs.append(await self._pair(number))
+            self._say(pair_line(number, pairs[-1]))
+        return Report(pairs=tuple(pairs), conditions=conditions)
+
+    async def _pair(self, number: int) -> Pair:
+        title = f"pair {number} of {self._wish.runs}"
+        before = await self._crowd.end_of(self._crowd.keys.orders)
+        facts = await self._waiting(self._wish.facts)
+        if number % 2:
+            real, start = await self._real(facts, title)
+            bare = await self._bare(before, title)
+        else:
+            bare = await self._bare(before, title)
+            real, start = await self._real(facts, title)
+        return Pair(real=real, bare=bare, start=start, facts=len(facts))
+
+    async def _waiting(self, count: int) -> list[Fact]:
+        """Facts in the stream that nobody has read."""
+        facts = list(self._feed.many(count, now()))
+        await self._crowd.fill(facts)
+        return facts
+
+    async def _bare(self, since: str, title: str) -> float:
+        self._progress(f"{title}: the bare loop")
+        url = Secret(self._crowd.valkey.url)
+        return await bare_drain.measured(url, self._crowd.keys.orders, since, BARE, self._size)
+
+    async def _real(self, facts: list[Fact], title: str) -> tuple[float, float]:
+        """Facts per second, and the seconds until the first outcome."""
+        self._progress(f"{title}: {len(facts)} facts wait")
+        since, began = await self._crowd.end_of(self._crowd.keys.outcomes), time()
+        executor = await self._crowd.executor(ready=False)
+        await self._crowd.drained(patience=PATIENCE_S)
+        await self._crowd.end(executor)
+        ended = await self._crowd.ended(since)
+        became = [outcome for _, outcome in ended if outcome.result in ("filled", "closed")]
+        if [outcome.fact for outcome in became] != [fact.id for fact in facts]:
+            others = {f"{o.result} {o.reason}" for _, o in ended if o not in became}
+            raise UserError(f"{len(became)} of {len(facts)} facts had their effect in order ({', '.join(others)})")
+        self._size = len(self._crowd.codec.entry("outcomes", became[-1])[b"m"]) + 69
+        first, last = (int(entry.partition("-")[0]) / 1e3 for entry in (ended[0][0], ended[-1][0]))
+        return (len(facts) - 1) / max(last - first, 1e-3), first - began

@@ -1,0 +1,181 @@
+"""`bench fanout`: many accounts fed by one source, in one executor as `up` runs them.
+
+First a quarter of the accounts, then all of them: what an account costs must not grow with the number of others. Then
+pairs of runs over all accounts, one of them with a terminal that hangs: it stands still as a whole, so that every call
+to it hangs, and the others must not notice. Every other pair begins with the hung run.
+"""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import monotonic
+
+from msgspec import Struct
+
+from deploy.bench import machine
+from deploy.bench.crowd import Crowd, now
+from deploy.bench.feed import Feed
+from deploy.bench.fills import Pair, Report, Run, Usage, gathered, pair_line
+from deploy.bench.hop import moments
+from deploy.bench.processes import Cost, children, cost, together
+from deploy.chaos.timing import SCALE, shipped
+from deploy.local import unless_stopped
+from shared.process import Stop, UserError
+
+PACE_PER_ACCOUNT_S = 0.04
+"""Seconds between two orders for each account that follows them: lanes do not queue up behind one another's load."""
+WARM_UP = 6
+IDLE_S = 5.0
+MEASURED = 2
+"""So many runs' orders are given to see what a trade costs."""
+ENOUGH = 0.95
+RECOVERY_S = 240.0
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What is to be measured: `runs` pairs of runs of `orders` orders on `accounts` accounts."""
+
+    accounts: int = 16
+    orders: int = 30
+    runs: int = 7
+    seed: int = 1
+
+    @property
+    def few(self) -> int:
+        """With how many it is compared."""
+        return max(2, self.accounts // 4)
+
+
+class Bench:
+    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+
+    def __init__(
+        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
+    ) -> None:
+        self._stop = stop
+        self._folder = folder
+        self._wish = wish
+        self._say = say
+        self._progress = progress
+
+    async def measure(self) -> Report | None:
+        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
+        report: Report | None = None
+
+        async def act() -> None:
+            nonlocal report
+            few = await self._few(stack)
+            report = await self._all(stack, few)
+
+        # A stop cancels the measuring and never the clearing away, which is why that is out here.
+        async with AsyncExitStack() as stack:
+            await unless_stopped(self._stop, act())
+        return report
+
+    async def _few(self, stack: AsyncExitStack) -> Usage:
+        stage = await self._stage(stack, self._wish.few)
+        usage = await stage.usage()
+        await stage.crowd.stop()
+        return usage
+
+    async def _all(self, stack: AsyncExitStack, few: Usage) -> Report:
+        stage = await self._stage(stack, self._wish.accounts)
+        conditions = await machine.of_server(stage.crowd.redis, stage.crowd.valkey.directory)
+        for name, text in conditions.items():
+            self._say(f"{name:<9} {text}")
+        many = await stage.usage()
+        pairs = []
+        for number in range(1, self._wish.runs + 1):
+            self._progress(f"pair {number} of {self._wish.runs}")
+            pairs.append(await stage.pair(number))
+            self._say(pair_line(number, pairs[-1]))
+        return Report(pairs=tuple(pairs), few=few, many=many, conditions=conditions)
+
+    async def _stage(self, stack: AsyncExitStack, accounts: int) -> "Stage":
+        self._progress(f"starting {accounts} accounts")
+        crowd = Crowd(self._folder / f"crowd-{accounts}", accounts, shipped().over(SCALE))
+        stack.push_async_callback(crowd.stop)
+        await crowd.start()
+        stage = Stage(crowd, await crowd.executor(), self._wish)
+        await stage.run(WARM_UP, 0)
+        return stage
+
+
+class Stage:
+    """One crowd with its executor, and the orders that are given to it."""
+
+    def __init__(self, crowd: Crowd, executor: subprocess.Popen[bytes], wish: Wish) -> None:
+        self.crowd = crowd
+        self._executor = executor
+        self._wish = wish
+        self._feed = Feed("fanout")
+
+    async def usage(self) -> Usage:
+        """What the accounts cost, idle and for each trade."""
+        orders, count = MEASURED * self._wish.orders, len(self.crowd.names)
+        quiet = self._used()
+        await asyncio.sleep(IDLE_S)
+        before, began = self._used(), monotonic()
+        await self.run(orders, 0)
+        after, took = self._used(), monotonic() - began
+        idle = (before.cpu - quiet.cpu) / IDLE_S
+        return Usage(
+            accounts=count,
+            executor=cost(self._executor.pid),
+            children=together(children(self._executor.pid)),
+            terminals=together(terminal.pid for terminal in self.crowd.terminals.values()),
+            cpu=(after.cpu - before.cpu - idle * took) * 1e3 / (orders * count),
+            idle=idle / count,
+        )
+
+    async def pair(self, number: int) -> Pair:
+        """Two runs, in turn the well or the hung one first."""
+        if number % 2:
+            well = await self.run(self._wish.orders, number)
+            hung = await self._hung(number)
+        else:
+            hung = await self._hung(number)
+            well = await self.run(self._wish.orders, number)
+        return Pair(well=well, hung=hung)
+
+    async def run(self, orders: int, number: int) -> Run:
+        """Give orders and see what became of them when all are done. Raises UserError."""
+        since = await self.crowd.end_of(self.crowd.keys.outcomes)
+        await self._give(orders, number)
+        await self.crowd.drained()
+        return await self._gathered(since, orders)
+
+    async def _hung(self, number: int) -> Run:
+        since, terminal = await self.crowd.end_of(self.crowd.keys.outcomes), self.crowd.terminals[self.crowd.names[0]]
+        terminal.send_signal(signal.SIGSTOP)
+        try:
+            await self._give(self._wish.orders, number)
+            await self.crowd.drained(self._others)
+            return await self._gathered(since, self._wish.orders)
+        finally:
+            terminal.send_signal(signal.SIGCONT)
+            await self.crowd.drained(patience=RECOVERY_S)
+
+    async def _give(self, orders: int, number: int) -> None:
+        pace = PACE_PER_ACCOUNT_S * len(self.crowd.names)
+        due = monotonic()
+        for pause in moments(orders, pace, self._wish.seed * 1000 + number):
+            due += pause
+            await asyncio.sleep(max(0.0, due - monotonic()))
+            await self.crowd.publish(self._feed.next(now()))
+
+    async def _gathered(self, since: str, orders: int) -> Run:
+        run = gathered([outcome for _, outcome in await self.crowd.ended(since)], self._others)
+        if len(run.others) < orders * len(self._others) * ENOUGH:
+            raise UserError(f"only {len(run.others)} of {orders * len(self._others)} orders had their effect")
+        return run
+
+    @property
+    def _others(self) -> list[str]:
+        return self.crowd.names[1:]
+
+    def _used(self) -> Cost:
+        return together([self._executor.pid, *children(self._executor.pid)])

@@ -1,0 +1,136 @@
+"""Gathers what could be tried again on an account: the signed facts, and what became of their attempts.
+
+The streams are looked at first; what has left them is in the archive, where an operator has one. Nothing is believed
+without its signature.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from deploy.surroundings import Surroundings
+from executor.book import Debt
+from executor.replay import Candidate, Known, Original, Wish, candidates
+from shared.facts import Fact
+from shared.outcomes import Outcome
+from shared.process import UserError
+from shared.streams import Keys
+from shared.wire import Codec
+
+PAGE = 1000
+
+
+async def gathered(surroundings: Surroundings, redis: Redis, account: str, wish: Wish) -> tuple[Candidate, ...]:
+    """What can be tried again of what is meant.
+
+    Raises redis errors, and UserError when the archive is needed and does not answer.
+    """
+    keys, codec = surroundings.keys, surroundings.codec()
+    originals = [original async for original in _streamed(redis, keys, codec)]
+    originals += [original async for original in _buried(redis, keys, codec, account)]
+    known = await _known(redis, keys, codec, account)
+    oldest = min((o.fact.captured for o in originals), default=None)
+    missing = wish.id and all(o.fact.id != wish.id for o in originals)
+    if missing or (wish.since is not None and (oldest is None or wish.since < oldest)):
+        found, told = _archived(surroundings, account, wish)
+        originals += found
+        known = msgspec.structs.replace(known, told={**_newest(told), **known.told})
+    return candidates(originals, known, wish, surroundings.executor.accounts[account].sources)
+
+
+async def entries(redis: Redis, stream: str) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
+    """Everything in a stream, in its order."""
+    start = "-"
+    while page := cast(list[Any], await redis.xrange(stream, start, "+", PAGE)):
+        for entry, fields in page:
+            yield entry.decode(), dict(fields)
+        start = f"({page[-1][0].decode()}"
+
+
+async def _streamed(redis: Redis, keys: Keys, codec: Codec) -> AsyncIterator[Original]:
+    async for entry, fields in entries(redis, keys.orders):
+        fact = codec.fact(fields)
+        if isinstance(fact, Fact):
+            yield Original(fact=fact, entry=entry, fields=fields)
+
+
+async def _buried(redis: Redis, keys: Keys, codec: Codec, account: str) -> AsyncIterator[Original]:
+    """The account's dead letters that can be read by now."""
+    async for _, fields in entries(redis, keys.dead):
+        fact = codec.fact(fields)
+        if isinstance(fact, Fact) and fields.get(b"reader") == account.encode():
+            entry, reason = fields.get(b"entry", b"").decode(), fields.get(b"reason", b"").decode()
+            yield Original(fact=fact, entry=entry, fields=fields, buried=reason)
+
+
+async def _known(redis: Redis, keys: Keys, codec: Codec, account: str) -> Known:
+    done = cast(dict[bytes, bytes], await redis.hgetall(keys.account("done", account)))
+    ends: dict[str, dict[int, str]] = {}
+    for name, value in done.items():
+        fact, _, attempt = name.decode().rpartition("#")
+        ends.setdefault(fact, {})[int(attempt)] = value.decode().split(" ")[0]
+    told = [m async for _, fields in entries(redis, keys.outcomes) if _is_of(m := codec.outcome(fields), account)]
+    raw = cast(list[bytes | None], await redis.hmget(keys.account("place", account), ["entry"]))
+    place = raw[0].decode() if raw[0] else "0-0"
+    return Known(
+        ends=ends,
+        told=_newest(cast(list[Outcome], told)),
+        busy=await _busy(redis, keys, account),
+        place=place,
+    )
+
+
+def _is_of(message: object, account: str) -> bool:
+    return isinstance(message, Outcome) and message.account == account
+
+
+def _newest(told: Iterable[Outcome]) -> dict[str, Outcome]:
+    return {o.fact: o for o in sorted(told, key=lambda o: o.attempt)}
+
+
+async def _busy(redis: Redis, keys: Keys, account: str) -> set[str]:
+    """Entries without an end, and facts that wait for a debt or are asked for already."""
+    debts = cast(list[bytes], await redis.hvals(keys.account("debts", account)))
+    owing = {o.fact for raw in debts for o in msgspec.json.decode(raw, type=Debt).owing}
+    fields = cast(list[bytes], await redis.hkeys(keys.account("replay", account)))
+    asked = {field.decode().removeprefix("fact:") for field in fields}
+    pending = {entry async for entry, _ in under_way(redis, keys, account)}
+    return owing | asked | pending
+
+
+async def under_way(redis: Redis, keys: Keys, account: str) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
+    """The entries that were delivered to the account and have no end yet, with what is in them."""
+    start = "-"
+    while page := cast(list[Any], await redis.xpending_range(keys.orders, account, start, "+", PAGE)):
+        for row in page:
+            entry = row["message_id"].decode()
+            found = cast(list[Any], await redis.xrange(keys.orders, entry, entry))
+            yield entry, dict(found[0][1]) if found else {}
+        start = f"({page[-1]['message_id'].decode()}"
+
+
+def _archived(surroundings: Surroundings, account: str, wish: Wish) -> tuple[list[Original], list[Outcome]]:
+    """What the archive has of the facts that are meant, and of their ends."""
+    from archiver.originals import Archive
+    from archiver.patience import Away
+
+    codec = Codec(surroundings.keys.namespace, surroundings.keyring())
+    try:
+        archive = Archive(dsn=surroundings.dsn(), namespace=surroundings.keys.namespace)
+        rows = archive.fact(wish.id) if wish.id else archive.facts()
+        originals = [o for o in _sound(codec, rows) if wish.covers(o.fact.captured)]
+        since = min((o.fact.captured for o in originals), default=None)
+        told = archive.told(account, since) if since is not None else iter(())
+        outcomes = [m for row in told if isinstance(m := codec.outcome(row.fields), Outcome)]
+    except Away as error:
+        raise UserError(f"what is meant has left the streams, and the archive does not answer: {error}") from error
+    return originals, outcomes
+
+
+def _sound(codec: Codec, rows: Iterable[Any]) -> Iterator[Original]:
+    for row in rows:
+        fact = codec.fact(row.fields)
+        if isinstance(fact, Fact):
+            yield Original(fact=fact, entry=row.entry, fields=row.fields)

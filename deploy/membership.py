@@ -1,0 +1,104 @@
+"""An account joins, leaves, or becomes another login's: what that changes in Redis, each in one script.
+
+Whatever an account remembered when it left, or was made another's, is told on the outcomes stream first, so the archive
+keeps it. Everything here is done with the account in our custody.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import time
+from typing import Any, cast
+
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from executor.remembering import whole
+from shared.outcomes import Kept
+from shared.process import UserError
+from shared.streams import Keys
+from shared.wire import Codec, Place
+
+PARTS = ("place", "links", "debts", "done", "replay", "drift", "reconcile", "vitals")
+"""What is deleted of an account that leaves; its state says from then on that it was removed."""
+
+FIGURES = ("day", "day-start", "peak", "deals-told", "identity")
+"""What of an account's state belongs to the login and not to the name."""
+
+# KEYS: lease, outcomes, orders, state, then what is deleted.  ARGV: token, m, k, s, group, when
+_REMOVE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[2], '*', 'm', ARGV[2], 'k', ARGV[3], 's', ARGV[4])
+redis.pcall('XGROUP', 'DESTROY', KEYS[3], ARGV[5])
+for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('HSET', KEYS[4], 'removed', ARGV[6])
+return 1
+"""
+
+# KEYS: lease, outcomes, state, place, then what is deleted.  ARGV: token, m, k, s, identity or '', then fields that go
+_REPOINT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[2], '*', 'm', ARGV[2], 'k', ARGV[3], 's', ARGV[4])
+for i = 6, #ARGV do redis.call('HDEL', KEYS[3], ARGV[i]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], 'identity', ARGV[5]) end
+for i = 5, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('HINCRBY', KEYS[4], 'version', 1)
+return 1
+"""
+
+
+async def remove(redis: Redis, keys: Keys, codec: Codec, token: str, account: str) -> None:
+    """Take an account out: its group, so that it holds nothing up, and all that is kept of it but what it held.
+
+    Raises UserError when somebody took the account from us, and redis errors.
+    """
+    kept = replace(await memory(redis, keys, account), removed=True)
+    names = [keys.account("lease", account), keys.outcomes, keys.orders, keys.account("state", account)]
+    names += [keys.account(part, account) for part in PARTS]
+    args = [token, *_signed(codec, kept), account, kept.seen.isoformat(timespec="seconds")]
+    await _done(redis, _REMOVE, names, args, account)
+
+
+async def repoint(
+    redis: Redis, keys: Keys, codec: Codec, token: str, account: str, identity: str, *, abandon: bool
+) -> None:
+    """Let the account be another login's from now on; `identity` is login@server, empty: whatever comes next.
+
+    It reads on where it was. With `abandon` what it held under the old login is forgotten. Raises as `remove` does.
+    """
+    kept = await memory(redis, keys, account)
+    if abandon:
+        kept = replace(kept, memory=replace(kept.memory, links={}, debts={}))
+    state = {name: value for name, value in kept.state.items() if name not in FIGURES}
+    kept = replace(kept, state={**state, "identity": identity} if identity else state)
+    names = [
+        keys.account("lease", account),
+        keys.outcomes,
+        keys.account("state", account),
+        keys.account("place", account),
+    ]
+    names += [keys.account(part, account) for part in ("links", "debts", "drift")] if abandon else []
+    await _done(redis, _REPOINT, names, [token, *_signed(codec, kept), identity, *FIGURES], account)
+
+
+async def memory(redis: Redis, keys: Keys, account: str) -> Kept:
+    """All that Redis has of an account's memory. Raises redis errors."""
+    links, debts, place, state = [await _hash(redis, keys, p, account) for p in ("links", "debts", "place", "state")]
+    seqs = {name.removeprefix("seq:"): int(seq) for name, seq in place.items() if name.startswith("seq:")}
+    told = {name: value.decode() for name, value in state.items()}
+    entry = place.get("entry", b"0-0").decode()
+    return whole(account, links, debts, Place(entry=entry, seqs=seqs), told, datetime.fromtimestamp(time(), UTC))
+
+
+async def _hash(redis: Redis, keys: Keys, part: str, account: str) -> dict[str, bytes]:
+    stored = cast(Mapping[bytes, bytes], await redis.hgetall(keys.account(part, account)))
+    return {name.decode(): value for name, value in stored.items()}
+
+
+def _signed(codec: Codec, kept: Kept) -> list[bytes]:
+    entry = codec.entry("outcomes", kept)
+    return [entry[b"m"], entry[b"k"], entry[b"s"]]
+
+
+async def _done(redis: Redis, script: str, names: list[str], args: list[Any], account: str) -> None:
+    if not await redis.register_script(script)(keys=names, args=args):
+        raise UserError(f"{account}: another command has taken the account; nothing was changed, try again")

@@ -1,0 +1,167 @@
+"""Pure: what an account and a source were, from all that was told of them, in its order.
+
+An account's executor tells all of its memory when it begins and then what each commit changes, so the newest whole with
+what came after it is the memory as Redis had it. Of the facts since then each one either has an end, or is owed by a
+debt in that memory, or has to be followed again: it may have been sent, and is searched before anything is sent.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from archiver.originals import Original
+from executor.book import Debt, Link
+from executor.remembering import FORGOTTEN
+from shared import wire
+from shared.facts import Fact, objects
+from shared.outcomes import Kept, Memory, Message, Outcome, Pending
+
+M = TypeVar("M")
+
+
+class Ended(Struct, frozen=True):
+    """How an attempt ended, and when."""
+
+    result: str
+    committed: datetime
+
+
+class Recollection(Struct, kw_only=True):
+    """What one account remembered. `begun` is the entry with which all of it was told, `base` what it had passed then.
+
+    `links` and `debts` are in JSON by the link's key; `ends` by fact and attempt; `unended` are facts with a state and
+    no end.
+    """
+
+    account: str
+    sources: frozenset[str]
+    begun: str = "0-0"
+    removed: bool = False
+    base: Mapping[str, int] = {}
+    state: Mapping[str, str] = {}
+    links: dict[str, bytes] = field(default_factory=dict)
+    debts: dict[str, bytes] = field(default_factory=dict)
+    passed: dict[str, int] = field(default_factory=dict)
+    ends: dict[tuple[str, int], Ended] = field(default_factory=dict)
+    unended: set[str] = field(default_factory=set)
+
+    def take(self, entry: str, message: Message) -> None:
+        """Take in what was told next. What came before the whole says only how attempts ended."""
+        if isinstance(message, Outcome):
+            self.ends[message.fact, message.attempt] = Ended(message.result, message.committed)
+            self.unended.discard(message.fact)
+        elif isinstance(message, Pending) and (message.fact, message.attempt) not in self.ends:
+            self.unended.add(message.fact)
+        if not isinstance(message, Outcome | Pending | Kept) or wire.entry_order(entry) <= wire.entry_order(self.begun):
+            return
+        if isinstance(message, Kept) and message.whole:
+            self._begin(entry, message)
+        elif message.memory is not None:
+            self._remember(message.memory)
+
+    def wanting(self) -> Callable[[Fact], bool]:
+        """Says of a fact whether the account has still to follow it."""
+        owed = self.owed
+
+        def wants(fact: Fact) -> bool:
+            if fact.source not in self.sources or fact.id in owed or self.ended(fact.id):
+                return False
+            return fact.id in self.unended or fact.seq > self.base.get(fact.producer, 0)
+
+        return wants
+
+    def ended(self, fact: str) -> bool:
+        """Whether an attempt to follow a fact has ended."""
+        return (fact, 1) in self.ends
+
+    @property
+    def owed(self) -> frozenset[str]:
+        """The facts whose end waits for a debt."""
+        debts = (msgspec.json.decode(debt, type=Debt) for debt in self.debts.values())
+        return frozenset(owing.fact for debt in debts for owing in debt.owing)
+
+    def open_links(self) -> list[Link]:
+        """The links of which something is ours."""
+        links = (msgspec.json.decode(link, type=Link) for link in self.links.values())
+        return [link for link in links if link.parts or link.pendings]
+
+    def _begin(self, entry: str, whole: Kept) -> None:
+        self.begun, self.base, self.state = entry, whole.memory.passed, whole.state
+        self.removed, self.links, self.debts, self.passed = whole.removed, {}, {}, {}
+        self._remember(whole.memory)
+
+    def _remember(self, memory: Memory) -> None:
+        _laid(memory.links, self.links)
+        _laid(memory.debts, self.debts)
+        for producer, seq in memory.passed.items():
+            self.passed[producer] = max(seq, self.passed.get(producer, 0))
+
+
+def begun(account: str, sources: Collection[str], entry: str, whole: Kept) -> Recollection:
+    """An account as it was when all of it was told."""
+    found = Recollection(account=account, sources=frozenset(sources))
+    found.take(entry, whole)
+    return found
+
+
+class Origin(Struct, kw_only=True):
+    """What was published: pictures by source (field: sealed fact), each source's producers and its last one, and what
+    Redis keeps of each producer, with its last sequence.
+    """
+
+    pictures: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    producers: dict[str, set[str]] = field(default_factory=dict)
+    lasts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    writers: dict[str, str] = field(default_factory=dict)
+
+    def take(self, original: Original, fact: Fact) -> None:
+        """Take in the next fact; what is kept of it is what the publishing script keeps."""
+        signature = original.fields[b"s"]
+        sealed = b" ".join((original.fields[b"k"], signature, original.fields[b"m"]))
+        picture = self.pictures.setdefault(fact.source, {})
+        for name, lives in objects(fact):
+            if lives:
+                picture[f"{fact.account}/{name}"] = sealed
+            else:
+                picture.pop(f"{fact.account}/{name}", None)
+        if fact.seq > self.lasts.get(fact.producer, (0, b""))[0]:
+            self.lasts[fact.producer] = fact.seq, f"{fact.seq} {original.entry} ".encode() + signature
+        self.producers.setdefault(fact.source, set()).add(fact.producer)
+        self.writers[fact.source] = fact.producer
+
+
+def sound(
+    originals: Iterable[Original], read: Callable[[wire.Fields], M | wire.Refused], refused: Callable[[str], None]
+) -> Iterator[tuple[Original, M]]:
+    """The originals whose signature is sound, with what they say; of the others `refused` hears a line each."""
+    for original in originals:
+        message = read(original.fields)
+        if isinstance(message, wire.Refused):
+            refused(f"{original.what}: {_why(message)}")
+        else:
+            yield original, message
+
+
+def _why(refusal: wire.Refused) -> str:
+    match refusal:
+        case wire.UnknownKey(key):
+            return f"signed with key {key!r}, which is not in the signing key file"
+        case wire.RetiredKey(key):
+            return f"signed with key {key!r}, which was retired"
+        case wire.UnknownKind(kind):
+            return f"the kind {kind!r} is newer than this version"
+        case wire.BadSignature():
+            return "nobody of ours has signed it as it is"
+        case wire.Malformed(text):
+            return f"it cannot be read: {text}"
+
+
+def _laid(changes: Mapping[str, Raw], over: dict[str, bytes]) -> None:
+    for key, value in changes.items():
+        if bytes(value) == FORGOTTEN:
+            over.pop(key, None)
+        else:
+            over[key] = bytes(value)

@@ -1,0 +1,79 @@
+"""Pure: what an account is not to follow, because the sources held it when the account joined, or it was given up.
+
+`join = "new"` leaves alone what is open at the sources when the account begins; `"adopt"` opens it, each position once.
+What was closed on an operator's word, or by a limit, is not opened again by itself either. All of it ends with the
+position at the source.
+"""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from executor.mirrored import order_name
+from executor.sight import Sight, source_of
+
+FIELD = "joined"
+"""The field of the account's state in which it is kept."""
+
+
+class Joined(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`left` is not to be followed, `adopt` is still to be opened: links, and orders by `mirrored.order_name`.
+
+    `seen` are the sources of which it is known what they held when the account joined. `adopting`: what is found at
+    the others is to be opened.
+    """
+
+    adopting: bool = False
+    seen: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+    adopt: frozenset[str] = frozenset()
+
+
+def read(kept: str) -> Joined:
+    """What is kept in the account's state; nothing for an account that has just begun."""
+    return msgspec.json.decode(kept, type=Joined) if kept else Joined()
+
+
+def written(joined: Joined) -> str:
+    """The same as text."""
+    return msgspec.json.encode(joined, order="deterministic").decode()
+
+
+def looked(joined: Joined, sight: Sight, here: Collection[str], refused: Collection[str]) -> Joined:
+    """After a look at the sources.
+
+    `here` is what the account follows, and `refused` what it was to follow and did not: neither is from before it
+    joined.
+    """
+    found = {name for name in held(sight) if source_of(name) in sight.whole - joined.seen} - {*here, *refused}
+    if joined.adopting:
+        joined = replace(joined, adopt=joined.adopt | found)
+    else:
+        joined = replace(joined, left=joined.left | found)
+    return over(replace(joined, seen=joined.seen | sight.whole), sight)
+
+
+def over(joined: Joined, sight: Sight) -> Joined:
+    """Without what the sources hold no more, and without sources that are not followed any more."""
+
+    def lasts(name: str) -> bool:
+        return name in there or source_of(name) not in sight.whole
+
+    there, followed = held(sight), sight.followed
+    return Joined(
+        adopting=joined.adopting and not followed <= joined.seen,
+        seen=joined.seen & followed,
+        left=frozenset(filter(lasts, _of(followed, joined.left))),
+        adopt=frozenset(filter(lasts, _of(followed, joined.adopt))),
+    )
+
+
+def held(sight: Sight) -> set[str]:
+    """Everything that the sources hold, by name."""
+    return {*sight.positions, *(order_name(key, order) for key, order in sight.orders)}
+
+
+def _of(sources: Collection[str], names: Iterable[str]) -> list[str]:
+    return [name for name in names if source_of(name) in sources]

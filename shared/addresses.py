@@ -1,0 +1,73 @@
+"""The addresses of Redis and PostgreSQL as their client libraries take them, made from what the settings say apart:
+server, user, password, and the files with which both sides prove who they are.
+"""
+
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from shared.settings import Postgres, Redis, SettingsError
+from shared.vault import require_private
+
+SCHEMES = ("redis", "rediss", "unix")
+
+
+def redis_url(redis: Redis) -> str:
+    """Where Redis is, complete. Raises SettingsError when nothing says so, or what is said cannot be used."""
+    if redis.url is None:
+        raise SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
+    parts = urlsplit(redis.url.reveal())
+    if parts.scheme not in SCHEMES:
+        raise SettingsError("redis.url must be as in redis://host:6379/0, or rediss://host:6379/0 with encryption")
+    files = _files(redis, encrypted=parts.scheme == "rediss")
+    query = urlencode([*parse_qsl(parts.query), *files])
+    return parts._replace(netloc=_server(redis, parts.netloc), query=query).geturl()
+
+
+def postgres_dsn(postgres: Postgres) -> str:
+    """Where PostgreSQL is, complete. Raises SettingsError when nothing says so."""
+    if postgres.dsn is None:
+        raise SettingsError("postgres.dsn is not set: name your PostgreSQL, or run `tradecopier up`, which brings one")
+    dsn = postgres.dsn.reveal()
+    if postgres.password is None:
+        return dsn
+    password = postgres.password.reveal()
+    if "://" in dsn:
+        return f"{dsn}{'&' if '?' in dsn else '?'}password={quote(password, safe='')}"
+    escaped = password.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{dsn} password='{escaped}'"
+
+
+def _server(redis: Redis, written: str) -> str:
+    """Host and port behind user and password: those that are set apart go before those in the url."""
+    before, _, server = written.rpartition("@")
+    user, separator, password = before.partition(":")
+    if redis.username is not None:
+        user = quote(redis.username, safe="")
+    if redis.password is not None:
+        separator, password = ":", quote(redis.password.reveal(), safe="")
+    return f"{user}{separator}{password}@{server}" if user or password else server
+
+
+def _files(redis: Redis, *, encrypted: bool) -> list[tuple[str, str]]:
+    """What proves the server to us and us to the server."""
+    named = {"ca-file": redis.ca_file, "cert-file": redis.cert_file, "key-file": redis.key_file}
+    given = {key: path for key, path in named.items() if path is not None}
+    if given and not encrypted:
+        raise SettingsError(
+            f"redis.{next(iter(given))} is set, but redis.url is not encrypted: it must begin rediss://"
+        )
+    if (redis.cert_file is None) != (redis.key_file is None):
+        raise SettingsError("redis.cert-file and redis.key-file belong together: set both, or none")
+    for key, path in given.items():
+        _require_file(f"redis.{key}", path)
+    if redis.key_file is not None:
+        require_private(redis.key_file, "the private key")
+    options = {"ca-file": "ssl_ca_certs", "cert-file": "ssl_certfile", "key-file": "ssl_keyfile"}
+    return [(options[key], str(path)) for key, path in given.items()]
+
+
+def _require_file(key: str, path: Path) -> None:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{key}: {path} cannot be read ({error.strerror})") from error

