@@ -13,7 +13,7 @@ import psycopg
 from msgspec import Struct
 from psycopg import sql
 
-from archiver.patience import Away, one_line
+from archiver.patience import UNREADABLE, Away, one_line
 from shared.process import UserError
 
 LOCK = 0x7472_6164_6563_6F70
@@ -151,11 +151,8 @@ def _connect(dsn: str) -> psycopg.Connection:
             application_name="tradecopier-migrate",
             client_encoding="utf-8",
         )
-    except psycopg.ProgrammingError as error:
-        # Without the driver's words: they repeat parts of the dsn, which holds a password.
-        raise UserError(
-            "postgres.dsn is not a PostgreSQL connection string, as in postgresql://user:password@host/db"
-        ) from error
+    except psycopg.ProgrammingError:
+        raise UserError(UNREADABLE) from None
 
 
 def _applied(connection: psycopg.Connection) -> dict[int, tuple[str, str]]:

@@ -9,6 +9,10 @@ SAY_EVERY = 12
 """Once a minute, when attempts have come down to one every five seconds."""
 
 
+UNREADABLE = "postgres.dsn is not a PostgreSQL connection string, as in postgresql://user:password@host/db"
+"""Said without the driver's words, which repeat parts of the dsn, and a password may be among them."""
+
+
 class Away(Exception):
     """PostgreSQL does not serve us now, through no fault of what it was given; the text is its own, in one line."""
 

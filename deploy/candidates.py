@@ -8,8 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from archiver.originals import Archive
+from archiver.originals import Original as Row
+from archiver.patience import Away
+from deploy.memory import entries
 from deploy.surroundings import Surroundings
 from executor.book import Debt
 from executor.replay import Candidate, Known, Original, Wish, candidates
@@ -28,41 +33,29 @@ async def gathered(surroundings: Surroundings, redis: Redis, account: str, wish:
     Raises redis errors, and UserError when the archive is needed and does not answer.
     """
     keys, codec = surroundings.keys, surroundings.codec()
-    originals = [original async for original in _streamed(redis, keys, codec)]
-    originals += [original async for original in _buried(redis, keys, codec, account)]
+    originals = [*await _streamed(redis, keys, codec), *await _buried(redis, keys, codec, account)]
     known = await _known(redis, keys, codec, account)
     oldest = min((o.fact.captured for o in originals), default=None)
     missing = wish.id and all(o.fact.id != wish.id for o in originals)
     if missing or (wish.since is not None and (oldest is None or wish.since < oldest)):
         found, told = _archived(surroundings, account, wish)
         originals += found
-        known = msgspec.structs.replace(known, told={**_newest(told), **known.told})
+        known = replace(known, told={**_newest(told), **known.told})
     return candidates(originals, known, wish, surroundings.executor.accounts[account].sources)
 
 
-async def entries(redis: Redis, stream: str) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
-    """Everything in a stream, in its order."""
-    start = "-"
-    while page := cast(list[Any], await redis.xrange(stream, start, "+", PAGE)):
-        for entry, fields in page:
-            yield entry.decode(), dict(fields)
-        start = f"({page[-1][0].decode()}"
+async def _streamed(redis: Redis, keys: Keys, codec: Codec) -> list[Original]:
+    return list(_sound(codec, await entries(redis, keys.orders)))
 
 
-async def _streamed(redis: Redis, keys: Keys, codec: Codec) -> AsyncIterator[Original]:
-    async for entry, fields in entries(redis, keys.orders):
-        fact = codec.fact(fields)
-        if isinstance(fact, Fact):
-            yield Original(fact=fact, entry=entry, fields=fields)
-
-
-async def _buried(redis: Redis, keys: Keys, codec: Codec, account: str) -> AsyncIterator[Original]:
+async def _buried(redis: Redis, keys: Keys, codec: Codec, account: str) -> Iterator[Original]:
     """The account's dead letters that can be read by now."""
-    async for _, fields in entries(redis, keys.dead):
-        fact = codec.fact(fields)
-        if isinstance(fact, Fact) and fields.get(b"reader") == account.encode():
-            entry, reason = fields.get(b"entry", b"").decode(), fields.get(b"reason", b"").decode()
-            yield Original(fact=fact, entry=entry, fields=fields, buried=reason)
+    letters = [row for row in await entries(redis, keys.dead) if row.fields.get(b"reader") == account.encode()]
+    return (replace(o, entry=_text(o, b"entry"), buried=_text(o, b"reason")) for o in _sound(codec, letters))
+
+
+def _text(original: Original, field: bytes) -> str:
+    return original.fields.get(field, b"").decode()
 
 
 async def _known(redis: Redis, keys: Keys, codec: Codec, account: str) -> Known:
@@ -71,19 +64,20 @@ async def _known(redis: Redis, keys: Keys, codec: Codec, account: str) -> Known:
     for name, value in done.items():
         fact, _, attempt = name.decode().rpartition("#")
         ends.setdefault(fact, {})[int(attempt)] = value.decode().split(" ")[0]
-    told = [m async for _, fields in entries(redis, keys.outcomes) if _is_of(m := codec.outcome(fields), account)]
+    told = _outcomes(codec, await entries(redis, keys.outcomes), account)
     raw = cast(list[bytes | None], await redis.hmget(keys.account("place", account), ["entry"]))
     place = raw[0].decode() if raw[0] else "0-0"
     return Known(
         ends=ends,
-        told=_newest(cast(list[Outcome], told)),
+        told=_newest(told),
         busy=await _busy(redis, keys, account),
         place=place,
     )
 
 
-def _is_of(message: object, account: str) -> bool:
-    return isinstance(message, Outcome) and message.account == account
+def _outcomes(codec: Codec, rows: Iterable[Row], account: str) -> list[Outcome]:
+    read = (codec.outcome(row.fields) for row in rows)
+    return [message for message in read if isinstance(message, Outcome) and message.account == account]
 
 
 def _newest(told: Iterable[Outcome]) -> dict[str, Outcome]:
@@ -113,23 +107,20 @@ async def under_way(redis: Redis, keys: Keys, account: str) -> AsyncIterator[tup
 
 def _archived(surroundings: Surroundings, account: str, wish: Wish) -> tuple[list[Original], list[Outcome]]:
     """What the archive has of the facts that are meant, and of their ends."""
-    from archiver.originals import Archive
-    from archiver.patience import Away
-
-    codec = Codec(surroundings.keys.namespace, surroundings.keyring())
+    namespace, keyring = surroundings.keys.namespace, surroundings.keyring()
+    archive = Archive(dsn=surroundings.dsn(), namespace=namespace)
     try:
-        archive = Archive(dsn=surroundings.dsn(), namespace=surroundings.keys.namespace)
         rows = archive.fact(wish.id) if wish.id else archive.facts()
-        originals = [o for o in _sound(codec, rows) if wish.covers(o.fact.captured)]
+        originals = [o for o in _sound(Codec(namespace, keyring), rows) if wish.covers(o.fact.captured)]
         since = min((o.fact.captured for o in originals), default=None)
         told = archive.told(account, since) if since is not None else iter(())
-        outcomes = [m for row in told if isinstance(m := codec.outcome(row.fields), Outcome)]
+        return originals, _outcomes(Codec(namespace, keyring.with_retired()), told, account)
     except Away as error:
         raise UserError(f"what is meant has left the streams, and the archive does not answer: {error}") from error
-    return originals, outcomes
 
 
-def _sound(codec: Codec, rows: Iterable[Any]) -> Iterator[Original]:
+def _sound(codec: Codec, rows: Iterable[Row]) -> Iterator[Original]:
+    """Those that the account's lane can read, too."""
     for row in rows:
         fact = codec.fact(row.fields)
         if isinstance(fact, Fact):

@@ -50,6 +50,7 @@ COMMANDS = {
     "resume": Entry("deploy.operate", "resume", "Follow again."),
     "replay": Entry("deploy.replay", "replay", "Try again on an account what ended there without effect."),
     "resolve": Entry("deploy.replay", "resolve", "End by hand what nothing else can."),
+    "reconcile": Entry("deploy.reconcile", "reconcile", "On what an account and its sources disagree; mend it."),
     "account": Entry("deploy.accounts", "account", "The accounts that are copied to: list, add, remove, repoint."),
     "restore": Entry("deploy.restore", "restore", "Rebuild from the archive what Redis has lost."),
     "ingest": Entry("ingest.cli", "cli", "TradingView's side: the proxy and what it captures."),

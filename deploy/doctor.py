@@ -25,6 +25,7 @@ from deploy.looking import look
 from deploy.surroundings import Surroundings, found
 from ingest import certificate, settings
 from shared import clock, streams
+from shared.addresses import unencrypted
 from shared.durability import unsafe
 from shared.plainly import plainly
 from shared.process import UserError
@@ -76,7 +77,7 @@ def files(surroundings: Surroundings) -> Iterator[Check]:
         yield fail("signing key", str(error), "`tradecopier up` makes one; all machines need the same")
     if machine.data.exists():
         yield checks.disk(shutil.disk_usage(machine.data).free)
-        others = [p.name for p in machine.data.glob("**/password") if stat.S_IMODE(p.stat().st_mode) & 0o077]
+        others = [p.name for p in machine.data.glob("**/*password") if stat.S_IMODE(p.stat().st_mode) & 0o077]
         yield (
             fail("file modes", "others can read passwords", "run `chmod 600` on them")
             if others
@@ -118,6 +119,9 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
     except UserError as error:
         yield fail("redis", str(error), "run `tradecopier up`, or set redis.url")
         return
+    if (open_to_all := unencrypted(surroundings.redis_url())) is not None:
+        advice = "use rediss:// and redis.ca-file: whoever is on the way sees the password and every trade"
+        yield warn("redis encryption", f"none on the way to {open_to_all}", advice)
     try:
         for complaint in await unsafe(client):
             yield fail("redis", complaint, "nothing is copied until that is so")

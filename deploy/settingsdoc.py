@@ -133,7 +133,7 @@ def explained(example: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def last(found: Mapping[str, Any]) -> str:
+def last(found: dict[str, dict[str, str]]) -> str:
     """The table that the lines so far end in."""
     return next(reversed(found), "")
 

@@ -6,7 +6,7 @@ script keeps it only while somebody works for the account, and a fact that is to
 attempt ended without an effect, so that two operators, or one who asks twice, ask for one attempt.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from executor.ledger import Work
+from executor.ledger import Change, Work
 from shared import outcomes
 from shared.facts import Fact
 from shared.pictures import SourcePicture, source_picture
@@ -106,21 +106,21 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 'asked'
 """
 
-# KEYS: lease, requests.  ARGV: token, field, request
-_NOTE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then return 0 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-return 1
-"""
+
+REMEMBERED = 1000
+"""More requests than a failover can lose; see `Desk.lost`."""
 
 
 class Desk:
-    """The requests of one account. Raises redis errors."""
+    """The requests of one account. Raises redis errors.
 
-    def __init__(self, redis: Redis, keys: Keys, codec: Codec, account: str, token: Callable[[], str] = str) -> None:
-        """`token` gives the lane's own lease token; an operator has none."""
-        self._token = token
+    `noted` are those that a lane of this process has worked at: a server that lost its last writes has those without an
+    end back from here, with what may have been sent for them.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, codec: Codec, account: str) -> None:
         self.codec = codec
+        self.noted: dict[str, Replay] = {}
         self._redis = redis
         self._keys = keys
         self._account = account
@@ -129,7 +129,6 @@ class Desk:
         self._done = keys.account("done", account)
         self._lease = keys.account("lease", account)
         self._ask = redis.register_script(_ASK)
-        self._note = redis.register_script(_NOTE)
 
     async def ask(self, request: Request, *, archived: bool = False) -> Answer:
         """Keep a request. `archived`: that the attempt before ended without effect is known from the archive."""
@@ -143,10 +142,19 @@ class Desk:
         keys = [self._requests, self._done, self._lease]
         return cast(Answer, cast(bytes, await self._ask(keys=keys, args=args)).decode())
 
-    async def note(self, request: Replay) -> bool:
-        """Write down what is going to be sent for a request, while we hold the lease and the request is there."""
-        args: list[str | bytes] = [self._token(), request.field, self._sealed(request)]
-        return bool(await self._note(keys=[self._lease, self._requests], args=args))
+    def noting(self, request: Replay) -> Change:
+        """The change that writes down what is going to be sent for a request."""
+        self.noted[request.field] = request
+        while len(self.noted) > REMEMBERED:
+            del self.noted[next(iter(self.noted))]
+        return Change(requests=[request.field], noted={request.field: self._sealed(request)})
+
+    async def lost(self) -> Change | None:
+        """The change that brings back what was noted here and the server has forgotten; None: it knows everything."""
+        noted = list(self.noted.values())
+        there, ends = await self.requests(), await self.ends([request.work for request in noted])
+        gone = [r for r, end in zip(noted, ends, strict=True) if not end and r.field not in there]
+        return Change(noted={request.field: self._sealed(request) for request in gone}) if gone else None
 
     async def requests(self) -> Mapping[str, Request | None]:
         """Everything that is asked, oldest first; None for what has no sound signature or cannot be read."""

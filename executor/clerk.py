@@ -52,7 +52,10 @@ class Clerk:
         self._due = 0.0
 
     async def begin(self) -> None:
-        """Take up what is there already."""
+        """Take up what is there already, and what the server has forgotten since it was worked at."""
+        lost = await self._desk.lost()
+        if lost is not None:
+            await self._follower.write(lost)
         await self._look(inherited=True)
 
     async def attend(self) -> None:
@@ -87,4 +90,5 @@ class Clerk:
     async def _refuse(self, field: str, why: str) -> None:
         text = f"asked by the operator and not done: {field}: {why}"
         log.warning("%s: %s", self._name, text)
+        self._desk.noted.pop(field, None)
         await self._follower.write(Change(ends=[End()], messages=[self._teller.notice(text)], requests=[field]))

@@ -62,7 +62,7 @@ class Crew:
         resolver = Resolver(name, account, desk, keeper, self.follower, teller, clock)
         mender = Mender(name, account, desk, sights, keeper, self.follower, clock)
         self._clerk = Clerk(name, desk, replayer, resolver, mender, self.follower, teller, clock)
-        reconciler = Reconciler(
+        self._reconciler = Reconciler(
             name, account, ledger, desk, sights, keeper, self.follower, mender, meter, clock, memory
         )
         self._attendants: tuple[Attendant, ...] = (
@@ -71,7 +71,7 @@ class Crew:
             self.follower,
             Payer(account, keeper, runner, self.follower, teller, clock),
             self._watch,
-            reconciler,
+            self._reconciler,
         )
 
     @property
@@ -82,6 +82,7 @@ class Crew:
     async def begin(self) -> None:
         """See what happened to the account while nobody looked, and what another lane may have left half done."""
         await self._watch.begin()
+        await self._reconciler.begin()
         await self._clerk.begin()
 
     async def attend(self) -> None:

@@ -3,11 +3,12 @@
 What is on its way (a debt, a parked fact) is no disagreement, and neither is what the account never was to follow.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import assert_never
 
+import msgspec
 from msgspec import Struct
 
 from executor.book import Book
@@ -117,6 +118,17 @@ def told(account: str, found: Found, now: datetime, *, ended: bool = False) -> D
         since=found.since,
         ended=now if ended else None,
     )
+
+
+def kept(contents: Mapping[str, bytes]) -> dict[str, Found]:
+    """Disagreements by identity, as they are kept in Redis; what cannot be read is found anew."""
+    found = {}
+    for identity, content in contents.items():
+        try:
+            found[identity] = msgspec.json.decode(content, type=Found)
+        except msgspec.MsgspecError:
+            continue
+    return found
 
 
 def plain(number: Decimal) -> str:

@@ -42,17 +42,18 @@ def written(joined: Joined) -> str:
 
 
 def looked(joined: Joined, sight: Sight, here: Collection[str], refused: Collection[str]) -> Joined:
-    """After a look at the sources.
+    """After a look at the sources; the first one comes before the account follows anything.
 
     `here` is what the account follows, and `refused` what it was to follow and did not: neither is from before it
     joined.
     """
-    found = {name for name in held(sight) if source_of(name) in sight.whole - joined.seen} - {*here, *refused}
+    found = {name for name in held(sight) if source_of(name) in sight.readable - joined.seen} - set(refused)
     if joined.adopting:
         joined = replace(joined, adopt=joined.adopt | found)
     else:
         joined = replace(joined, left=joined.left | found)
-    return over(replace(joined, seen=joined.seen | sight.whole), sight)
+    joined = replace(joined, left=joined.left - set(here), adopt=joined.adopt - set(here))
+    return over(replace(joined, seen=joined.seen | sight.readable | sight.blank), sight)
 
 
 def over(joined: Joined, sight: Sight) -> Joined:

@@ -93,7 +93,7 @@ class Lane:
         self._ledger = Ledger(work, keys, codec, name, self._lease, recorded(name, self.meter.committed))
         self._ill = "away"
         self._attach = partial(attachment.attach, work, keys, name)
-        self._desk = Desk(work, keys, codec, name, lambda: self._lease.token)
+        self._desk = Desk(work, keys, codec, name)
         self._sights = Sights(work, keys, codec, account.sources)
         # A read that outlived the lease could take an entry away from the lane that holds it then.
         self._block_ms = min(BLOCK_MS, int(lease_s * 250))

@@ -70,7 +70,8 @@ class Change(Struct, kw_only=True):
 
     `entry` is the one being worked on: when it is not pending any more, nothing is written. `drifts` are the
     disagreements that were told, by identity; None says that one is over. `requests` are what an operator asked for and
-    this answers: when one is not there any more, nothing is written, and with an end they go.
+    this answers: when one is not there any more, nothing is written, and with an end they go. `noted` are requests
+    with what is going to be sent for them.
     """
 
     entry: str | None = None
@@ -80,6 +81,7 @@ class Change(Struct, kw_only=True):
     debts: Mapping[str, Debt | None] = {}
     drifts: Mapping[str, bytes | None] = {}
     requests: Sequence[str] = ()
+    noted: Mapping[str, bytes] = {}
     passed: wire.Place | None = None
     dead: Mapping[bytes, bytes] = {}
 
@@ -253,6 +255,7 @@ class Ledger:
             "version": self._version,
             "entry": change.entry or "",
             "requests": change.requests,
+            "noted": _flat(change.noted),
             "ends": [x for end in change.ends for x in (end.work.key if end.work else "", end.result, end.entry or "")],
             "ms": str(int(now.timestamp() * 1000)),
             "messages": [x.decode() for message in told for x in self._signed(message)],

@@ -80,7 +80,7 @@ def find(marks: Container[int], step: Marked | Close, traces: Traces) -> Found |
     """What `step` left in the terminal under one of its marks, or None when nothing agrees in symbol and side."""
     side = _trading_side(step)
     return (
-        _in_deals(marks, step.symbol, side, traces.deals)
+        _in_deals(marks, step.symbol, side, traces.deals, once=isinstance(step, Open | Rest))
         or _in_orders(marks, step.symbol, side, traces.orders, working=True)
         or _in_positions(marks, step, side, traces.positions)
         or _in_orders(marks, step.symbol, side, traces.history_orders, working=False)
@@ -100,10 +100,14 @@ def _trading_side(step: Marked | Close) -> Side:
             return "sell" if step.side == "buy" else "buy"
 
 
-def _in_deals(marks: Container[int], symbol: str, side: Side, deals: Iterable[TradeDeal]) -> Found | None:
+def _in_deals(
+    marks: Container[int], symbol: str, side: Side, deals: Iterable[TradeDeal], *, once: bool
+) -> Found | None:
+    """The deals under one of the marks. `once`: those of the first order alone; another one is a double of it."""
     ours = [d for d in deals if d.magic in marks and d.symbol == symbol and d.type == (0 if side == "buy" else 1)]
     if not ours:
         return None
+    ours = [d for d in ours if d.order == ours[0].order or not once]
     volume = sum((_number(d.volume) for d in ours), Decimal(0))
     money = sum((_number(d.volume) * _number(d.price) for d in ours), Decimal(0))
     first = ours[0]

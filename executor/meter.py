@@ -144,12 +144,6 @@ class Meter:
         self._follower, self._book = follower, book
         self._waiting = {(o.fact, o.attempt) for debt in follower.debts.values() for o in debt.owing}
 
-    @property
-    def busy(self) -> set[str]:
-        """The links on which something is under way."""
-        follower = self._follower
-        return {*follower.debts, *(parked.attempt.link for parked in follower.parking)} if follower else set()
-
     def owed_since(self) -> list[datetime]:
         """Since when each debt is owed."""
         return [debt.since for debt in self._follower.debts.values()] if self._follower else []

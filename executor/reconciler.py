@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from executor import joining
 from executor.asked import Desk
 from executor.bookkeeping import Bookkeeper
-from executor.drift import Found, Under, drifts, judgeable, told
+from executor.drift import Found, Under, drifts, judgeable, kept, told
 from executor.follower import Follower
 from executor.instruments import symbol_of
 from executor.ledger import Change, Ledger, Memory, Work
@@ -68,12 +68,16 @@ class Reconciler:
         self._clock = clock
         self._due = 0.0
         self._waited = False
-        self._steady = Steady(certain=read(memory.drifts))
+        self._steady = Steady(certain=kept(memory.drifts))
         self._noted = memory.state.get(joining.FIELD, "")
         adopting = account.join == "adopt" and not memory.links
         self._joined = joining.read(self._noted) if self._noted else joining.Joined(adopting=adopting)
         self._unmapped: list[str] = []
         meter.differs(_shown(self._steady))
+
+    async def begin(self) -> None:
+        """See what the sources hold before the account follows anything more."""
+        await self._join(await self._sights.look(self._follower.place.seqs))
 
     async def attend(self) -> None:
         """Look when it is time to. Raises what a step of a fact raises."""
@@ -160,7 +164,7 @@ class Reconciler:
 
     async def _refused(self, sight: Sight) -> set[str]:
         """What the account was to follow, and has refused: it was told after the account had joined."""
-        if not sight.whole - self._joined.seen:
+        if not sight.readable - self._joined.seen:
             return set()
         facts = {key: fact.id for key, fact in sight.positions.items()}
         facts |= {order_name(*key): fact.id for key, fact in sight.orders.items()}
@@ -170,7 +174,7 @@ class Reconciler:
     async def _adopt(self, sight: Sight) -> None:
         """Ask for what is still to be opened, each once; what cannot be asked for now stays for the next look."""
         asked = set()
-        for name in sorted(self._joined.adopt):
+        for name in sorted(n for n in self._joined.adopt if sight.may_judge(n)):
             why = await self._mender.open(named(name), sight)
             if why:
                 log.info("%s: %s is not adopted yet: %s", self._name, name, why)
@@ -181,12 +185,12 @@ class Reconciler:
     # -- what is certain
 
     async def _tell(self, turn: Turn, now: datetime) -> None:
-        kept: dict[str, bytes | None] = {f.identity: msgspec.json.encode(f) for f in (*turn.began, *turn.changed)}
-        kept |= {found.identity: None for found in turn.ended}
-        if kept:
+        known: dict[str, bytes | None] = {f.identity: msgspec.json.encode(f) for f in (*turn.began, *turn.changed)}
+        known |= {found.identity: None for found in turn.ended}
+        if known:
             messages = [told(self._name, found, now) for found in turn.began]
             messages += [told(self._name, found, now, ended=True) for found in turn.ended]
-            await self._follower.write(Change(messages=messages, drifts=kept))
+            await self._follower.write(Change(messages=messages, drifts=known))
         for found in turn.began:
             log.warning("%s: drift, %s", self._name, found.line)
         for found in turn.ended:
@@ -205,17 +209,6 @@ class Reconciler:
                 await self._mender.mend(*found[identity], sight)
         if request is not None:
             await self._mender.answered(request)
-
-
-def read(kept: Mapping[str, bytes]) -> dict[str, Found]:
-    """Disagreements as they are kept in Redis; what cannot be read is found anew."""
-    found = {}
-    for identity, content in kept.items():
-        try:
-            found[identity] = msgspec.json.decode(content, type=Found)
-        except msgspec.MsgspecError:
-            log.warning("a disagreement that was kept as %s cannot be read; it is looked for anew", identity)
-    return found
 
 
 def _shown(steady: Steady) -> list[Disagreement]:

@@ -129,7 +129,9 @@ class Replayer:
         plan = await self._now(request, fact)
         if isinstance(plan, Ignore):
             await self._ignore(request, fact, plan)
-        elif not opens or await self._desk.note(replace(request, planned=plan.fact)):
+        else:
+            if opens:
+                await self._follower.write(self._desk.noting(replace(request, planned=plan.fact)))
             attempt = self._attempt(request, fact, plan.fact, plan.plan)
             attempt.suspect, attempt.absent = suspect, absent or set()
             await self._start(request, attempt, replace(plan.fact, captured=fact.captured), plan.plan)

@@ -87,6 +87,7 @@ end
 put(KEYS[4], c.links)
 put(KEYS[5], c.debts)
 put(KEYS[9], c.drifts)
+put(KEYS[10], c.noted)
 if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
 move()
 acknowledge()

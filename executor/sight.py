@@ -12,14 +12,20 @@ class Sight(Struct, frozen=True, kw_only=True):
 
     `followed` are the names of the account's sources. `judged` are those of them of which the account has passed every
     fact: of the others something is on its way, and nothing can be said. Of `whole` ones the picture could be read
-    altogether: what it does not show is not there.
+    altogether: what it does not show is not there. `blank` ones have never said anything.
     """
 
     positions: Mapping[str, Fact] = {}
     orders: Mapping[tuple[str, str], OrderFact] = {}
     followed: frozenset[str] = frozenset()
     judged: frozenset[str] = frozenset()
-    whole: frozenset[str] = frozenset()
+    readable: frozenset[str] = frozenset()
+    blank: frozenset[str] = frozenset()
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """The sources of which everything is known."""
+        return self.judged & self.readable
 
     def may_judge(self, key: str) -> bool:
         """Whether a link may be compared with its source now. A source that is not followed any more says nothing."""

@@ -23,6 +23,7 @@ LOOKED = timedelta(seconds=30)
 """A source that was not looked at for so long may have changed: nothing is opened by what it showed then."""
 
 UNKNOWN = -1
+BLANK = SourcePicture("", ())
 
 
 class Sights:
@@ -45,7 +46,8 @@ class Sights:
             orders={(link_of(o), o.order.id): o for picture in pictures for o in _orders(picture)},
             followed=frozenset(self._sources),
             judged=frozenset(judged),
-            whole=frozenset(name for name in judged if not known[name].refused),
+            readable=frozenset(name for name, picture in known.items() if picture.writer and not picture.refused),
+            blank=frozenset(name for name, picture in known.items() if picture == BLANK),
         )
 
     async def is_fresh(self, source: str, now: datetime) -> bool:

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Mapping
 from itertools import compress
 from operator import is_not
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Raw
 
+from ingest.sheet import Sheet
 from ingest.state import Picture
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, str]
 """A source's name and a source account."""
 
+_WRITTEN = tuple(name for name, kind in get_type_hints(Picture).items() if get_origin(kind) is dict)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Picture)
 
@@ -31,6 +33,7 @@ class Album:
     def __init__(self, kept: Mapping[str, Raw]) -> None:
         self._pictures: dict[Key, Picture] = {}
         self._kept: dict[Key, Picture] = {}
+        self._marks: dict[Key, object] = {}
         for name, content in kept.items():
             self._restore(name, content)
 
@@ -50,7 +53,8 @@ class Album:
 
     def adopt(self, picture: Picture) -> Raw:
         """Put a picture in place of an account's as if it had always been kept; how it is to be kept, whole."""
-        self._pictures[picture.source, picture.account] = self._kept[picture.source, picture.account] = picture
+        self._pictures[picture.source, picture.account] = picture
+        self._keep((picture.source, picture.account), picture)
         return Raw(_ENCODER.encode(picture))
 
     def of(self, source: str) -> list[Picture]:
@@ -63,9 +67,18 @@ class Album:
         for key, picture in self._pictures.items():
             before = self._kept.get(key)
             if key[0] == source and picture is not before:
-                found["/".join(key)] = Raw(_ENCODER.encode(patch(before, picture) if before else picture))
-                self._kept[key] = picture
+                found["/".join(key)] = Raw(
+                    _ENCODER.encode(patch(before, picture, self._marks[key]) if before else picture)
+                )
+                self._keep(key, picture)
         return found
+
+    def _keep(self, key: Key, picture: Picture) -> None:
+        mark = self._marks[key] = object()
+        for name in _WRITTEN:
+            if isinstance(sheet := getattr(picture, name), Sheet):
+                sheet.marked(mark)
+        self._kept[key] = picture
 
     def whole(self) -> dict[str, Raw]:
         """All pictures, whole, as far as they were given out by `changes`."""
@@ -77,22 +90,32 @@ class Album:
         except (msgspec.DecodeError, ValueError) as error:
             log.error("the picture of %s cannot be read, what happened meanwhile is not seen: %s", name, error)
             return
-        self._pictures[picture.source, picture.account] = self._kept[picture.source, picture.account] = picture
+        self._pictures[picture.source, picture.account] = picture
+        self._keep((picture.source, picture.account), picture)
 
 
-def patch(before: Picture, after: Picture) -> dict[str, Any]:
-    """What makes `before` into `after`; see `ingest.records.patched` for the way back."""
+def patch(before: Picture, after: Picture, mark: object = None) -> dict[str, Any]:
+    """What makes `before` into `after`; see `ingest.records.patched` for the way back.
+
+    `mark` is what was put on the sheets of `before`, so that those of `after` know what was written since.
+    """
     found: dict[str, Any] = {}
     for name in Picture.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
         if new is old:
             continue
         if isinstance(new, dict):
-            if changed := _entries(old, new):
+            if changed := _different(old, new, mark):
                 found[name] = changed
         elif new != old:
             found[name] = new
     return found
+
+
+def _different(old: dict[str, Any], new: dict[str, Any], mark: object) -> dict[str, Any]:
+    if mark is None or not isinstance(new, Sheet) or new.mark is not mark:
+        return _entries(old, new)
+    return {key: new.get(key) for key in new.touched if old.get(key) != new.get(key)}
 
 
 def _entries(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

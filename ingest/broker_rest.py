@@ -4,10 +4,13 @@ Endpoints are told apart by method, host, port and path segments, never by subst
 an error comes with status 200, and an accepted order is not a filled one.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from ingest.calls import (
@@ -26,18 +29,20 @@ from ingest.calls import (
     Refused,
     Unanswered,
 )  # fmt: skip
-from ingest.exchange import JSON, Exchange, read_json
+from ingest.exchange import JSON, Exchange, path_segments, read_json
 from ingest.rest_calls import Place, call_of, is_trading
 from ingest.rest_rows import (
     Unusable,
     execution_row,
     flag,
+    identified,
     instrument,
     names,
     order_row,
     past_fill,
     position_row,
     rows,
+    sorted_out,
     text,
 )  # fmt: skip
 from ingest.source import Source
@@ -49,17 +54,25 @@ _SILENT = frozenset(
     }
 )  # fmt: skip
 _SILENT_ROOTS = frozenset({"authorize", "logout", "config", "quotes", "depth", "mapping", "permissions"})
+_READ: dict[str, Callable[[dict[str, JSON]], Any]] = {
+    "orders": order_row, "positions": position_row, "executions": execution_row, "ordersHistory": past_fill,
+}  # fmt: skip
 _POLLS = frozenset({"orders", "positions", "executions", "ordersHistory", "instruments"})
 
 
 def locate(exchange: Exchange, source: Source) -> Place | None:
     """The place in the protocol, or `None` when the exchange is not this source's (other host, port or prefix)."""
-    if (exchange.scheme, exchange.host, exchange.port) != ("https", source.host, source.port):
+    if exchange.host != source.host or exchange.port != source.port or exchange.scheme != "https":
         return None
-    depth = len(source.prefix)
-    if exchange.segments[:depth] != source.prefix:
+    return _place(exchange.path, source.prefix)
+
+
+@lru_cache(maxsize=256)
+def _place(path: str, prefix: tuple[str, ...]) -> Place | None:
+    segments, depth = path_segments(path), len(prefix)
+    if segments[:depth] != prefix:
         return None
-    match exchange.segments[depth:]:
+    match segments[depth:]:
         case ("accounts",):
             return Place(resource="accounts")
         case ("accounts", account, resource):
@@ -214,21 +227,30 @@ def _read_poll(exchange: Exchange, place: Place) -> tuple[Event, ...]:
         return (Note("poll-failed", f"{place.resource}: {error}"),)
 
 
+class _Listed(Struct):
+    """A good poll, its rows as they stand in it."""
+
+    s: Literal["ok"]
+    d: list[Raw]
+
+
+_LISTED = msgspec.json.Decoder(_Listed)
+
+
 @lru_cache(maxsize=16)
 def _rows_of(resource: str, answer: bytes) -> tuple[tuple[Any, ...], frozenset[str]]:
     """The rows of a poll's answer. Most polls say the same as the one before, byte for byte, and are read once."""
-    shown = _said(read_json(answer))
-    match resource:
-        case "orders":
-            return rows(shown, order_row)
-        case "positions":
-            return rows(shown, position_row)
-        case "executions":
-            return rows(shown, execution_row)
-        case "ordersHistory":
-            return rows(shown, past_fill)
-        case _:
-            return rows(shown, instrument)
+    try:
+        listed = [_row_of(resource, bytes(row)) for row in _LISTED.decode(answer).d]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return rows(_said(read_json(answer)), _READ.get(resource, instrument))
+    return sorted_out(listed)
+
+
+@lru_cache(maxsize=4096)
+def _row_of(resource: str, row: bytes) -> tuple[str, Any]:
+    """A row's id and what it says; of a long list few rows are new."""
+    return identified(read_json(row), _READ.get(resource, instrument))
 
 
 def _poll(exchange: Exchange, place: Place) -> tuple[Event, ...]:

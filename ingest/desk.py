@@ -89,7 +89,7 @@ class Desk:
         for name, new in vars(self).items():
             old = getattr(self._picture, name) if name in _FIELDS else new
             if new is not old and (new.written if isinstance(new, Sheet) else new != old):
-                changed[name] = dict(new) if isinstance(new, Sheet) else new
+                changed[name] = new
         return replace(self._picture, **changed) if changed else self._picture
 
     def note(self, kind: NoteKind, text: str = "") -> None:

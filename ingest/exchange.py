@@ -66,11 +66,12 @@ class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def segments(self) -> tuple[str, ...]:
         """The path's segments, each URL-decoded; an id may hold dots, a slash only when it was written `%2F`."""
-        return _segments(self.path)
+        return path_segments(self.path)
 
 
 @lru_cache(maxsize=256)
-def _segments(path: str) -> tuple[str, ...]:
+def path_segments(path: str) -> tuple[str, ...]:
+    """The segments of a path, each URL-decoded."""
     return tuple(unquote(s) for s in path.split("/") if s)
 
 

@@ -6,6 +6,7 @@ Knows nothing of the proxy; the tap calls it, and so does a restart for what was
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec import Raw
 
@@ -31,7 +32,10 @@ Clock = Callable[[], datetime]
 
 
 class Intake:
-    """All sources of one ingest. `clock` tells UTC, `uncertainty` how far (s) it may be from the Redis server's."""
+    """All sources of one ingest. `clock` tells UTC, `uncertainty` how far (s) it may be from the Redis server's.
+
+    `aside` does what nobody has to wait for, counting and logging; at once unless somebody knows a better moment.
+    """
 
     def __init__(
         self, sources: Iterable[Source], outbox: Outbox, album: Album, metrics: Metrics, *, clock: Clock,
@@ -46,6 +50,7 @@ class Intake:
         self.clock = clock
         self._recorder = recorder
         self._complained: dict[tuple[str, str], list[str]] = {}
+        self.aside: Callable[[Callable[[], None]], None] = lambda work: work()
         self._hosts = {source.name: frozenset(hosts(source)) for source in self.sources}
 
     def opens(self, host: str, port: int) -> bool:
@@ -59,10 +64,25 @@ class Intake:
 
     def asked(self, exchange: Exchange) -> None:
         """A request came in. A trading call is on disk when this returns."""
+        if self.journal(exchange):
+            self.follow(exchange)
+
+    def journal(self, exchange: Exchange) -> bool:
+        """Put a request on disk if it is a trading call; whether it is. `follow` has to come before its reply."""
+        calls = [source for source in self._concerned(exchange) if pictures.asks(exchange, source) is not None]
+        for source in calls:
+            self._outbox.ask(source.name, exchange)
+        return bool(calls)
+
+    def follow(self, exchange: Exchange) -> None:
+        """Let the pictures know of a trading call that waits for its reply."""
         for source in self._concerned(exchange):
             if (asked := pictures.asks(exchange, source)) is not None:
-                self._outbox.ask(source.name, exchange)
                 self._hear(source, asked.call.account, exchange)
+
+    def awaits(self, flow: str) -> bool:
+        """Whether a trading call waits for that reply."""
+        return flow in self._outbox.asked
 
     def answered(self, exchange: Exchange) -> None:
         """A reply has passed, or never will (`error`). What it became is on disk when this returns."""
@@ -175,11 +195,16 @@ class Intake:
         if result.facts or is_new or is_first or also:
             kept = self._album.changes(source.name)
             self._outbox.answer(source.name, flow=settled, facts=result.facts, pictures=kept)
+        self.aside(partial(self._tell, source, before, result))
+
+    def _tell(self, source: Source, before: Picture | None, result: Interpreted) -> None:
+        """Count what was found, and say what is wrong."""
         for fact in result.facts:
             self._metrics.captured(fact)
-        self._metrics.polled(source.name, result.picture.answered.values())
+        if before is None or before.answered is not result.picture.answered:
+            self._metrics.polled(source.name, result.picture.answered.values())
         self._note(source, result.notes)
-        self._complain(after)
+        self._complain(result.picture)
 
     def _complain(self, picture: Picture) -> None:
         """Say what keeps trades of an account from being published: once, until it changes."""

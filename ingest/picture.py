@@ -152,12 +152,15 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
     if event.account != picture.account:
         return picture, (Note("other-account"),)
     desk = Desk(picture)
-    accepted.expire(desk, now)
+    if picture.open or picture.unsettled:
+        accepted.expire(desk, now)
     _remembered(desk)
     _apply(desk, event)
-    _catch_up(desk)
+    if desk.waiting:
+        _catch_up(desk)
     _remembered(desk)
-    _removed(desk, now)
+    if desk.removed:
+        _removed(desk, now)
     forgetting.prune(desk)
     return desk.picture(), tuple(desk.said)
 
@@ -170,7 +173,7 @@ def _removed(desk: Desk, now: datetime) -> None:
 
 def _remembered(desk: Desk) -> None:
     """What had to wait until the model was known."""
-    for event in untold.early(desk) if desk.model is not None else ():
+    for event in untold.early(desk) if desk.model is not None and (desk.early or desk.early_calls) else ():
         _apply(desk, event)
         _catch_up(desk)
 

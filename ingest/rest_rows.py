@@ -34,16 +34,21 @@ def rows(value: JSON, read: Callable[[dict[str, JSON]], R | None]) -> tuple[tupl
     """Read every row of a poll. Raises Unusable when it is no list of objects with ids."""
     if not isinstance(value, list):
         raise Unusable("no list of rows")
-    found = [(_identity(row), read(row)) for row in value]
-    unreadable = frozenset(name for name, row in found if row is None)
-    return tuple(row for _, row in found if row is not None), unreadable
+    return sorted_out([identified(row, read) for row in value])
 
 
-def _identity(row: JSON) -> str:
+def identified(row: JSON, read: Callable[[dict[str, JSON]], R | None]) -> tuple[str, R | None]:
+    """A row's id with what it says, `None` where it cannot be read. Raises Unusable: it has no id."""
     name = text(row.get("id") or row.get("name")) if isinstance(row, dict) else ""
     if not name:
         raise Unusable("a row without an id")
-    return name
+    return name, read(row)
+
+
+def sorted_out(found: list[tuple[str, R | None]]) -> tuple[tuple[R, ...], frozenset[str]]:
+    """The rows that can be read, and the ids of those that cannot."""
+    unreadable = frozenset(name for name, row in found if row is None)
+    return tuple(row for _, row in found if row is not None), unreadable
 
 
 def text(value: object) -> str:

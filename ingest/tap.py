@@ -1,12 +1,14 @@
 """The proxy's addon: what passes on a trading host becomes plain values for the intake. Guard clauses, no decisions.
 
-A trading request is on disk before it is forwarded, and what a reply became is on disk before the browser has it. A
-surprise in here is logged and counted and never reaches the proxy: the trader's call goes its way whatever happens to
-ours.
+A trading request is on disk before it is forwarded, and what its reply became is on disk before the browser has it.
+All else (what a poll shows, that a request waits) holds up nobody: it is looked at right after, and before whatever
+passes next. A surprise in here is logged and counted and never reaches the proxy: the trader's call goes its way
+whatever happens to ours.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 _ASKED, _REQUEST = "tradecopier.asked", "tradecopier.request"
 _PASSING, _FRAMES = "tradecopier.passing", "tradecopier.frames"
 
+Work = Callable[[], None]
+
 REFUSAL = b"TradeCopier: this host is only reached by HTTPS, so that nobody reads or changes an order on its way.\n"
 
 LINES = ("application/x-ndjson", "application/jsonl", "application/stream+json", "text/event-stream")
@@ -36,9 +40,13 @@ LINES = ("application/x-ndjson", "application/jsonl", "application/stream+json",
 class Tap:
     """To be added to the proxy; hands over to `intake` what concerns its hosts."""
 
-    def __init__(self, intake: Intake, metrics: Metrics) -> None:
+    def __init__(self, intake: Intake, metrics: Metrics, soon: Callable[[Work], object] | None = None) -> None:
+        """`soon` has work done when nothing is held up by it; by default the event loop's next round."""
         self._intake = intake
         self._metrics = metrics
+        self._soon = soon or (lambda work: asyncio.get_running_loop().call_soon(work))
+        self._waiting: deque[Work] = deque()
+        intake.aside = self._later
 
     def request(self, flow: http.HTTPFlow) -> None:
         """A whole request came in; it is forwarded when this returns."""
@@ -48,12 +56,14 @@ class Tap:
             flow.response = http.Response.make(403, REFUSAL, {"content-type": "text/plain"})
             return
         flow.metadata[_ASKED] = self._intake.clock()
-        self._guarded("request", lambda: self._asked(flow))
+        if flow.request.method != "GET":
+            self._guarded("request", lambda: self._asked(flow))
 
     def _asked(self, flow: http.HTTPFlow) -> None:
         captured = self._exchange(flow)
         flow.metadata[_REQUEST] = captured  # the reply is told of the same request, which is not read twice
-        self._intake.asked(captured)
+        if self._intake.journal(captured):
+            self._later(lambda: self._intake.follow(captured))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """A reply begins. One to a question, without a length, passes at once and is read meanwhile."""
@@ -68,10 +78,17 @@ class Tap:
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """A whole reply came in; it passes when this returns, unless it did already."""
-        if self._is_captured(flow) and flow.websocket is None:
+        if not self._is_captured(flow) or flow.websocket is not None:
+            return
+        if self._intake.awaits(flow.id):
             self._guarded("response", lambda: self._intake.answered(self._exchange(flow)))
             # What became a fact is handed to Redis first: sending the browser its reply takes longer than that.
             await asyncio.sleep(0)
+        else:
+            self._guarded("response", lambda: self._answered_soon(flow, self._intake.clock()))
+
+    def _answered_soon(self, flow: http.HTTPFlow, at: datetime) -> None:
+        self._later(lambda: self._intake.answered(exchange(flow, flow.metadata[_ASKED], at)))
 
     def error(self, flow: http.HTTPFlow) -> None:
         """There will be no reply: connection cut, tab closed, broker away."""
@@ -114,14 +131,28 @@ class Tap:
         number = flow.metadata[_FRAMES] = flow.metadata.get(_FRAMES, 0) + 1
         return frame(flow, flow.websocket.messages[-1], number, self._intake.clock())
 
-    def _guarded(self, hook: str, work: Callable[[], None]) -> None:
+    def _guarded(self, hook: str, work: Work) -> None:
         begun = perf_counter()
+        self._catch_up()
+        self._safely(hook, work)
+        self._metrics.hooked(hook, perf_counter() - begun)
+
+    def _safely(self, hook: str, work: Work) -> None:
         try:
             work()
         except Exception:
             log.exception("the tap met a surprise in %s; the trader's call is not affected", hook)
             self._metrics.failed(hook)
-        self._metrics.hooked(hook, perf_counter() - begun)
+
+    def _later(self, work: Work) -> None:
+        if not self._waiting:
+            self._soon(self._catch_up)
+        self._waiting.append(work)
+
+    def _catch_up(self) -> None:
+        """What was put off, in its order."""
+        while self._waiting:
+            self._safely("beside", self._waiting.popleft())
 
 
 def exchange(flow: http.HTTPFlow, asked: datetime, answered: datetime | None, line: bytes | None = None) -> Exchange:

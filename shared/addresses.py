@@ -3,8 +3,9 @@ server, user, password, and the files with which both sides prove who they are.
 """
 
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
+from shared.listening import is_loopback
 from shared.settings import Postgres, Redis, SettingsError
 from shared.vault import require_private
 
@@ -15,9 +16,7 @@ def redis_url(redis: Redis) -> str:
     """Where Redis is, complete. Raises SettingsError when nothing says so, or what is said cannot be used."""
     if redis.url is None:
         raise SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
-    parts = urlsplit(redis.url.reveal())
-    if parts.scheme not in SCHEMES:
-        raise SettingsError("redis.url must be as in redis://host:6379/0, or rediss://host:6379/0 with encryption")
+    parts = _taken_apart(redis.url.reveal())
     files = _files(redis, encrypted=parts.scheme == "rediss")
     query = urlencode([*parse_qsl(parts.query), *files])
     return parts._replace(netloc=_server(redis, parts.netloc), query=query).geturl()
@@ -35,6 +34,28 @@ def postgres_dsn(postgres: Postgres) -> str:
         return f"{dsn}{'&' if '?' in dsn else '?'}password={quote(password, safe='')}"
     escaped = password.replace("\\", "\\\\").replace("'", "\\'")
     return f"{dsn} password='{escaped}'"
+
+
+def _taken_apart(url: str) -> SplitResult:
+    """A Redis address in its parts. Raises SettingsError, without the address, since a password may be in it."""
+    try:
+        parts = urlsplit(url)
+        well = parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
+    except ValueError:
+        well = False
+    if not well:
+        raise SettingsError(
+            "redis.url must be as in redis://host:6379/0, or rediss://host:6379/0 with encryption; "
+            "a password with other characters than letters and digits goes into redis.password"
+        ) from None
+    return parts
+
+
+def unencrypted(url: str) -> str | None:
+    """The server's name when it is elsewhere and what we say on the way to it can be read; else None."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host if parts.scheme == "redis" and host and not is_loopback(host) else None
 
 
 def _server(redis: Redis, written: str) -> str:

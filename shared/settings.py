@@ -174,9 +174,12 @@ def _written_out(table: Mapping[str, Any], path: str = "") -> str | None:
 
 
 def _tells(name: str, value: str) -> bool:
-    if name in ADDRESSES:
+    if name not in ADDRESSES:
+        return name in PASSWORDS
+    try:
         return "password=" in value or urlsplit(value).password is not None
-    return name in PASSWORDS
+    except ValueError:
+        return True  # a bracket or the like, which only a password would have
 
 
 def _require_private(path: Path, key: str) -> None:

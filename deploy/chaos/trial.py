@@ -22,7 +22,7 @@ from shared import streams
 
 log = logging.getLogger(__name__)
 
-PACE_S, SLOW_S = 0.03, 0.2
+PACE_S, SLOW_S = 0.03, 0.3
 BREATH_S = 0.2
 """How long the trader waits after a fault: it is seen, and still there when the next one comes."""
 SETTLE_S = 120.0

@@ -19,7 +19,7 @@ from executor.mt5.simulator.surface import LinkFailed
 SERVICES = ("ingest", "executor", "standby", "archiver")
 UNREACHABLE_S = 1.5
 DOWN_S = 0.2
-ARMED_S = 5.0
+ARMED_S = 10.0
 """How long an armed executor works alone before its standby comes back, whether it got to its point or not."""
 LOOK_S = 0.02
 

@@ -106,6 +106,7 @@ class Stage:
         trader = Trader(self._seat(broker), POLL_S)
         stack.push_async_callback(trader.leave)
         await trader.sit_down()
+        await trader.looked_again()  # nobody trades before the page shows what is there
         accepted = await self._tell(trader, follower)
         await trader.looked_again()
         await trader.leave()

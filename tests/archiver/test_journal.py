@@ -408,6 +408,25 @@ async def test_drift_deals_and_notices_have_their_views(any_postgres: Database) 
     assert select(dsn, "select deal, direction, profit from deals") == [(7, "out", D("1.50"))]
 
 
+async def test_a_disagreement_is_one_row_from_its_beginning_to_its_end(any_postgres: Database) -> None:
+    def drift(at: int, name: str = "stray:1", since: int = 0, over: int | None = None) -> outcomes.Drift:
+        return outcomes.Drift(
+            account="one", position="p", symbol="EURUSD", expected=D(0), actual=D(at), seen=later(at), identity=name,
+            finding="stray", remedy="close it", since=later(since), ended=later(over) if over is not None else None,
+        )  # fmt: skip
+
+    again = drift(60, since=50)
+    messages = [drift(3), drift(9, over=9), drift(4, "stray:2"), again, drift(900, since=50, over=900)]
+    dsn = await archive_of(any_postgres, [*messages, again])
+
+    found = select(dsn, "select since, seen, ended, actual, finding, remedy from drift order by seen")
+    assert found == [
+        (later(0), later(3), later(9), D(3), "stray", "close it"),
+        (later(0), later(4), None, D(4), "stray", "close it"),
+        (later(50), later(60), later(900), D(60), "stray", "close it"),
+    ]
+
+
 def plan_of(dsn: str, question: Question) -> str:
     text, values = query(question)
     with psycopg.connect(dsn) as connection:

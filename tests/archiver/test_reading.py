@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from archiver import migrate
 from archiver.patience import Away
 from archiver.reading import FETCH, streamed
+from shared.process import UserError
 from tests.archiver.entries import select
 from tests.conftest import Database
 
@@ -37,3 +39,12 @@ def test_a_server_that_cannot_answer_is_away(postgres: Database, query: str) -> 
     dsn = postgres.dsn if "nothing" in query else "postgresql://x@127.0.0.1:1/x"
     with pytest.raises(Away):
         list(streamed(dsn, query))
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://u:hush%zz@server/db", "host=server hush", "hush"])
+def test_a_dsn_that_is_none_is_one_line_without_its_password(dsn: str) -> None:
+    for ask in (lambda: list(streamed(dsn, "select 1")), lambda: migrate.check(dsn)):
+        with pytest.raises(UserError, match="not a PostgreSQL connection string") as caught:
+            ask()
+        assert "hush" not in str(caught.value)
+        assert caught.value.__cause__ is None

@@ -13,7 +13,7 @@ from archiver.rows import Held, Unreadable, record
 from archiver.store import Store
 from archiver.tables import Row
 from deploy.memory import Lookup, entries
-from deploy.restore import Work
+from deploy.rebuilding import Work
 from shared import streams
 from shared.streams import Keys
 from tests.deploy.onlookers import KEY

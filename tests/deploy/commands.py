@@ -11,11 +11,17 @@ from archiver.settings import Archiver
 from deploy.cli import cli
 from executor.settings import Settings as Executor
 from ingest import settings as ingest
-from shared.settings import Postgres, Redis, Security, read, section
+from shared.settings import Postgres, Redis, Security, Table, read, section
 
 EXAMPLE = Path(deploy.__file__).with_name("tradecopier.toml")
 SETTING = re.compile(r"TRADECOPIER_[A-Z0-9_]*__[A-Z0-9_]+")
-SECTIONS = {"redis": Redis, "postgres": Postgres, "security": Security, "executor": Executor, "archiver": Archiver}
+SECTIONS: Mapping[str, type[Table]] = {
+    "redis": Redis,
+    "postgres": Postgres,
+    "security": Security,
+    "executor": Executor,
+    "archiver": Archiver,
+}
 
 
 def parsed(words: Sequence[str]) -> click.Context:

@@ -98,7 +98,7 @@ async def _beat(found: Machine) -> None:
     """The executor's pulse and what an ingest would say, until cancelled."""
     redis = streams.connect(found.valkey.url)
     meter = found.lane.meter
-    pulse = Pulse(meter.registry, meter.watcher, redis, KEYS, [(meter, account())], lambda: datetime.now(UTC))
+    pulse = Pulse(meter.registry, meter.watcher, redis, KEYS, [meter], lambda: datetime.now(UTC))
     try:
         while True:
             now, is_now = datetime.now(UTC), condition(found.lane)

@@ -123,7 +123,7 @@ async def test_ingest_owns_publishes_and_remembers(guarded: Valkey) -> None:
         await source_picture(redis, KEYS, CODEC, "demo")
         memory = [KEYS.source("lease", "demo"), KEYS.source("memory", "demo")]
         assert await redis.register_script(_REMEMBER)(keys=memory, args=[lease.token, "1", "x"]) == 1
-        await redis.hgetall(KEYS.source("memory", "demo"))  # type: ignore[misc]
+        await redis.hgetall(KEYS.source("memory", "demo"))
         await redis.xrange(KEYS.orders, "-", "+", count=1)
         await vitals.tell_source(redis, KEYS, "demo", SourceVitals(at=datetime.now(UTC), owned=True))
         await lease.release()
@@ -157,7 +157,7 @@ async def test_who_looks_on_sees_the_streams_the_accounts_and_the_sources(guarde
         await vitals.account(redis, KEYS, ACCOUNT)
         await vitals.source(redis, KEYS, "demo")
         await source_picture(redis, KEYS, CODEC, "demo")
-        await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"])  # type: ignore[misc]
+        await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"])
         await redis.xrevrange(KEYS.outcomes, count=5)
     assert await refusals(guarded) == []
 
@@ -243,7 +243,7 @@ FORBIDDEN = [
 async def test_is_refused(guarded_server: Valkey, user: str, command: tuple[str, ...]) -> None:
     async with connected(guarded_server, user) as redis:
         with pytest.raises(NoPermissionError):
-            await redis.execute_command(*command)
+            await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 STOLEN_STEPS: dict[str, tuple[str, ...]] = {
@@ -259,14 +259,14 @@ async def test_a_script_of_one_s_own_does_not_help(guarded_server: Valkey, user:
     async with connected(guarded_server, user) as redis:
         sha = await redis.script_load(script)
         with pytest.raises(ResponseError, match=r"(?i)permission"):
-            await redis.evalsha(sha, 1, key)  # type: ignore[misc]
+            await redis.evalsha(sha, 1, key)
 
 
 async def test_a_script_on_somebody_else_s_key_is_refused(guarded_server: Valkey) -> None:
     async with connected(guarded_server, LANE) as redis:
         sha = await redis.script_load("return redis.call('HSET', KEYS[1], 'mode', 'active')")
         with pytest.raises(NoPermissionError):
-            await redis.evalsha(sha, 1, KEYS.account("state", "second"))  # type: ignore[misc]
+            await redis.evalsha(sha, 1, KEYS.account("state", "second"))
 
 
 def literals(kind: str) -> set[str]:

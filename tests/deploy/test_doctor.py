@@ -10,7 +10,7 @@ from archiver.migrate import migrate
 from deploy import doctor
 from deploy.checks import Check
 from deploy.surroundings import Surroundings, found
-from shared.settings import Postgres, Secret
+from shared.settings import Postgres, Redis, Secret
 from tests.conftest import Database
 from tests.deploy.onlookers import settings
 
@@ -105,3 +105,15 @@ async def test_a_redis_that_nobody_started_is_one_line_with_what_to_do(tmp_path:
 
     assert [(check.level, check.what) for check in checks] == [("fail", "redis")]
     assert "run `tradecopier up`" in checks[0].advice
+
+
+async def test_a_redis_elsewhere_that_is_not_encrypted_is_named(tmp_path: Path) -> None:
+    surroundings = here(tmp_path)
+    elsewhere = Redis(url=Secret("redis://:hush@redis.invalid:1/0"), namespace=surroundings.machine.redis.namespace)
+    machine = replace(surroundings.machine, redis=elsewhere)
+
+    checks = [check async for check in doctor.redis(Surroundings(machine=machine))]
+
+    assert [(c.level, c.what) for c in checks] == [("warn", "redis encryption"), ("fail", "redis")]
+    assert "redis.invalid" in checks[0].found
+    assert not any("hush" in c.found + c.advice for c in checks)

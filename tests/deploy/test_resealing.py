@@ -37,7 +37,7 @@ async def known(redis: Redis) -> None:
     """A position that is open, and what a successor needs, both signed with the old key."""
     await Publisher(redis, KEYS, BEFORE).publish(placed(), OWNER)
     name = KEYS.source("memory", "demo")
-    await redis.hset(name, "10001", BEFORE.seal("memory:demo/10001", b"{}"))  # type: ignore[misc]
+    await redis.hset(name, "10001", BEFORE.seal("memory:demo/10001", b"{}"))
 
 
 async def test_pictures_and_memories_are_signed_anew(redis: Redis) -> None:
@@ -48,7 +48,7 @@ async def test_pictures_and_memories_are_signed_anew(redis: Redis) -> None:
     assert await resealing.reseal(redis, KEYS, TURNED, "k1", ("demo",)) == 3
 
     assert (await source_picture(redis, KEYS, AFTER, "demo")).facts == (placed(),)
-    memory: Any = await redis.hget(KEYS.source("memory", "demo"), "10001")  # type: ignore[misc]
+    memory: Any = await redis.hget(KEYS.source("memory", "demo"), "10001")
     assert AFTER.opened("memory:demo/10001", memory) == b"{}"
     assert await resealing.counted(redis, KEYS, ("demo",)) == {"k1": 1, "k2": 3}  # the entry in the stream stays
 
@@ -57,11 +57,11 @@ async def test_what_is_not_soundly_signed_is_not_signed_by_us(redis: Redis) -> N
     await known(redis)
     name = KEYS.source("picture", "demo")
     forged = b"k1 " + b"0" * 64 + b" {}"
-    await redis.hset(name, "10001/position:x", forged)  # type: ignore[misc]
+    await redis.hset(name, "10001/position:x", forged)
 
     await resealing.reseal(redis, KEYS, TURNED, "k1", ("demo",))
 
-    assert await redis.hget(name, "10001/position:x") == forged  # type: ignore[misc]
+    assert await redis.hget(name, "10001/position:x") == forged
 
 
 def turned_file(folder: Path, valkey: Valkey) -> tuple[str, str]:

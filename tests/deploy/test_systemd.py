@@ -1,19 +1,24 @@
 """The units: systemd takes them, they keep the services in, and every command and setting in them exists."""
 
 import configparser
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import deploy
 from deploy import acl
+from deploy.embedded import Valkey
 from deploy.settings import load
 from shared.streams import Keys
+from tests.conftest import Database
 from tests.deploy.commands import EXAMPLE, parsed, understood
+from tests.processes import ROOT
 
 FOLDER = Path(deploy.__file__).with_name("systemd")
 UNITS = sorted(FOLDER.glob("*.service"))
@@ -107,6 +112,35 @@ def test_it_goes_by_a_user_that_the_acl_file_has(path: Path) -> None:
     if (user := told.get("TRADECOPIER_REDIS__USERNAME")) is not None:
         assert user in {user.name for user in users}
         assert told["TRADECOPIER_REDIS__PASSWORD"] == f"file:/etc/tradecopier/redis/{user}.password"
+
+
+REFUSED = """
+import ctypes, runpy, sys
+refuse_exec_gain = 1
+if ctypes.CDLL(None, use_errno=True).prctl(65, refuse_exec_gain, 0, 0, 0) != 0:
+    print("too old a kernel")
+    sys.exit(77)
+import archiver.service, executor.service
+sys.argv[0] = "deploy"
+runpy.run_module("deploy", run_name="__main__")
+"""
+"""What `MemoryDenyWriteExecute=` does, done by the kernel: memory that was written can never be run."""
+
+
+def test_services_work_where_nothing_that_was_written_can_be_run(
+    valkey: Valkey, postgres: Database, tmp_path: Path
+) -> None:
+    strict = {path.name for path in UNITS if values(path, "Service", "MemoryDenyWriteExecute") == ["yes"]}
+    assert {path.name for path in OURS} - strict == {"tradecopier-ingest.service", "tradecopier-up.service"}
+    (config := tmp_path / "tradecopier.toml").write_text(EXAMPLE.read_text())
+    told = {"TRADECOPIER_REDIS__URL": valkey.url, "TRADECOPIER_POSTGRES__DSN": postgres.dsn}
+    command = [sys.executable, "-c", REFUSED, "--config", str(config), "prepare"]
+    process = subprocess.run(
+        command, env={**os.environ, **told, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    if process.returncode == 77:
+        pytest.skip("this kernel cannot refuse it (Linux 6.3 or newer does)")
+    assert process.stdout.startswith("ready"), process.stderr
 
 
 def test_what_a_unit_names_beside_itself_is_there() -> None:

@@ -257,12 +257,15 @@ class Stage:
 
     async def copied(self) -> None:
         """Return when every account has finished everything that was published."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                groups = await self.redis.xinfo_groups(self.keys.orders)
-                if all(group["lag"] == 0 and not group["pending"] for group in groups):
-                    return
-                await asyncio.sleep(0.05)
+        deadline = time.monotonic() + PATIENCE_S
+        while any(group["lag"] or group["pending"] for group in await self.redis.xinfo_groups(self.keys.orders)):
+            assert time.monotonic() < deadline, await self.standing_now()
+            await asyncio.sleep(0.05)
+
+    async def standing_now(self) -> str:
+        """Where every group is and what the executor said last, for a message."""
+        log = (self.folder / "data" / "log" / "executor.log").read_text(encoding="utf-8").splitlines()
+        return "\n".join([*map(str, await self.redis.xinfo_groups(self.keys.orders)), *log[-20:]])
 
 
 @asynccontextmanager
@@ -270,6 +273,7 @@ async def seated(folder: Path, printed: str, server: Server) -> AsyncIterator[St
     redis = streams.connect(address_of_redis(folder / "data"))
     trader = Trader(seat(printed, folder / "data"), 0.5)
     await trader.sit_down()
+    await trader.looked_again()
     try:
         yield Stage(folder, server, trader, redis)
     finally:
@@ -334,15 +338,21 @@ async def trailed(stage: Stage) -> None:
 
 
 async def unknown(stage: Stage) -> None:
-    """An opening without an answer, and the executor killed before its end is known."""
+    """An opening that is done and gets no answer, and the executor killed before its end is known."""
     with stage.terminal("hedging") as remote:
-        remote.fault(Fault(kind=FaultKind.NONE, code=-10005, times=1))
+        remote.fault(Fault(kind=FaultKind.HANG, execute=True))
+        before = held_by(remote)
         await stage.trader.place("GBPUSD", "buy", "0.2")
         async with asyncio.timeout(PATIENCE_S):
-            while not [g for g in await stage.redis.xinfo_groups(stage.keys.orders) if g["pending"]]:
+            while held_by(remote) == before:
                 await asyncio.sleep(0.02)
     await stage.killed("executor run")
     await stage.shows("redeliveries", "lane_begun")
+
+
+def held_by(remote: Remote) -> int:
+    """How many positions a terminal has."""
+    return int(remote._link.call("positions_total", {}).value)
 
 
 async def waiting(stage: Stage) -> None:

@@ -40,7 +40,7 @@ def mark(name: str = "elsewhere") -> int:
 
 def sight(facts: Iterable[Fact] = (), resting: Iterable[OrderFact] = (), **fields: Any) -> Sight:
     """What the source `s` shows: the newest fact of each position, and of each order."""
-    known: dict[str, Any] = {"followed": SOURCES, "judged": SOURCES, "whole": SOURCES}
+    known: dict[str, Any] = {"followed": SOURCES, "judged": SOURCES, "readable": SOURCES}
     return Sight(
         positions={link_of(f): f for f in facts if f.exposure.after.total},
         orders={(link_of(o), o.order.id): o for o in resting},

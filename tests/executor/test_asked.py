@@ -21,7 +21,7 @@ DONE, LEASE = KEYS.account("done", ACCOUNT), KEYS.account("lease", ACCOUNT)
 async def desk(redis: Redis) -> Desk:
     """The desk of an account for which somebody works."""
     await redis.set(LEASE, "executor-main:1")
-    return Desk(redis, KEYS, CODEC, ACCOUNT, lambda: "executor-main:1")
+    return Desk(redis, KEYS, CODEC, ACCOUNT)
 
 
 CASES: list[tuple[str, int, dict[str, str], bool, Answer]] = [
@@ -96,15 +96,33 @@ async def test_a_request_to_another_account_is_none_to_this_one(redis: Redis, de
     assert await desk.requests() == {"fact:f": None}
 
 
-async def test_what_will_be_sent_is_noted_by_the_holder_of_the_lease_alone(redis: Redis, desk: Desk) -> None:
-    await desk.ask(replace(AGAIN, attempt=1))
+async def test_what_was_noted_and_is_lost_comes_back_unless_its_attempt_has_ended(redis: Redis, desk: Desk) -> None:
     noted = replace(AGAIN, attempt=1, planned=placed())
-    assert not await Desk(redis, KEYS, CODEC, ACCOUNT).note(noted)
-    assert await desk.note(noted)
-    assert await desk.requests() == {"fact:f": noted}
-    assert await desk.withdraw(noted)
-    assert not await desk.note(noted)
-    assert not await desk.withdraw(noted)
+    assert await desk.lost() is None
+    change = desk.noting(noted)
+    assert change.requests == [noted.field]
+    lost = await desk.lost()
+    assert lost is not None
+    assert lost.noted == change.noted
+    await redis.hset(KEYS.account("replay", ACCOUNT), noted.field, lost.noted[noted.field])
+    assert await desk.requests() == {noted.field: noted}
+    assert await desk.lost() is None
+    await redis.delete(KEYS.account("replay", ACCOUNT))
+    await redis.hset(DONE, noted.work.key, "filled 1 1-1")
+    assert await desk.lost() is None
+
+
+def test_what_was_noted_is_remembered_for_a_while_only(desk: Desk) -> None:
+    for number in range(1200):
+        desk.noting(replace(AGAIN, fact=f"f{number}"))
+    assert list(desk.noted) == [f"fact:f{number}" for number in range(200, 1200)]
+
+
+async def test_a_request_can_be_taken_back_until_it_is_answered(desk: Desk) -> None:
+    asked = replace(AGAIN, attempt=1)
+    await desk.ask(asked)
+    assert await desk.withdraw(asked)
+    assert not await desk.withdraw(asked)
 
 
 async def test_only_what_was_delivered_and_has_no_end_is_pending(redis: Redis, desk: Desk) -> None:

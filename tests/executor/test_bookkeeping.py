@@ -63,6 +63,19 @@ async def test_a_reading_that_overlaps_with_something_we_did_is_thrown_away(simu
         assert not keeper.take_fresh()
 
 
+async def test_the_history_can_be_read_from_a_moment_on(simulator: Simulator) -> None:
+    bought(simulator)
+
+    async with simulator.keeper() as (_, keeper):
+        everything = await keeper.deals()
+        newest = max(deal.time for deal in everything)
+
+        assert len([deal for deal in everything if deal.symbol]) == 1
+        assert {deal.ticket for deal in await keeper.deals(newest)} <= {deal.ticket for deal in everything}
+        assert [deal.symbol for deal in await keeper.deals(newest) if deal.symbol] == ["EURUSD"]
+        assert await keeper.deals(newest + 60) == ()
+
+
 async def test_what_an_order_gave_is_counted_from_its_deals(simulator: Simulator) -> None:
     ticket = bought(simulator, 0.3)
 

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.asked import Desk
 from executor.book import Debt
 from executor.crew import Crew
 from executor.lane import never
@@ -14,6 +15,7 @@ from executor.ledger import Ledger, Memory
 from executor.meter import unwatched
 from executor.mt5.simulator.faults import FaultKind
 from executor.runner import Runner
+from executor.sights import Sights
 from shared.lease import Lease
 from shared.wire import Place
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, account, ended, running
@@ -32,7 +34,9 @@ async def test_a_crew_begins_with_what_was_left_unfinished(
     async with simulator.keeper() as (terminal, keeper):
         clock = lambda: NOW  # noqa: E731
         runner = Runner(account(), ledger, terminal, keeper, clock, never, unwatched(ACCOUNT, clock).done)
-        crew = Crew(ACCOUNT, account(), ledger, keeper, runner, clock, never, unwatched(ACCOUNT, clock), memory)
+        desk, sights = Desk(redis, KEYS, CODEC, ACCOUNT), Sights(redis, KEYS, CODEC, ["demo"])
+        meter = unwatched(ACCOUNT, clock)
+        crew = Crew(ACCOUNT, account(), ledger, keeper, runner, clock, never, meter, memory, desk, sights)
 
     assert crew.waits is bool(debts)
     assert crew.follower.place == place

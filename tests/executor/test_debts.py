@@ -121,6 +121,13 @@ def test_only_what_was_committed_is_taken_over() -> None:
     assert list(known) == ["b"]
 
 
+def test_what_an_operator_or_a_limit_closes_is_given_up() -> None:
+    known = debts(debt(reason="drawdown"), debt(link="b", reason="market-closed"))
+    known.take_over(Change(debts={"c": debt(link="c", reason="operator"), "d": debt(link="d"), "b": None}))
+
+    assert known.given_up == {"a", "c"}
+
+
 def test_an_attempt_that_changed_what_is_ours_says_so_itself() -> None:
     attempt = parked("1-1", "a", closing()).attempt
     assert unpaid(attempt, PLANNED, REAL).parts == REAL.parts

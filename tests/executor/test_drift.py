@@ -1,5 +1,6 @@
 """Disagreements in words and numbers, and what is none: what is on its way."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -15,12 +16,12 @@ D = Decimal
 O1, O2 = key("o1"), key("o2")
 
 
-def only(found: dict[str, tuple[Found, object]]) -> Found:
+def only(found: Mapping[str, tuple[Found, object]]) -> Found:
     ((one, _),) = found.values()
     return one
 
 
-def lines(found: dict[str, tuple[Found, object]]) -> dict[str, str]:
+def lines(found: Mapping[str, tuple[Found, object]]) -> dict[str, str]:
     return {identity: one.line for identity, (one, _) in found.items()}
 
 
@@ -100,7 +101,7 @@ def test_a_source_with_facts_on_their_way_is_not_judged_but_the_terminal_is() ->
     market.told(market.close("o1", "0.4"))
     account.shows({1001: holding(1001)})
 
-    assert set(account.found(market.sight(judged=frozenset(), whole=frozenset()))) == {f"levels:{O1}:1001"}
+    assert set(account.found(market.sight(judged=frozenset()))) == {f"levels:{O1}:1001"}
 
 
 def test_a_leftover_of_a_link_without_volume_matters_to_nobody() -> None:

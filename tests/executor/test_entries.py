@@ -38,7 +38,7 @@ def key_comes(ring: Keyring) -> None:
 async def becomes(redis: Redis, *wanted: bytes) -> None:
     """Wait until the account's mode and its reason are these."""
     async with asyncio.timeout(PATIENCE_S):
-        while [*await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"])] != [*wanted]:  # type: ignore[misc]
+        while [*await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"])] != [*wanted]:
             await asyncio.sleep(0.01)
 
 
@@ -201,7 +201,7 @@ async def test_what_an_operator_has_stopped_stays_stopped_when_the_key_comes(
         await source.buy("o1")
         await becomes(redis, b"close-only", b"unknown-key")
         state = KEYS.account("state", ACCOUNT)
-        await redis.hset(state, mapping={"mode": "close-only", "reason": OPERATOR})  # type: ignore[misc]
+        await redis.hset(state, mapping={"mode": "close-only", "reason": OPERATOR})
         key_comes(ring)
         assert results(await ended(redis, 1)) == [("denied", "state")]
         await becomes(redis, b"close-only", b"operator")
@@ -245,7 +245,8 @@ async def test_facts_that_were_put_in_another_order_trade_each_at_most_once_and_
         await ended(redis, 1)
     await source.buy("o2")
     await source.close("o1")
-    moved: Any = (await redis.xrange(KEYS.orders))[1:]
+    all_of_them: Any = await redis.xrange(KEYS.orders)
+    moved = all_of_them[1:]
     for entry, _ in moved:
         await redis.xdel(KEYS.orders, entry)
     for _, fields in reversed(moved):

@@ -25,14 +25,14 @@ def joins(shown: Sight, *, adopting: bool = False, here: tuple[str, ...] = (), r
 def test_what_the_source_holds_when_the_account_joins_is_left_alone() -> None:
     joined = joins(market().sight())
 
-    assert (joined.left, joined.adopt) == ({O1, LIMIT}, frozenset())
+    assert (set(joined.left), set(joined.adopt)) == ({O1, LIMIT}, set())
     assert joined.seen == {"s"}
 
 
 def test_or_is_to_be_opened_where_the_settings_say_so() -> None:
     joined = joins(market().sight(), adopting=True)
 
-    assert (joined.left, joined.adopt) == (frozenset(), {O1, LIMIT})
+    assert (set(joined.left), set(joined.adopt)) == (set(), {O1, LIMIT})
     assert not joined.adopting, "what comes later is not from before"
 
 
@@ -54,16 +54,23 @@ def test_it_ends_with_the_position_at_the_source() -> None:
     there.told(there.close("o1"))
     there.end("o2", "L")
 
-    assert over(joined, there.sight(whole=frozenset())).left == {O1, LIMIT}, "nothing is known"
+    assert over(joined, there.sight(readable=frozenset())).left == {O1, LIMIT}, "nothing is known"
     assert over(joined, there.sight()).left == frozenset()
 
 
 def test_a_source_that_cannot_be_seen_yet_is_waited_for() -> None:
     there = market()
-    joined = joins(there.sight(whole=frozenset()), adopting=True)
+    joined = joins(there.sight(readable=frozenset()), adopting=True)
     assert (joined.seen, joined.adopt, joined.adopting) == (frozenset(), frozenset(), True)
 
     assert looked(joined, there.sight(), (), ()).adopt == {O1, LIMIT}
+
+
+def test_a_source_that_has_never_said_anything_holds_nothing_from_before() -> None:
+    joined = joins(Sight(followed=frozenset({"s"}), blank=frozenset({"s"})), adopting=True)
+    assert joined == Joined(seen=frozenset({"s"}))
+
+    assert looked(joined, market().sight(), (), ()) == joined, "all of it came later"
 
 
 def test_a_source_that_is_not_followed_any_more_is_forgotten() -> None:

@@ -195,12 +195,13 @@ async def test_shadow_computes_and_sends_nothing(
     assert await simulator.deals() == []
 
 
-async def test_a_second_lane_stands_by_and_takes_over(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+@pytest.mark.parametrize("lease_s", [1.0, 120.0])
+async def test_a_second_lane_stands_by_and_takes_over_as_soon_as_the_account_is_free(
+    lease_s: float, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
     async with (
-        running(valkey.url, simulator, lease_s=1.0) as first,
-        running(valkey.url, simulator, lease_s=1.0, wait=False),
+        running(valkey.url, simulator, lease_s=lease_s) as first,
+        running(valkey.url, simulator, lease_s=lease_s, wait=False),
     ):
         await source.buy("o1")
         await ended(redis, 1)

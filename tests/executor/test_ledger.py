@@ -100,6 +100,19 @@ async def test_removing_a_link_and_a_debt_forgets_them(ledger: Ledger, entry: En
     assert (memory.links, memory.debts) == ({}, {})
 
 
+async def test_what_is_told_of_a_disagreement_is_kept_with_the_message_until_it_is_over(
+    redis: Redis, ledger: Ledger
+) -> None:
+    drift = outcomes.Drift(account="a", position="p", symbol="EURUSD", expected=Decimal(1), actual=Decimal(0), seen=NOW)
+    before = await redis.xlen(KEYS.outcomes)
+    await ledger.commit(Change(messages=[drift], drifts={"stray:1": b"{}"}), NOW)
+    assert (await ledger.begin()).drifts == {"stray:1": b"{}"}
+    await ledger.commit(Change(messages=[drift], drifts={"stray:1": None}), NOW)
+
+    assert (await ledger.begin()).drifts == {}
+    assert await redis.xlen(KEYS.outcomes) == before + 2
+
+
 async def test_parking_moves_the_place_and_leaves_the_entry_pending(redis: Redis, ledger: Ledger, entry: Entry) -> None:
     pending = outcomes.Pending(fact="f", account=ACCOUNT, state="unresolved", since=NOW)
     place = wire.Place(entry=entry.id, seqs={"rig": 1})
@@ -270,9 +283,9 @@ async def test_a_state_for_a_reason_that_stays_is_not_undone(
 
     assert not await ledger.loosen()
 
-    mode, reason = await ledger.state("mode", "reason")
-    assert (mode, reason) in [(str(m), r) for m, r in said]
-    assert reason not in ("unknown-key", "unknown-kind", "")
+    now, why = await ledger.state("mode", "reason")
+    assert (now, why) in [(str(mode), reason) for mode, reason in said]
+    assert why not in ("unknown-key", "unknown-kind", "")
 
 
 async def test_who_lost_the_lease_loosens_nothing(redis: Redis, ledger: Ledger) -> None:

@@ -64,6 +64,23 @@ def test_an_opening_is_found_in_its_deals_under_any_of_its_marks(mark: int) -> N
     )
 
 
+def test_of_an_opening_that_was_done_twice_the_first_one_is_found() -> None:
+    twice = [
+        deal(ticket=ticket, magic=OURS[0], volume=0.1, order=order, position_id=order)
+        for ticket, order in ((9, 7), (10, 8))
+    ]
+    found = marks.find(OURS, OPEN, traces(deals=twice))
+    assert found is not None
+    assert (found.identifier, found.volume) == (7, Decimal("0.1"))
+
+
+def test_what_a_part_close_took_twice_counts_whole() -> None:
+    twice = [deal(ticket=t, magic=OURS[0], type=1, entry=1, volume=0.1, order=t) for t in (9, 10)]
+    found = marks.find(OURS, REDUCE, traces(deals=twice))
+    assert found is not None
+    assert found.volume == Decimal("0.2")
+
+
 def test_an_opening_is_found_by_its_position_while_the_history_lags() -> None:
     found = marks.find(OURS, OPEN, traces(positions=[position(magic=OURS[1], identifier=5, volume=0.1)]))
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from executor.book import Margin, Resting
+from executor.instruments import other, side_of
 from executor.mending import Mending, ToOpen, key_of_stray, mending
 from executor.steps import Close, Open, Reduce
 from shared.facts import Levels, Model
@@ -246,13 +246,12 @@ def bare(account: Mended, market: Market, size: D) -> None:
 
 def twice(account: Mended, market: Market, size: D) -> None:
     """An opening of ours is done a second time, or one that nobody remembers."""
-    side = "buy" if size > 0 else "sell"
+    side = side_of(size)
     if account.book.margin == "netting":
         before = account.traded
         account.take(Open(name="open", link="-", symbol="EURUSD", side=side, volume=abs(size)))
         if before * size < 0:  # it would have been an exit of ours: not what is meant here
-            account.take(Open(name="open", link="-", symbol="EURUSD", side="sell" if size > 0 else "buy",
-                              volume=abs(size)))  # fmt: skip
+            account.take(Open(name="open", link="-", symbol="EURUSD", side=other(side), volume=abs(size)))
         return
     ticket = 5000 + len(account.book.holdings)
     account.holds(holding(ticket, side, str(abs(size)), magic=mark(str(ticket))))
@@ -270,7 +269,7 @@ def others(account: Mended, market: Market, size: D) -> None:
     """Somebody else trades: on a netting account never against us, which MT5 would take off ours."""
     if account.book.margin == "hedging":
         ticket = 9000 + len(account.book.holdings)
-        account.holds(holding(ticket, "buy" if size > 0 else "sell", str(abs(size)), magic=12345))
+        account.holds(holding(ticket, side_of(size), str(abs(size)), magic=12345))
         return
     held = next(iter(account.book.holdings.values()), None)
     if held is not None:
@@ -319,8 +318,6 @@ def test_everything_that_disagrees_can_be_ended_and_what_is_not_ours_stays(
 def beyond(account: Mended) -> D:
     """Signed lots of the account that no deal of ours has made."""
     if account.book.margin == "hedging":
-        ours = [h for h in account.book.holdings.values() if h.magic != 12345]
-        return foreign(replace(account.book, links={}, holdings={h.ticket: h for h in account.book.holdings.values()
-                                                                 if h not in ours}))  # fmt: skip
+        theirs = {t: h for t, h in account.book.holdings.items() if h.magic == 12345}
+        return foreign(replace(account.book, links={}, holdings=theirs))
     return account.net() - account.traded
-

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.ledger import Change
-from executor.meter import Meter
+from executor.meter import Disagreement, Meter
 from executor.metrics import Metrics
 from executor.mt5.simulator.faults import FaultKind
 from executor.settings import Limits
@@ -79,18 +79,14 @@ def test_a_fact_that_waited_for_its_end_counts_in_the_whole_alone(shown: Shown) 
     assert shown("stage_seconds_count", stage="queue") == shown("stage_seconds_count", stage="decide") == 0
 
 
-def test_a_drift_counts_once_it_has_lasted_and_until_it_is_over() -> None:
-    now = NOW
-    meter = Meter(Metrics(CollectorRegistry(), [ACCOUNT]), ACCOUNT, Limits(), lambda: now)
-    shown = Shown(meter)
-    meter.differs({"p": "EURUSD: …"})
-    assert shown("drift_positions") == 0
+def test_a_drift_counts_from_its_beginning_until_it_is_over(shown: Shown) -> None:
+    assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (0, 0)
 
-    now = NOW + timedelta(seconds=70)
-    meter.differs({"p": "EURUSD: …", "q": "new"})
-    assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (1, 70)
+    old, new = (Disagreement("EURUSD: …", NOW - timedelta(seconds=seconds)) for seconds in (70, 4))
+    shown.meter.differs([new, old])
+    assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (2, 70)
 
-    meter.differs({})
+    shown.meter.differs(())
     assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (0, 0)
 
 

@@ -45,7 +45,7 @@ def test_an_order_that_is_over_at_the_source_and_not_here() -> None:
     market.end("o1", "L")
 
     assert found(account, market.sight()) == [OrderLeft(O1, "L")]
-    assert found(account, market.sight(whole=frozenset())) == [], "a picture with a hole proves nothing"
+    assert found(account, market.sight(readable=frozenset())) == [], "a picture with a hole proves nothing"
 
 
 def test_an_order_of_a_source_that_is_not_followed_any_more_is_left() -> None:

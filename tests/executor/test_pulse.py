@@ -1,5 +1,6 @@
 """The pulse shows the streams and tells how the account is; what it cannot know is not a number."""
 
+import asyncio
 import math
 from datetime import UTC, datetime
 
@@ -7,11 +8,12 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.meter import Disagreement
 from executor.metrics import Metrics
 from executor.pulse import Pulse
 from shared import streams, vitals
 from shared.depth import Depth, Group
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, account, ended, running
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
 
 
 def now() -> datetime:
@@ -26,7 +28,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
 
 def idle(redis: Redis) -> tuple[Pulse, CollectorRegistry]:
     registry = CollectorRegistry()
-    return Pulse(registry, Metrics(registry, [ACCOUNT]), redis, KEYS, CODEC, (), now), registry
+    return Pulse(registry, Metrics(registry, [ACCOUNT]), redis, KEYS, (), now), registry
 
 
 def depth(lag: int | None) -> Depth:
@@ -71,19 +73,27 @@ async def test_it_tells_how_the_account_is_and_what_has_no_symbol(
 ) -> None:
     source = Source(redis)
     await source.open()
-    async with running(valkey.url, simulator, account()) as lane:
+    async with running(valkey.url, simulator, account(reconcile_every=0.1)) as lane:
         await source.buy("p1")
         await source.buy("p2", instrument="NOWHERE")
         await ended(redis, 2)
         meter = lane.meter
         meter.watcher.lane(ACCOUNT, "active")
-        await Pulse(CollectorRegistry(), meter.watcher, redis, KEYS, CODEC, [(meter, account())], now).beat()
+        async with asyncio.timeout(PATIENCE_S):
+            while not meter.unmapped:
+                await asyncio.sleep(0.02)
+        meter.differs([Disagreement("EURUSD: …", now())], meter.unmapped)
+        pulse = Pulse(CollectorRegistry(), meter.watcher, redis, KEYS, [meter], now)
+        await pulse.beat()
         told = await vitals.account(redis, KEYS, ACCOUNT)
+        meter.watcher.lane(ACCOUNT, "away")
+        await pulse.beat()
 
     assert told is not None
     assert (told.condition, told.margin, told.identity) == ("active", "hedging", "1@Demo")
     assert [(p.symbol, f"{p.lots:f}") for p in told.positions] == [("EURUSD", "0.1")]
-    assert told.unmapped == ("NOWHERE",)
+    assert (told.unmapped, told.drift) == (("NOWHERE",), ("EURUSD: …",))
+    assert meter.drifting == (), "what nobody can see now is not shown as if it were seen"
     assert value(meter.registry, "trading_state", account=ACCOUNT, state="active") == 1
 
 

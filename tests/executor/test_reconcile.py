@@ -50,7 +50,7 @@ def test_a_source_that_closed_is_to_be_closed_here() -> None:
 
 def test_a_picture_that_cannot_be_read_whole_closes_nothing() -> None:
     account, _ = trading()
-    assert of(Resolve, account, sight(whole=frozenset())) == []
+    assert of(Resolve, account, sight(readable=frozenset())) == []
 
 
 def test_an_older_picture_than_was_followed_says_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Lanes that compare themselves with their source: what is told, what is kept, and what is mended when it is asked for."""
+"""Lanes that compare themselves with their source: what is told, what is kept, and what is mended on request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from executor import joining, reconciler, steady
 from executor.asked import Desk, Mend
+from executor.book import Link
 from executor.lane import Lane
 from executor.mt5.simulator.faults import FaultKind
 from executor.settings import Account
@@ -66,7 +67,8 @@ async def notices(redis: Redis) -> list[str]:
 
 async def mend(redis: Redis) -> None:
     """Ask for everything to be mended that is kept, as the command does, and wait until that was looked after."""
-    names = tuple(sorted(name.decode() for name in await redis.hkeys(DRIFT)))
+    kept: Any = await redis.hkeys(DRIFT)
+    names = tuple(sorted(name.decode() for name in kept))
     desk = Desk(redis, KEYS, CODEC, ACCOUNT)
     assert names
     assert await desk.ask(Mend(names=names, asked=datetime.now(UTC))) == "asked"
@@ -99,6 +101,7 @@ async def test_what_the_source_has_closed_is_told_once_kept_and_told_again_when_
         kept = await redis.hget(PICTURE, "10001/position:o1")
         await redis.hdel(PICTURE, "10001/position:o1")
         (begun,) = await drifting(redis)
+        await until(lambda: _shown(lane))
         shown = [each.text for each in lane.meter.drifting]
         await redis.hset(PICTURE, "10001/position:o1", kept)
         _, over = await drifting(redis, 2)
@@ -109,6 +112,10 @@ async def test_what_the_source_has_closed_is_told_once_kept_and_told_again_when_
     assert (over.identity, over.since) == (begun.identity, begun.since)
     assert over.ended is not None
     assert await redis.hlen(DRIFT) == 0
+
+
+async def _shown(lane: Lane) -> bool:
+    return bool(lane.meter.drifting)
 
 
 async def _gone(lane: Lane) -> bool:
@@ -175,7 +182,7 @@ async def _flat(simulator: Simulator) -> bool:
 
 @asynccontextmanager
 async def joining_late(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[tuple[Redis, Source]]:
-    """An account whose source holds o1 (0.1), o2 (0.3 less 0.1, with a stop) and a limit order before the account is there."""
+    """A source that holds o1 (0.1), o2 (0.3 less 0.1, with a stop) and a limit order before the account is there."""
     redis = streams.connect(valkey.url)
     source = Source(redis)
     await source.open()
@@ -205,8 +212,8 @@ async def test_what_was_there_before_the_account_is_left_alone(valkey: Valkey, s
 
 
 async def _left(redis: Redis, count: int) -> bool:
-    kept = joining.read((await redis.hget(STATE, joining.FIELD) or b"").decode())
-    return len(kept.left) == count
+    kept: Any = await redis.hget(STATE, joining.FIELD)
+    return len(joining.read(kept.decode()).left) == count
 
 
 async def test_or_is_opened_once_as_it_is_now_where_the_settings_say_so(valkey: Valkey, simulator: Simulator) -> None:
@@ -219,7 +226,7 @@ async def test_or_is_opened_once_as_it_is_now_where_the_settings_say_so(valkey: 
         found = await ended(redis, 4)
 
     assert sorted(o.result for o in found[:3]) == ["accepted", "filled", "filled"]
-    assert sorted(step.volume for o in found[:3] for step in o.steps if step.action == "open") == [D("0.1"), D("0.2")]
+    assert {step.volume for o in found[:3] for step in o.steps if step.action == "open"} == {D("0.1"), D("0.2")}
     assert [step.stop_loss for o in found[:3] for step in o.steps if step.volume == D("0.2")] == [D("1.05")]
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
     assert len(await simulator.orders()) == 1
@@ -317,18 +324,17 @@ async def test_levels_that_somebody_removed_are_set_again(
 # -- doubles
 
 
-@asynccontextmanager
-async def doubled(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[None]:
-    """An opening that the terminal executes after the grace, when it was sent once more."""
-    async with running(valkey.url, simulator, looking(**changes)):
-        simulator.goes_wrong(FaultKind.LATE, delay=2500)
-        yield
+async def again(simulator: Simulator, outcome: outcomes.Outcome) -> None:
+    """The terminal executes an opening once more, of which it had said nothing before."""
+    (step,) = outcome.steps
+    simulator.trade(action=1, symbol="EURUSD", volume=0.1, type=0, magic=step.mark)
 
 
-async def test_a_double_that_slipped_through_is_reported(
+async def test_an_opening_that_the_terminal_executes_after_the_grace_is_told_and_left(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
-    async with doubled(valkey, simulator):
+    async with running(valkey.url, simulator, looking()):
+        simulator.goes_wrong(FaultKind.LATE, delay=8000)
         await source.buy("o1")
         (outcome,) = await ended(redis, 1)
         (found,) = await drifting(redis)
@@ -339,14 +345,16 @@ async def test_a_double_that_slipped_through_is_reported(
 
 
 @pytest.mark.parametrize("margin", ["hedging", "netting"])
-async def test_and_is_closed_by_itself_where_the_settings_say_so(
+async def test_a_double_is_closed_by_itself_where_the_settings_say_so(
     margin: str, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, netting: Simulator
 ) -> None:
     simulator = netting if margin == "netting" else simulator
-    async with doubled(valkey, simulator, doubles="close"):
+    async with running(valkey.url, simulator, looking(doubles="close")):
         await source.buy("o1")
-        await ended(redis, 1)
+        (opened,) = await ended(redis, 1)
+        await again(simulator, opened)
         begun, over = await drifting(redis, 2)
+        assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
         await source.close("o1")
         found = await ended(redis, 2)
 
@@ -356,14 +364,37 @@ async def test_and_is_closed_by_itself_where_the_settings_say_so(
     assert len(await simulator.deals()) == 4
 
 
+async def test_what_somebody_adds_to_a_netting_position_is_never_taken_for_a_double(
+    valkey: Valkey, redis: Redis, source: Source, netting: Simulator
+) -> None:
+    async with running(valkey.url, netting, looking(doubles="close")):
+        await source.buy("o1", "0.3")
+        (opened,) = await ended(redis, 1)
+        netting.trade(action=1, symbol="EURUSD", volume=0.2, type=1)  # by hand: 0.1 of ours is left
+        await until(lambda: _own(redis, "0.1"))
+        netting.trade(action=1, symbol="EURUSD", volume=0.2, type=0)
+        stray(netting)
+        (begun, _) = await drifting(redis, 2)
+
+    assert opened.result == "filled"
+    assert (begun.finding, begun.actual) == ("double", D("0.3"))
+    assert await netting.volumes() == [("EURUSD", 0, 0.3)]
+
+
+async def _own(redis: Redis, lots: str) -> bool:
+    kept: Any = await redis.hget(KEYS.account("links", ACCOUNT), "demo/10001/o1")
+    return msgspec.json.decode(kept, type=Link).own == D(lots)
+
+
 async def test_a_double_of_which_the_first_is_closed_already_is_known_by_the_history(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
-    async with doubled(valkey, simulator, doubles="close"):
+    async with running(valkey.url, simulator, looking(doubles="close")):
         await source.buy("o1")
-        await ended(redis, 1)
+        (opened,) = await ended(redis, 1)
         await source.close("o1")
         await ended(redis, 2)
+        await again(simulator, opened)
         begun, _ = await drifting(redis, 2)
 
     assert (begun.finding, begun.position) == ("double", "")

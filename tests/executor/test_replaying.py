@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis import Redis as Blocking
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
@@ -423,3 +424,38 @@ async def test_while_the_position_owes_an_exit_it_waits(
 async def _seen(redis: Redis) -> bool:
     """Whether the lane has had time to look at what was asked: it has told of the debt again by then."""
     return bool([m for m in await told(redis) if isinstance(m, Pending)])
+
+
+async def test_a_server_that_forgets_the_request_in_the_middle_has_it_back_from_the_lane(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, desk: Desk
+) -> None:
+    """Else the position would be nobody's: no entry is pending for it."""
+
+    def reach(now: str) -> None:
+        if now == "called" and len(told_of) == 1:
+            told_of.append(now)
+            forget()
+
+    told_of: list[str] = []
+    before: dict[str, Any] = {}
+    wire = Blocking.from_url(valkey.url)
+
+    def forget() -> None:
+        """The server has what it had before the request was made."""
+        wire.delete(ASKED)
+        wire.hset(KEYS.account("place", ACCOUNT), "version", before["version"])
+
+    async with running(valkey.url, simulator, reach=reach):
+        fact = await denied(redis, source)
+        before["version"] = await redis.hget(KEYS.account("place", ACCOUNT), "version")
+        told_of.append("armed")
+        await desk.ask(await request(redis, fact))
+        found = await ended(redis, 2)
+        await source.close("o1")
+        await ended(redis, 3)
+
+    wire.close()
+    assert told_of == ["armed", "called"]
+    assert [(o.attempt, o.result) for o in found] == [(1, "denied"), (2, "filled")]
+    assert await simulator.volumes() == []
+    assert len(await simulator.deals()) == 2

@@ -21,7 +21,7 @@ def test_what_a_whole_picture_does_not_show_is_not_there() -> None:
 
 
 def test_of_a_picture_that_cannot_be_read_altogether_nothing_is_lacking() -> None:
-    shown = sight([HELD], whole=frozenset())
+    shown = sight([HELD], readable=frozenset())
 
     assert not shown.lacks(O2)
     assert not shown.lacks_order(O2, "L")

@@ -61,6 +61,19 @@ async def test_a_position_that_was_closed_by_hand_stays_closed_and_says_so(
     assert (found[1].result, found[1].reason) == ("ignored", "closed-here")
 
 
+async def test_each_deal_is_told_once_however_often_the_history_is_looked_at(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        for count, order in enumerate(("o1", "o2", "o3"), start=1):
+            await source.buy(order)
+            await seen(redis, outcomes.Deal, count)
+        simulator.trade(action=1, symbol="EURUSD", volume=0.1, type=0)
+        found = await seen(redis, outcomes.Deal, 4)
+
+    assert [d.deal for d in found if isinstance(d, outcomes.Deal)] == [d.ticket for d in await simulator.deals()]
+
+
 async def test_a_mirrored_order_that_fills_here_first_covers_the_sources_fill(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:

@@ -1,6 +1,6 @@
 """What was over before anybody looked is listed once, and what was told is not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,10 @@ def listed(story: Story) -> list[str]:
     return [f"{one.what}: {one.why}" for one in story.picture.missed]
 
 
+def times(story: Story) -> list[datetime]:
+    return [one.at for one in story.picture.missed]
+
+
 # --- placements without a reply --------------------------------------------------------------------------------------
 
 
@@ -49,7 +53,7 @@ def test_an_order_that_had_no_reply_and_that_no_poll_shows_is_listed_after_five_
     assert listed(story) == [
         "asked to buy 0.1 EURUSD limit 1.05: no reply came, and no poll has shown such an order since"
     ]
-    assert story.picture.missed[0].at == at
+    assert times(story) == [at]
     assert "untold" in story.noted()
     assert story.facts == []
 

@@ -1,15 +1,19 @@
 import asyncio
+import http.client
 import ssl
 import stat
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from socket import socket
 
 import pytest
-from mitmproxy import http
+from mitmproxy.http import HTTPFlow
 
 from ingest.proxy import Proxy
+from ingest.scope import Host
 from shared.process import UserError
+from shared.settings import Secret
 from tests.ingest.wire import Authority, Origin, browser, fetch, new_authority, through, trusting, whole
 
 
@@ -19,7 +23,7 @@ class Witness:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: HTTPFlow) -> None:
         self.seen.append(flow.request.path)
 
 
@@ -99,6 +103,44 @@ async def test_a_host_that_becomes_ours_is_opened_also_where_a_connection_passes
         running.open([])
         assert await asyncio.to_thread(fetch, at, to, trusting(origin.ca), "GET", "/hello") == (200, b"hello")
     assert witness.seen == ["/hello"]
+
+
+def tunnelled(at: Host, to: Host, context: ssl.SSLContext, said: str | None) -> int:
+    """The status of a request that says `said` (user:password) to the proxy, or nothing."""
+    headers = {"Proxy-Authorization": f"Basic {b64encode(said.encode()).decode()}"} if said is not None else {}
+    connection = http.client.HTTPSConnection(*at, context=context, timeout=20)
+    connection.set_tunnel(*to, headers=headers)
+    try:
+        connection.request("GET", "/hello")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["a host of ours", "another host"])
+async def test_a_proxy_that_wants_a_password_lets_nobody_through_without_it(
+    confdir: Path, origin: Origin, opened: bool
+) -> None:
+    to, witness = ("localhost", origin.port), Witness()
+    closed = Proxy(("127.0.0.1", 0), confdir, witness, upstream_ca=origin.ca, auth=Secret("desk:hush"))
+    async with through(closed, [to] if opened else []) as at:
+        context = trusting(confdir / "mitmproxy-ca-cert.pem", origin.ca)
+        for said in (None, "desk:guessed", "other:hush", "desk:", ":"):
+            with pytest.raises(OSError, match="407 Proxy Authentication Required"):
+                await asyncio.to_thread(tunnelled, at, to, context, said)
+        assert origin.asked == []
+        assert await asyncio.to_thread(tunnelled, at, to, context, "desk:hush") == 200
+    assert "proxy-authorization" not in origin.asked[0].headers
+    assert witness.seen == (["/hello"] if opened else [])
+
+
+@pytest.mark.parametrize(
+    "auth", ["any", "@/etc/passwd", "ldap:server:user:password", "desk", "desk:", ":hush", "a:b:c"]
+)
+async def test_what_is_no_user_and_password_is_refused_without_being_shown(confdir: Path, auth: str) -> None:
+    with pytest.raises(UserError, match=r"ingest\.proxy-auth must be user:password") as caught:
+        Proxy(("127.0.0.1", 0), confdir, Witness(), auth=Secret(auth)).prepare([])
+    assert auth not in str(caught.value).replace("user:password", "")
 
 
 async def test_a_port_that_is_taken_is_one_line(confdir: Path) -> None:

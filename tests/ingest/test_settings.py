@@ -4,7 +4,7 @@ import pytest
 
 from ingest import settings
 from ingest.source import Source
-from shared.settings import SettingsError, read
+from shared.settings import Secret, SettingsError, read
 
 
 def loaded(tmp_path: Path, text: str, **environment: str) -> settings.Ingest:
@@ -86,6 +86,16 @@ def test_a_mistake_is_one_line_that_names_its_path(tmp_path: Path, text: str, co
     with pytest.raises(SettingsError, match=complaint) as caught:
         loaded(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5", "[::]", "proxy.example"])
+def test_a_proxy_that_others_can_reach_wants_a_password(tmp_path: Path, host: str) -> None:
+    listen = f'[ingest]\nlisten = "{host}:8080"\n'
+
+    with pytest.raises(SettingsError, match=r"^ingest: listen is .*, which others can reach: set proxy-auth"):
+        loaded(tmp_path, listen)
+
+    assert loaded(tmp_path, listen, TRADECOPIER_INGEST__PROXY_AUTH="desk:hush").proxy_auth == Secret("desk:hush")
 
 
 def test_two_accounts_of_one_host_are_two_sources(tmp_path: Path) -> None:

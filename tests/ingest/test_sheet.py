@@ -33,8 +33,21 @@ def test_there_is_no_way_to_write_unnoticed(way: Any) -> None:
     with pytest.raises(TypeError):
         way(sheet)
     with pytest.raises(TypeError):
-        sheet |= {"b": 1}  # type: ignore[arg-type]
+        sheet |= {"b": 1}
 
 
 def test_it_is_kept_as_a_dict() -> None:
     assert msgspec.json.encode(Sheet({"a": 1})) == b'{"a":1}'
+
+
+def test_it_knows_what_was_written_since_a_mark_on_whichever_copy() -> None:
+    first = Sheet({"a": 1, "b": 2})
+    first["a"] = 3
+    mark = object()
+    first.marked(mark)
+    second = Sheet(first)
+    second["b"] = 4
+    third = Sheet(second)
+    del third["a"]
+    assert (third.mark, third.touched, third.written) == (mark, {"a", "b"}, True)
+    assert (second.touched, first.touched) == ({"b"}, frozenset())

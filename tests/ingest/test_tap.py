@@ -2,7 +2,7 @@ import asyncio
 import gzip
 import http.client
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
+from mitmproxy import http as http_flow
 from mitmproxy.test import tflow
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -288,11 +289,12 @@ async def test_a_surprise_in_the_tap_is_counted_and_the_trader_gets_the_reply(
     def surprise(_exchange: Exchange) -> None:
         raise RuntimeError("a surprise")
 
-    monkeypatch.setattr(scene.ear, "asked", surprise)
-    monkeypatch.setattr(scene.ear, "answered", surprise)
+    for name in ("journal", "answered", "follow"):
+        monkeypatch.setattr(scene.ear, name, surprise)
     scene.origin.replies[PATH] = whole(ACCEPTED)
     assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
-    assert scene.failures() == 2
+    assert await scene.fetch("GET", PATH) == (200, ACCEPTED)
+    assert scene.failures() == 3
     assert "the trader's call is not affected" in caplog.text
 
 
@@ -312,6 +314,34 @@ async def test_a_full_disk_does_not_keep_the_reply_from_the_trader(
     assert not scene.outbox.unwritten
 
 
+async def test_a_poll_holds_up_nobody_and_is_looked_at_before_whatever_passes_next(tmp_path: Path) -> None:
+    put_off: list[Callable[[], None]] = []
+    outbox, metrics = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), Metrics(CollectorRegistry())
+    outbox.own("demo", "token")
+    source = replace(BROKER, host="address", port=22)
+    ear = Ear([source], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC))
+    tap = Tap(ear, metrics, put_off.append)
+
+    def flow(method: str, name: str) -> http_flow.HTTPFlow:
+        found = tflow.tflow(resp=True)
+        found.id, found.request.method, found.request.scheme = name, method, "https"
+        found.request.path, found.request.content = PATH, BUY.encode()
+        assert found.response is not None
+        found.response.content = ACCEPTED if method == "POST" else b'{"s":"ok","d":[]}'
+        return found
+
+    poll, call = flow("GET", "1"), flow("POST", "2")
+    tap.request(poll)
+    await tap.response(poll)
+    assert (ear.heard, len(put_off)) == ([], 1)
+    tap.request(call)
+    assert [exchange.flow for exchange in ear.heard if isinstance(exchange, Exchange)] == ["1"]
+    assert ear.awaits("2")
+    await tap.response(call)
+    assert [fact.instrument for fact in outbox.producers["demo"].waiting] == ["EURUSD"]
+    outbox.close()
+
+
 async def test_who_waits_for_a_fact_has_it_before_the_browser_has_its_reply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +352,7 @@ async def test_who_waits_for_a_fact_has_it_before_the_browser_has_its_reply(
         await wake.wait()
         told.append("published")
 
+    monkeypatch.setattr(intake, "awaits", lambda _: True)
     monkeypatch.setattr(intake, "answered", lambda _: wake.set())
     monkeypatch.setattr(Tap, "_is_captured", lambda *_: True)
     publisher, flow = asyncio.create_task(publish()), tflow.tflow(resp=True)

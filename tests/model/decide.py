@@ -7,7 +7,7 @@ everything that was not read new by this lane under this lease; it is searched b
 from typing import Literal, NamedTuple
 
 from tests.model.scripts import Change
-from tests.model.state import FINAL, OWED, Call, Config, Debt, Lane, Ledger, Link, Terminal, Work, debt_item
+from tests.model.state import FINAL, OWED, Call, Config, Debt, Lane, Ledger, Link, Terminal, Work, debt_item, try_item
 from tests.model.story import total, total_before
 
 Decision = Change | Call | None
@@ -28,6 +28,7 @@ class View(NamedTuple):
     ripe: tuple[int, ...]
     terminal: Terminal
     work: Work
+    unsure: tuple[int, ...] = ()
 
     @property
     def fact(self) -> int:
@@ -59,10 +60,16 @@ def _follow_delta(change: int, own: int) -> Plan:
     return Plan("open", change) if change > 0 else Plan("reduce", max(0, own + change)) if change < 0 else Plan("none")
 
 
+def unsure(config: Config, lane: Lane) -> tuple[int, ...]:
+    """The facts that are tried again and may have been sent: what is about them waits."""
+    marks = [mark for mark in lane.tries if try_item(mark) not in lane.ripe]
+    return tuple(mark % len(config.story) for mark in marks) if config.rules.replay_comes_first else ()
+
+
 def decide(config: Config, lane: Lane, terminal: Terminal, work: Work) -> Decision:
     """The next thing to do for `work`."""
     assert lane.memory is not None
-    view = View(config, lane.memory, lane.ripe, terminal, work)
+    view = View(config, lane.memory, lane.ripe, terminal, work, unsure(config, lane))
     return _decide_debt(view) if work.kind == "debt" else _decide_fact(view)
 
 
@@ -72,7 +79,8 @@ def _decide_fact(view: View) -> Decision:
         return Change(ack=view.work.entry, passed=view.work.entry)
     n = view.config.story[i].link
     link, debt = memory.links[n], memory.debts[n]
-    if any(j < i and view.config.story[j].link == n for _, j in memory.parks):
+    tried = any(view.config.story[j].link == n for j in view.unsure)
+    if tried or any(j < i and view.config.story[j].link == n for _, j in memory.parks):
         return _wait(view)
     plan = follow(view.config, i, link, debt.target if debt else link.target)
     if plan.kind == "none" or (plan.kind == "reduce" and link.own == 0):
@@ -144,7 +152,9 @@ def _left_of(view: View, link: Link, own: int, mark: int) -> int:
 def _instrument_waits(view: View) -> bool:
     story, i = view.config.story, view.fact
     everything = view.config.rules.parks_all_instruments
-    return any(j < i and (everything or story[j].instrument == story[i].instrument) for _, j in view.memory.parks)
+    tried = any(story[j].instrument == story[i].instrument for j in view.unsure)
+    before = (j for _, j in view.memory.parks if j < i)
+    return tried or any(everything or story[j].instrument == story[i].instrument for j in before)
 
 
 def _open(view: View, plan: Plan) -> Decision:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from tests.model import scripts, vendor
+from tests.model import operator, scripts, vendor
 from tests.model.at import STANDBY, At
 from tests.model.checker import Step
 from tests.model.decide import decide, settle
 from tests.model.scripts import Change
-from tests.model.state import Call, Entry, Group, Lane, Ledger, Work, World, debt_item
+from tests.model.state import Asked, Call, Entry, Group, Lane, Ledger, Work, World, debt_item, try_item
 
 
 def lane_steps(at: At) -> Iterator[Step[World]]:
@@ -43,7 +43,8 @@ def _acquire(at: At) -> Iterator[Step[World]]:
     if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
         return
     group = scripts.acquire(at.config, at.world, at.account, at.lane.known)
-    lane = Lane(phase="idle", lease=True, memory=group.ledger, todo=_unparked(group))
+    memory, tries = group.ledger._replace(asked=(), tried=()), [a.mark for a in group.ledger.asked if not a.ends]
+    lane = Lane(phase="idle", lease=True, memory=memory, todo=_unparked(group), tries=tuple(tries))
     survives = at.lane.lease and account.lease_survives
     yield at.step("takes the lease and claims what is pending", lane, group=group, lease_survives=survives)
 
@@ -69,6 +70,23 @@ def _idle(at: At) -> Iterator[Step[World]]:
     for n, debt in enumerate(at.memory.debts):
         if debt is not None:
             yield from _do(at, Work("debt", (0, debt.born), n, fresh=False))
+    for asked in at.group.ledger.asked:
+        yield from _attend(at, asked)
+
+
+def _attend(at: At, asked: Asked) -> Iterator[Step[World]]:
+    terminal = at.world.accounts[at.account].terminal
+    if asked.ends:
+        work = Work("end", (0, asked.fact), -1, fresh=False)
+        yield from _commit(at, work, operator.by_hand(at.config, at.memory, terminal, asked.fact), called=False)
+        return
+    work, now = Work("again", (0, asked.fact), -1, fresh=False), operator.shown(at.config, at.world, asked.fact)
+    decision = operator.again(at.config, at.lane, terminal, asked, now)
+    if isinstance(decision, Call) and at.lane.lease:
+        ready = at.lane._replace(phase="ready", work=work, call=decision)
+        yield at.step(f"notes that it will {_words(at, decision)}", ready, group=operator.noted(at.group, asked, now))
+    elif isinstance(decision, Change):
+        yield from _commit(at, work, decision, called=False)
 
 
 def _read(at: At) -> Iterator[Step[World]]:
@@ -113,14 +131,15 @@ def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
 
 
 def _words(at: At, call: Call) -> str:
-    return f"{call.kind} {abs(call.volume)} for «{at.config.story[call.mark].name}»"
+    story = at.config.story
+    return f"{call.kind} {abs(call.volume)} for «{story[call.mark % len(story)].name}»"
 
 
 def _fence(at: At) -> Step[World]:
     lane = at.lane
     assert lane.work is not None
     assert lane.call is not None
-    fact = None if lane.work.kind == "debt" else lane.work.entry[1]
+    fact = lane.work.entry[1] if lane.work.kind in ("entry", "park") else None
     opening = lane.call.kind == "open"
     answer = scripts.fence(at.config, at.group.ledger, lane, opening, fact)
     if answer == "ok":
@@ -156,6 +175,9 @@ def _settle(at: At) -> Iterator[Step[World]]:
     lane = at.lane
     assert lane.work is not None
     assert lane.call is not None
+    if lane.work.kind == "again":
+        yield from _settle_again(at, lane.work, lane.call)
+        return
     change = settle(at.config, lane, at.world.accounts[at.account].terminal)
     if change is not None:
         yield from _commit(at, lane.work, change, called=True)
@@ -165,6 +187,19 @@ def _settle(at: At) -> Iterator[Step[World]]:
         yield at.step("goes on", lane._replace(phase="got", call=None, answer=""))
     else:
         yield at.step("looks again", lane._replace(phase="idle", work=None, call=None, answer="", ripe=ripe))
+
+
+def _settle_again(at: At, work: Work, call: Call) -> Iterator[Step[World]]:
+    asked = next((a for a in at.group.ledger.asked if a.mark == call.mark), None)
+    if asked is None or asked.planned is None:
+        yield _forget(at, "finds the request gone")
+    elif (change := operator.answered(at.config, at.lane, asked)) is not None:
+        yield from _commit(at, work, change, called=True)
+    else:
+        tries = tuple(sorted({*at.lane.tries, call.mark}))
+        ripe = _marked(at.lane.ripe, try_item(call.mark), is_ripe=False)
+        lane = at.lane._replace(phase="idle", work=None, call=None, answer="", ripe=ripe, tries=tries)
+        yield at.step("looks again", lane)
 
 
 def _ripe_after(ripe: tuple[int, ...], work: Work, answer: str) -> tuple[int, ...]:
@@ -184,7 +219,8 @@ def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Ste
     if answer == "ok":
         memory = scripts.written(at.memory, change)
         ripe = _ripe_now(at, work, change, memory, called)
-        yield at.step(name, Lane("idle", lane.lease, memory, lane.todo, ripe), group=group)
+        tries = tuple(mark for mark in lane.tries if change.answers is None or mark != change.answers[1])
+        yield at.step(name, Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries), group=group)
         if at.may("reply"):
             again = lane if lane.phase in ("got", "answered") else STANDBY._replace(lease=lane.lease)
             yield at.step(f"{name}, but the reply is lost", again, fault=True, group=group)
@@ -197,6 +233,8 @@ def _named(at: At, change: Change) -> str:
     said = [f"«{story[fact].name}» {result}" for fact, result in change.ends]
     if change.park is not None:
         said.append(f"«{story[change.park[1]].name}» parked")
+    if change.answers is not None and not change.ends:
+        said.append("what was asked is refused")
     said += [f"debt {'ended' if debt is None else f'to {debt.target}'}" for _, debt in change.debts]
     return "commits: " + (", ".join(said) or "nothing but the acknowledgement")
 
@@ -211,4 +249,5 @@ def _ripe_now(at: At, work: Work, change: Change, memory: Ledger, called: bool) 
         turn_waits = called and bool(change.debts)
         ripe = _marked(ripe, change.park[1], work.fresh and (sure or turn_waits))
     alive = {e[1] for e in memory.parks} | {debt_item(n) for n, d in enumerate(memory.debts) if d is not None}
+    alive |= {try_item(mark) for mark in at.lane.tries if change.answers is None or mark != change.answers[1]}
     return tuple(x for x in ripe if x in alive)

@@ -9,7 +9,8 @@ from tests.model.state import FINAL, OWED, Config, Debt, Entry, Group, Lane, Led
 
 
 class Change(NamedTuple):
-    """What a commit writes: ends (fact, result), links and debts by number, a park made or ended, the place passed."""
+    """What a commit writes: ends (fact, result), links and debts by number, a park made or ended, the place passed, and
+    what was asked for (`answers`), which goes with it."""
 
     ends: tuple[tuple[int, str], ...] = ()
     links: tuple[tuple[int, Link], ...] = ()
@@ -17,6 +18,7 @@ class Change(NamedTuple):
     park: Entry | None = None
     ack: Entry | None = None
     passed: Entry | None = None
+    answers: tuple[int, int] | None = None
 
 
 def publish(world: World) -> tuple[str, Redis]:
@@ -62,12 +64,15 @@ def commit(config: Config, group: Group, lane: Lane, change: Change) -> tuple[st
     rules, ledger = config.rules, group.ledger
     if rules.commit_checks_lease and not lane.lease:
         return "lease", group
-    if rules.commit_checks_end and any(ledger.done[fact] in FINAL for fact, _ in change.ends):
+    again = change.answers is not None and change.ack is None
+    if rules.commit_checks_end and not again and any(ledger.done[fact] in FINAL for fact, _ in change.ends):
         return "done", _acknowledge(group._replace(ledger=_passed(ledger, change)), change)
     if rules.version and lane.memory.version != ledger.version:
         return "moved", group
     touched = change.park or change.ack
     if rules.commit_checks_pending and touched is not None and touched not in group.pending:
+        return "moved", group
+    if change.answers is not None and change.answers not in [(a.fact, a.mark) for a in ledger.asked]:
         return "moved", group
     return "ok", _acknowledge(group._replace(ledger=written(ledger, change)), change)
 
@@ -95,5 +100,6 @@ def written(ledger: Ledger, change: Change) -> Ledger:
     parks = tuple(e for e in ledger.parks if e != change.ack)
     if change.park is not None and change.park not in parks:
         parks = (*parks, change.park)
-    new = ledger._replace(links=links, debts=debts, done=done, ends=ends, parks=tuple(sorted(parks)))
+    asked = tuple(a for a in ledger.asked if (a.fact, a.mark) != change.answers)
+    new = ledger._replace(links=links, debts=debts, done=done, ends=ends, parks=tuple(sorted(parks)), asked=asked)
     return _passed(new._replace(version=ledger.version + 1), change)

@@ -12,6 +12,7 @@ from tests.model.story import Story
 T = TypeVar("T")
 
 FINAL = frozenset({"filled", "closed", "denied", "rejected", "ignored", "superseded"})
+REPLAYABLE = frozenset({"denied", "rejected"})
 OWED = "owed"
 
 Entry = tuple[int, int]
@@ -40,6 +41,12 @@ class Rules(NamedTuple):
     claim_on_gap: bool = True
     renewal_checks_version: bool = True
     parks_all_instruments: bool = False
+    replay_checks_end: bool = True
+    replay_marks_differ: bool = True
+    replay_looks: bool = True
+    replay_comes_first: bool = True
+    replay_at_present_size: bool = True
+    resolve_looks: bool = True
 
 
 class Config(NamedTuple):
@@ -55,6 +62,8 @@ class Config(NamedTuple):
     may_close_only: bool = False
     late_beyond_grace: bool = False
     grace_ends: bool = True
+    replays: int = 0
+    may_resolve: bool = False
     rules: Rules = Rules()
 
 
@@ -81,8 +90,27 @@ class Debt(NamedTuple):
     newest: int | None
 
 
+class Asked(NamedTuple):
+    """What an operator asked for: that a fact is tried again under `mark`, or (`ends`) that it ends by hand.
+
+    `planned` is the total and the revision of the source that a lane decided to open.
+    """
+
+    fact: int
+    mark: int = -1
+    planned: tuple[int, int] | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is to end by hand."""
+        return self.mark < 0
+
+
 class Ledger(NamedTuple):
-    """What Redis keeps of one account. `place` counts the facts passed; `ends` counts final outcomes per fact."""
+    """What Redis keeps of one account. `place` counts the facts passed; `ends` counts final outcomes per fact.
+
+    `asked` is what an operator asked for and nobody has answered, `tried` names each fact as often as it was asked for.
+    """
 
     version: int
     place: int
@@ -94,6 +122,8 @@ class Ledger(NamedTuple):
     server: int = 0
     suspect: int = 0
     mode: str = "active"
+    asked: tuple[Asked, ...] = ()
+    tried: tuple[int, ...] = ()
 
 
 class Group(NamedTuple):
@@ -136,9 +166,10 @@ class Terminal(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a lane is busy with: an entry just read or claimed, a parked entry, or the debt of a link."""
+    """What a lane is busy with: an entry just read or claimed, a parked entry, the debt of a link, or a fact that is to
+    be tried again (`again`) or to end by hand (`end`)."""
 
-    kind: Literal["entry", "park", "debt"]
+    kind: Literal["entry", "park", "debt", "again", "end"]
     entry: Entry
     link: int
     fresh: bool
@@ -149,7 +180,8 @@ Phase = Literal["standby", "idle", "got", "ready", "fenced", "expired", "answere
 
 class Lane(NamedTuple):
     """One executor's lane. `lease` is what Redis says, `memory` what the lane believes; `ripe` are the parked facts and
-    debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were."""
+    debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were. `tries` are the
+    marks of what was to be tried again and may have been sent."""
 
     phase: Phase = "standby"
     lease: bool = False
@@ -160,6 +192,7 @@ class Lane(NamedTuple):
     call: Call | None = None
     answer: str = ""
     known: int = -1
+    tries: tuple[int, ...] = ()
 
 
 class Account(NamedTuple):
@@ -183,11 +216,17 @@ class World(NamedTuple):
     accounts: tuple[Account, ...]
     server: int
     faults: int
+    asks: int = 0
 
 
 def debt_item(link: int) -> int:
     """The name of a link's debt among the ripe items, where a fact's is its index."""
     return 100 + link
+
+
+def try_item(mark: int) -> int:
+    """The name of what is tried again among the ripe items."""
+    return 200 + mark
 
 
 def put(items: tuple[T, ...], i: int, value: T) -> tuple[T, ...]:

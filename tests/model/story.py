@@ -4,7 +4,7 @@ Quantities are small whole numbers, signed. `coming` was accepted by the source 
 source position; links with the same instrument share one order of openings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 
@@ -59,10 +59,11 @@ def total_before(fact: Fact, act_on: str) -> int:
     return fact.held_before + (fact.coming_before if act_on == "accept" else 0)
 
 
-def expected(story: Story, results: Sequence[str], act_on: str) -> list[int]:
+def expected(story: Story, results: Sequence[str], act_on: str, late: Collection[int] = ()) -> list[int]:
     """What the account should hold per link when the facts ended with `results`: written without the lane's code.
 
-    A refused opening leaves a smaller part, and later exits keep the proportion.
+    A refused opening leaves a smaller part, and later exits keep the proportion. `late` are facts that were done when
+    they were tried again: then the link is where its source is.
     """
     links = 1 + max(fact.link for fact in story)
     own, followed = [0] * links, [0] * links
@@ -72,9 +73,11 @@ def expected(story: Story, results: Sequence[str], act_on: str) -> list[int]:
         grows = turned or abs(now) > abs(followed[i])
         if not grows:
             own[i] = own[i] * now // followed[i] if followed[i] else 0
-        elif result == "filled":
+        elif result == "filled" and fact not in [story[n] for n in late]:
             own[i] = now if turned else own[i] + now - followed[i]
         elif turned:
             own[i] = 0
         followed[i] = now
+    for n in late:
+        own[story[n].link] = followed[story[n].link]
     return own

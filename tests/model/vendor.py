@@ -4,9 +4,9 @@ from tests.model.state import Call, Terminal, put
 from tests.model.story import Story
 
 
-def empty(facts: int) -> Terminal:
-    """An account without positions."""
-    zeros = (0,) * facts
+def empty(marks: int) -> Terminal:
+    """An account without positions. A mark is the number of its fact, plus their count for each attempt after it."""
+    zeros = (0,) * marks
     return Terminal(zeros, zeros, zeros)
 
 
@@ -18,15 +18,17 @@ def execute(terminal: Terminal, call: Call, story: Story) -> Terminal | None:
 def _open(terminal: Terminal, call: Call, story: Story) -> Terminal:
     wrong = ""
     if terminal.opened[call.mark]:
-        wrong = f"two deals for one opening: {story[call.mark].name}"
-    elif terminal.newest_opening > call.mark not in terminal.excused and _same_instrument(
-        story, terminal.newest_opening, call.mark
+        wrong = f"two deals for one opening: {story[call.mark % len(story)].name}"
+    elif (
+        call.mark < len(story)
+        and terminal.newest_opening > call.mark not in terminal.excused
+        and _same_instrument(story, terminal.newest_opening, call.mark)
     ):
         wrong = f"openings out of order: {story[call.mark].name} after {story[terminal.newest_opening].name}"
     return terminal._replace(
         volume=put(terminal.volume, call.mark, terminal.volume[call.mark] + call.volume),
         opened=put(terminal.opened, call.mark, terminal.opened[call.mark] + call.volume),
-        newest_opening=max(terminal.newest_opening, call.mark),
+        newest_opening=max(terminal.newest_opening, call.mark if call.mark < len(story) else -1),
         wrong=terminal.wrong or wrong,
     )
 

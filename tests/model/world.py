@@ -7,8 +7,23 @@ from tests.model import scripts, vendor
 from tests.model.at import At
 from tests.model.checker import Report, Step, explore, fault, progress
 from tests.model.lanes import lane_steps
+from tests.model.operator import operator_steps
 from tests.model.reconcile import drifts
-from tests.model.state import FINAL, Account, Config, Group, Lane, Ledger, Link, Redis, Terminal, World, debt_item, put
+from tests.model.state import (
+    FINAL,
+    Account,
+    Config,
+    Group,
+    Lane,
+    Ledger,
+    Link,
+    Redis,
+    Terminal,
+    World,
+    debt_item,
+    put,
+    try_item,
+)
 from tests.model.story import expected, total, total_before
 
 
@@ -24,9 +39,11 @@ class Protocol:
         n, preloaded = len(self.config.story), self.config.preloaded
         ledger = Ledger(0, 0, (Link(),) * self.links, (None,) * self.links, (), ("",) * n, (0,) * n)
         holder = Lane("idle", lease=True, memory=ledger)
-        account = Account((holder, *(Lane() for _ in range(self.config.executors - 1))), vendor.empty(n))
+        empty = vendor.empty(n * (1 + self.config.replays))
+        account = Account((holder, *(Lane() for _ in range(self.config.executors - 1))), empty)
         redis = Redis(tuple((0, i) for i in range(preloaded)), (Group(0, (), ledger),) * self.config.accounts)
-        return World(preloaded, preloaded, redis, None, (account,) * self.config.accounts, 0, self.config.faults)
+        accounts, asks = (account,) * self.config.accounts, self.config.replays + self.config.may_resolve
+        return World(preloaded, preloaded, redis, None, accounts, 0, self.config.faults, asks)
 
     def steps(self, state: World) -> Iterator[Step[World]]:
         """All that can happen next."""
@@ -35,6 +52,7 @@ class Protocol:
         for number in range(self.config.accounts):
             yield from self._terminal(state, number)
             yield from self._time(state, number)
+            yield from operator_steps(self.config, state, number)
             for lane in range(self.config.executors):
                 yield from lane_steps(At(self.config, state, number, lane))
 
@@ -97,7 +115,8 @@ class Protocol:
         if lane.memory is None or not self.config.grace_ends:
             return lane
         debts = {debt_item(n) for n, debt in enumerate(lane.memory.debts) if debt is not None}
-        unripe = {*(e[1] for e in lane.memory.parks), *debts}.difference(lane.ripe)
+        tries = {try_item(mark) for mark in lane.tries}
+        unripe = {*(e[1] for e in lane.memory.parks), *debts, *tries}.difference(lane.ripe)
         return lane._replace(ripe=tuple(sorted({*lane.ripe, *unripe}))) if unripe else lane
 
     def _close_only(self, world: World, number: int) -> Step[World]:
@@ -120,8 +139,11 @@ class Protocol:
     def _broken_account(self, terminal: Terminal, ledger: Ledger, captured: int) -> str | None:
         if terminal.wrong:
             return terminal.wrong
-        if max(ledger.ends) > 1:
-            return f"two final outcomes for «{self.config.story[ledger.ends.index(max(ledger.ends))].name}»"
+        for i, ends in enumerate(ledger.ends):
+            if ends > 1 + ledger.tried.count(i):
+                return f"two final outcomes for «{self.config.story[i].name}»"
+            if len(self._effects(terminal, i)) > 1:
+                return f"two attempts at «{self.config.story[i].name}» had an effect"
         for i, opened in enumerate(terminal.opened):
             if opened and abs(terminal.volume[i]) < min(abs(opened), self._lowest(i, opened, captured)):
                 return f"closed more than any total asked for: {terminal.volume[i]} left"
@@ -129,6 +151,7 @@ class Protocol:
 
     def _lowest(self, opening: int, opened: int, captured: int) -> int:
         """The smallest total, on the opening's side, that the source has had on this link since."""
+        opening %= len(self.config.story)
         link, side = self.config.story[opening].link, 1 if opened > 0 else -1
         totals = (total(f, self.config.act_on) * side for f in self.config.story[opening:captured] if f.link == link)
         return max(0, min(totals, default=0))
@@ -150,9 +173,16 @@ class Protocol:
         for i in range(captured):
             if ledger.done[i] not in FINAL and story[i].link not in waiting:
                 return f"silent: «{story[i].name}» has no final outcome"
-            if (ledger.done[i] == "filled") != bool(account.terminal.opened[i]) and story[i].link not in waiting:
-                return f"untrue: «{story[i].name}» ended {ledger.done[i]}, opened {account.terminal.opened[i]}"
+            effects = self._effects(account.terminal, i)
+            if (ledger.done[i] == "filled") != bool(effects) and story[i].link not in waiting:
+                return f"untrue: «{story[i].name}» ended {ledger.done[i]}, opened {sum(effects)}"
+        if ledger.asked:
+            return f"silent: what was asked about «{story[ledger.asked[0].fact].name}» has no answer"
         return self._wrong_volume(account.terminal, ledger, waiting)
+
+    def _effects(self, terminal: Terminal, fact: int) -> list[int]:
+        """What each attempt at a fact has opened, where it has."""
+        return [opened for opened in terminal.opened[fact :: len(self.config.story)] if opened]
 
     def _blocked(self, ledger: Ledger, unknown: int) -> str | None:
         """Each unknown opening may hold back the openings of one instrument, and nothing else."""
@@ -166,9 +196,11 @@ class Protocol:
         return abs(now) > abs(before) or now * before < 0
 
     def _wrong_volume(self, terminal: Terminal, ledger: Ledger, waiting: frozenset[int]) -> str | None:
-        should = expected(self.config.story, ledger.done, self.config.act_on)
+        story = self.config.story
+        late = {mark % len(story) for mark, v in enumerate(terminal.opened) if v and mark >= len(story)}
+        should = expected(story, ledger.done, self.config.act_on, late)
         for n in range(self.links):
-            has = sum(v for fact, v in zip(self.config.story, terminal.volume, strict=True) if fact.link == n)
+            has = sum(v for mark, v in enumerate(terminal.volume) if story[mark % len(story)].link == n)
             if n not in waiting and (has != should[n] or has != ledger.links[n].own):
                 return f"link {n}: the account holds {has}, should {should[n]}, the ledger says {ledger.links[n].own}"
         return None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import SSLConnection, parse_url
 
-from shared.addresses import postgres_dsn, redis_url
+from shared.addresses import postgres_dsn, redis_url, unencrypted
 from shared.process import UserError
 from shared.settings import Postgres, Redis, Secret, SettingsError
 
@@ -86,6 +86,8 @@ def test_an_address_that_was_put_together_can_be_again(tmp_path: Path) -> None:
 
 MISTAKES = {
     "nothing": (Redis(), "redis.url is not set"),
+    "a password with a slash": (Redis(url=Secret("redis://:hu/sh@server:1/0")), "goes into redis.password"),
+    "a password with a bracket": (Redis(url=Secret("redis://:hu[sh@server/0")), "goes into redis.password"),
     "another scheme": (Redis(url=Secret("http://server")), "redis.url must be as in"),
     "files without encryption": (
         Redis(url=Secret("redis://s"), ca_file=Path("/ca")), "redis.ca-file is set, but redis.url is not encrypted",
@@ -101,6 +103,7 @@ def test_names(redis: Redis, line: str) -> None:
         redis_url(redis)
 
     assert "\n" not in str(caught.value)
+    assert not any(part in str(caught.value) for part in ("hu/", "hu[", "sh@"))
 
 
 def test_our_private_key_has_to_be_ours_alone(tmp_path: Path) -> None:
@@ -115,3 +118,18 @@ def test_our_private_key_has_to_be_ours_alone(tmp_path: Path) -> None:
 def test_a_missing_archive_says_who_brings_one() -> None:
     with pytest.raises(SettingsError, match=r"postgres.dsn is not set: .*`tradecopier up`"):
         postgres_dsn(Postgres())
+
+
+WAYS = {
+    "redis://:p@127.0.0.1:1/0": None,
+    "redis://localhost/0": None,
+    "redis://[::1]:1/0": None,
+    "rediss://server/0": None,
+    "unix:///run/redis.sock": None,
+    "redis://u:p@server.example:1/0": "server.example",
+}
+
+
+@pytest.mark.parametrize(("url", "host"), WAYS.items(), ids=WAYS)
+def test_a_way_that_others_can_listen_on_is_known(url: str, host: str | None) -> None:
+    assert unencrypted(url) == host

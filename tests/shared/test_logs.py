@@ -115,12 +115,13 @@ def test_whoever_logs_never_waits_for_whoever_reads(monkeypatch: pytest.MonkeyPa
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
         logs.configure("ingest", stream=stream)
+        found: list[bytes] = []
         log, long = logging.getLogger("x"), "x" * 200
         with ExitStack() as stack:
             stack.enter_context(logs.unhurried())
             for number in range(3000):  # far more than a pipe holds, and nobody reads
                 log.info("%s", long, extra={"number": number})
-            taken = threading.Thread(target=_taken, args=(reading, found := []))
+            taken = threading.Thread(target=_taken, args=(reading, found))
             taken.start()
         log.info("directly again")
     taken.join()

@@ -39,6 +39,14 @@ async def test_metrics_are_served_with_their_prefix_and_the_common_buckets() -> 
     assert f'version="{VERSION}"' in body
 
 
+async def test_metrics_that_others_can_reach_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    for listen in ("127.0.0.1:0", "localhost:0"):
+        async with metrics.served(metrics.new_registry("x"), listen):
+            assert caplog.text == ""
+    async with metrics.served(metrics.new_registry("x"), "0.0.0.0:0"):
+        assert "0.0.0.0:0 can be read by everyone who reaches it" in caplog.text
+
+
 async def test_health_is_200_while_nothing_is_wrong_and_says_what_is() -> None:
     problems: list[str] = []
     async with metrics.served(metrics.new_registry("x"), "127.0.0.1:0", lambda: problems) as address:

@@ -34,11 +34,11 @@ class Drill:
         self.story = story
         self.teller = Teller(pipeline, story)
 
-    def arm(self, name: str, option: str, point: str) -> None:
-        """Start an executor anew, which ends (`--die-at`) or stands still (`--pause-at`) at a point."""
+    def arm(self, name: str, option: str, point: str, nth: int = 1) -> None:
+        """Start an executor anew, which ends (`--die-at`) or stands still (`--pause-at`) when it is at a point."""
         self.pipeline.held.discard(name)
         part = self.pipeline.parts[name]
-        part.armed = (option, f"{point}:1")
+        part.armed = (option, f"{point}:{nth}")
         part.signal(signal.SIGKILL)
 
     def hold(self, name: str) -> None:
@@ -108,7 +108,7 @@ async def wakes_up_after_another_has_committed(drill: Drill) -> None:
 async def wakes_up_when_another_has_called(drill: Drill) -> None:
     """An executor that stood still before its fence goes on when its successor has sent, and not yet said so."""
     drill.hold("standby")
-    drill.arm("executor", "--pause-at", "read")
+    drill.arm("executor", "--pause-at", "read", nth=3)  # both accounts know the symbol then, and ask nothing more
     await drill.comes_to_its_point("executor")
     drill.arm("standby", "--pause-at", "called")
     await until(lambda: drill.pipeline.parts["standby"].under != ())

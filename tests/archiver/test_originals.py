@@ -1,0 +1,64 @@
+"""The archive gives back what was signed, byte by byte, in the order in which it was told."""
+
+from datetime import timedelta
+
+from msgspec import Raw
+
+from archiver.originals import Archive, Original
+from archiver.store import Store
+from shared.outcomes import Kept, Memory, Pending
+from tests.archiver.entries import CODEC, Message, entry, fact, later, outcome, rows
+from tests.conftest import Database
+
+FIRST, SECOND = fact(1), fact(2)
+
+
+def kept(number: int, **fields: object) -> Kept:
+    return Kept(account="one", seen=later(number), memory=Memory(links={"x": Raw(b"null")}), **fields)  # type: ignore[arg-type]
+
+
+TOLD: tuple[Message, ...] = (
+    FIRST,
+    kept(0, whole=True),
+    Pending(fact=FIRST.id, account="one", state="unresolved", since=later(1)),
+    SECOND,
+    kept(2),
+    outcome(SECOND),
+    kept(3, whole=True),
+    outcome(FIRST),
+    outcome(FIRST, account="two"),
+)
+
+
+async def stored(dsn: str) -> Archive:
+    async with Store(dsn) as store:
+        assert await store.save(rows(TOLD)) == []
+    return Archive(dsn=dsn, namespace="main")
+
+
+def numbers(found: list[Original]) -> list[int]:
+    """Which of TOLD these are."""
+    assert all(o.fields == entry(TOLD[n], n).fields for o in found if (n := int(o.entry.split("-")[1])) >= 0)
+    return [int(original.entry.split("-")[1]) for original in found]
+
+
+async def test_facts_and_memories_come_as_they_were_signed(archive: Database) -> None:
+    found = await stored(archive.dsn)
+    assert numbers(list(found.facts())) == [0, 3]
+    assert numbers(list(found.fact(SECOND.id))) == [3]
+    assert numbers(list(found.wholes("one"))) == [6, 1]
+    assert numbers(list(found.told("one", later(-60)))) == [1, 2, 4, 5, 6, 7]
+    assert list(found.told("one", later(0) + timedelta(days=1))) == []
+    assert numbers(list(found.states("one"))) == [2, 7]
+    assert list(found.wholes("two")) == []
+    assert CODEC.outcome(next(found.wholes("one")).fields) == TOLD[6]
+
+
+async def test_an_account_is_remembered_until_it_was_removed(archive: Database) -> None:
+    found = await stored(archive.dsn)
+    assert found.remembered(["one", "two", "three"]) == {"one"}
+    gone = [*TOLD, kept(9, whole=True, removed=True)]
+    async with Store(archive.dsn) as store:
+        assert await store.save(rows(gone)) == []
+    assert found.remembered(["one"]) == set()
+    assert Archive(dsn=archive.dsn, namespace="other").remembered(["one"]) == set()

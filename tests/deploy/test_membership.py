@@ -1,0 +1,81 @@
+"""Leaving, and becoming another login's, is one step in Redis; what was held is told to the archive before."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from deploy.custody import custody
+from deploy.embedded import Valkey
+from deploy.membership import memory, remove, repoint
+from shared import streams
+from shared.outcomes import Kept
+from shared.process import UserError
+from tests.deploy.test_standing import LINK
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, told
+
+STATE = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "day": "2026-01-01", "deals-told": "5"}
+PARTS = ("place", "links", "debts", "done", "state")
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    await streams.join_orders(client, KEYS, ACCOUNT)
+    await client.hset(KEYS.account("links", ACCOUNT), "x", msgspec.json.encode(LINK))
+    await client.hset(KEYS.account("debts", ACCOUNT), "x", "{}")
+    await client.hset(KEYS.account("done", ACCOUNT), "f#1", "filled 1 1-1")
+    await client.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
+    await client.hset(KEYS.account("state", ACCOUNT), mapping=STATE)
+    yield client
+    await client.aclose()
+
+
+async def hashes(redis: Redis) -> dict[str, dict[str, str]]:
+    found: dict[str, Any] = {part: await redis.hgetall(KEYS.account(part, ACCOUNT)) for part in PARTS}
+    return {part: {k.decode(): v.decode() for k, v in values.items()} for part, values in found.items() if values}
+
+
+async def test_who_is_removed_leaves_nothing_but_that_it_was_and_what_it_held_is_told(redis: Redis) -> None:
+    async with custody(redis, KEYS, [ACCOUNT], "remove") as tokens:
+        await remove(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT)
+    left = await hashes(redis)
+    assert (list(left), list(left["state"])) == (["state"], ["removed"])
+    assert await redis.xinfo_groups(KEYS.orders) == []
+    (kept,) = await told(redis)
+    assert isinstance(kept, Kept)
+    assert (kept.whole, kept.removed, kept.memory.passed) == (True, True, {"p": 7})
+    assert bytes(kept.memory.links["x"]) == msgspec.json.encode(LINK)
+
+
+@pytest.mark.parametrize(("abandon", "links"), [(False, 1), (True, 0)])
+async def test_another_login_has_none_of_the_old_one_s_figures(redis: Redis, abandon: bool, links: int) -> None:
+    before = await hashes(redis)
+    async with custody(redis, KEYS, [ACCOUNT], "repoint") as tokens:
+        await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "2@Demo", abandon=abandon)
+    after = await hashes(redis)
+    assert after["state"] == {"mode": "close-only", "identity": "2@Demo"}
+    assert after["place"] == {**before["place"], "version": "1"}
+    assert len(after.get("links", {})) == links
+    (kept,) = await told(redis)
+    assert isinstance(kept, Kept)
+    assert (kept.state, len(kept.memory.links)) == ({"identity": "2@Demo"}, links)
+
+
+async def test_nothing_is_done_with_an_account_that_somebody_else_has_taken(redis: Redis) -> None:
+    before = await hashes(redis)
+    async with custody(redis, KEYS, [ACCOUNT], "remove"):
+        with pytest.raises(UserError, match="another command has taken the account"):
+            await remove(redis, KEYS, CODEC, "not the token", ACCOUNT)
+        with pytest.raises(UserError, match="another command has taken the account"):
+            await repoint(redis, KEYS, CODEC, "not the token", ACCOUNT, "", abandon=True)
+    assert await hashes(redis) == before
+    assert await told(redis) == []
+
+
+async def test_the_memory_is_all_that_redis_has(redis: Redis) -> None:
+    kept = await memory(redis, KEYS, ACCOUNT)
+    assert (list(kept.memory.links), list(kept.memory.debts), kept.memory.passed) == (["x"], ["x"], {"p": 7})
+    assert kept.state == {name: value for name, value in STATE.items() if name != "mode"}

@@ -1,0 +1,57 @@
+"""How an account stands is said by what Redis has of it."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
+from deploy.standing import WORDS, counted, holding, known, standing
+from executor.book import Link, Part, Pending
+from shared import streams
+from tests.executor.rig import ACCOUNT, KEYS
+
+PART = Part(ticket=1, identifier=1, volume=Decimal("0.3"), side="sell")
+ORDER = Pending(ticket=2, type="limit", side="buy", volume=Decimal(1), price=Decimal(1))
+LINK = Link(key="x", instrument="EURUSD", symbol="EURUSD", parts=(PART,), pendings={"o": ORDER})
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    client = streams.connect(valkey.url)
+    yield client
+    await client.aclose()
+
+
+async def test_an_account_at_work(redis: Redis) -> None:
+    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await redis.xadd(KEYS.orders, {"m": "x"})
+    await redis.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
+    await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "reason": "r", "identity": "1@D"})
+    await redis.hset(KEYS.account("links", ACCOUNT), "x", msgspec.json.encode(LINK))
+    now = await standing(redis, KEYS, ACCOUNT)
+    assert (now.group, now.lag, now.pending, now.words()) == ("attached", 1, 0, "reads")
+    assert (now.mode, now.reason, now.identity, now.seqs) == ("active", "r", "1@D", {"p": 7})
+    assert now.open == [LINK]
+    assert await known(redis, KEYS) == [ACCOUNT]
+
+
+async def test_an_account_without_its_group(redis: Redis) -> None:
+    assert (await standing(redis, KEYS, ACCOUNT)).group == "lost"
+    entry = await redis.xadd(KEYS.orders, {"m": "x"})
+    kept = {"detached": "then", "unread": entry.decode(), "before": "0-0"}
+    await redis.hset(KEYS.account("place", ACCOUNT), mapping=kept)
+    assert (await standing(redis, KEYS, ACCOUNT)).group == "detached"
+    await redis.xtrim(KEYS.orders, maxlen=0, approximate=False)
+    assert (await standing(redis, KEYS, ACCOUNT)).group == "trimmed"
+    await redis.hset(KEYS.account("state", ACCOUNT), "removed", "then")
+    assert (await standing(redis, KEYS, ACCOUNT)).group == "removed"
+    assert len(set(WORDS.values())) == 5
+
+
+def test_what_is_held_in_words() -> None:
+    assert holding([LINK]) == "EURUSD -0.3 lots, EURUSD 1 order"
+    assert holding([]) == "nothing open"
+    assert (counted(1, "fact"), counted(2000, "fact")) == ("1 fact", "2,000 facts")

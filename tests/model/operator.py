@@ -1,0 +1,148 @@
+"""What an operator may ask for at any moment, or never, and what a lane does about it: a fact again, or its end by hand.
+
+A later attempt bears a mark of its own and opens what the source shows then. Everything else is as for an entry: what
+may have been sent is searched, the fence stands before the call, and the commit takes the request away.
+"""
+
+from collections.abc import Iterator
+
+from tests.model.checker import Step, fault
+from tests.model.scripts import Change
+from tests.model.state import (
+    FINAL,
+    REPLAYABLE,
+    Asked,
+    Call,
+    Config,
+    Debt,
+    Group,
+    Lane,
+    Ledger,
+    Link,
+    Terminal,
+    World,
+    put,
+    try_item,
+)
+from tests.model.story import Story, total
+
+
+def operator_steps(config: Config, world: World, number: int) -> Iterator[Step[World]]:
+    """What the operator of an account can ask for now."""
+    if not world.asks:
+        return
+    ledger, account = world.redis.groups[number].ledger, world.accounts[number]
+    if not any(lane.lease for lane in account.lanes):
+        return
+    if config.replays:
+        for fact in _askable(config, ledger):
+            asked = Asked(fact, _mark(config, ledger, fact))
+            yield _asked(world, number, asked, f"the operator wants «{config.story[fact].name}» tried again")
+    if config.may_resolve and not account.terminal.left_behind:
+        for _, fact in ledger.parks:
+            if Asked(fact) not in ledger.asked:
+                name = f"the operator says that «{config.story[fact].name}» was not done"
+                yield _asked(world, number, Asked(fact), name)
+
+
+def _askable(config: Config, ledger: Ledger) -> list[int]:
+    """The facts whose last attempt ended without effect, and that are not asked for yet."""
+    ended = REPLAYABLE if config.rules.replay_checks_end else FINAL
+    there = {asked.fact for asked in ledger.asked}
+    return [i for i, r in enumerate(ledger.done) if r in ended and i not in there and ledger.ends[i] <= config.replays]
+
+
+def _mark(config: Config, ledger: Ledger, fact: int) -> int:
+    attempt = ledger.ends[fact] if config.rules.replay_marks_differ else 0
+    return attempt * len(config.story) + fact
+
+
+def _asked(world: World, number: int, asked: Asked, name: str) -> Step[World]:
+    group = world.redis.groups[number]
+    tried = group.ledger.tried if asked.ends else tuple(sorted((*group.ledger.tried, asked.fact)))
+    ledger = group.ledger._replace(asked=tuple(sorted((*group.ledger.asked, asked))), tried=tried)
+    redis = world.redis._replace(groups=put(world.redis.groups, number, group._replace(ledger=ledger)))
+    return fault(name, world._replace(redis=redis, asks=world.asks - 1))
+
+
+def noted(group: Group, asked: Asked, planned: tuple[int, int]) -> Group:
+    """The request with what is going to be sent for it."""
+    rest = [a for a in group.ledger.asked if a != asked]
+    return group._replace(ledger=group.ledger._replace(asked=tuple(sorted((*rest, asked._replace(planned=planned))))))
+
+
+def shown(config: Config, world: World, fact: int) -> tuple[int, int]:
+    """What the source shows of a fact's position: its total and its revision, by what was published."""
+    same = [i for _, i in world.redis.stream if config.story[i].link == config.story[fact].link]
+    newest = config.story[max(same)]
+    return total(newest, config.act_on), newest.revision
+
+
+def again(config: Config, lane: Lane, terminal: Terminal, asked: Asked, now: tuple[int, int]) -> Change | Call | None:
+    """What to do next about a fact that is to be tried again; None: wait."""
+    memory, story = lane.memory, config.story
+    assert memory is not None
+    link = memory.links[story[asked.fact].link]
+    suspect = asked.mark in lane.tries
+    if terminal.opened[asked.mark] and (suspect or config.rules.replay_looks):
+        return _found(config, memory, asked, terminal.opened[asked.mark], now)
+    if suspect and try_item(asked.mark) not in lane.ripe:
+        return None
+    if _waits(story, memory, asked):
+        return None
+    if not now[0] or link.own or now[1] < link.revision:
+        return _ends(config, memory, asked, "ignored")
+    if memory.mode != "active":
+        return _ends(config, memory, asked, "denied")
+    size = now[0] if config.rules.replay_at_present_size else total(story[asked.fact], config.act_on)
+    return Call("open", asked.mark, asked.mark, size)
+
+
+def answered(config: Config, lane: Lane, asked: Asked) -> Change | None:
+    """What to commit after the vendor's answer; None: nobody knows."""
+    assert lane.memory is not None
+    assert lane.call is not None
+    assert asked.planned is not None
+    if lane.answer == "refused":
+        return _ends(config, lane.memory, asked, "rejected")
+    if lane.answer != "done":
+        return None
+    return _opened(config, asked, lane.call.volume, asked.planned)
+
+
+def by_hand(config: Config, memory: Ledger, terminal: Terminal, fact: int) -> Change:
+    """End a parked fact as not done; what the terminal shows stands against that."""
+    entry = next((entry for entry in memory.parks if entry[1] == fact), None)
+    known = memory.links[config.story[fact].link]
+    if entry is None or (terminal.opened[fact] and config.rules.resolve_looks):
+        return Change(answers=(fact, -1))
+    told = config.story[fact]
+    link = known._replace(followed=total(told, config.act_on), revision=told.revision, target=known.own)
+    ends, links = ((fact, "rejected"),), ((told.link, link),)
+    return Change(ends=ends, links=links, ack=entry, passed=entry, answers=(fact, -1))
+
+
+def _waits(story: Story, memory: Ledger, asked: Asked) -> bool:
+    fact = story[asked.fact]
+    parked = any(story[i].instrument == fact.instrument for _, i in memory.parks)
+    return parked or memory.debts[fact.link] is not None
+
+
+def _found(config: Config, memory: Ledger, asked: Asked, opened: int, now: tuple[int, int]) -> Change:
+    """What was sent for it is ours, as it was meant; newer facts that were followed since make a debt of the rest."""
+    n = config.story[asked.fact].link
+    adopted, link = _opened(config, asked, opened, asked.planned or now), memory.links[n]
+    if link.followed is None or link.revision <= (asked.planned or now)[1] or abs(link.followed) >= abs(opened):
+        return adopted
+    newer = Link(opened, link.followed, asked.mark, link.followed, link.revision)
+    return adopted._replace(links=((n, newer),), debts=((n, Debt(opened, link.followed, asked.mark, None)),))
+
+
+def _opened(config: Config, asked: Asked, volume: int, planned: tuple[int, int]) -> Change:
+    link = Link(volume, volume, asked.mark, planned[0], planned[1])
+    links = ((config.story[asked.fact].link, link),)
+    return Change(ends=((asked.fact, "filled"),), links=links, answers=(asked.fact, asked.mark))
+
+
+def _ends(config: Config, memory: Ledger, asked: Asked, result: str) -> Change:
+    return Change(ends=((asked.fact, result),), answers=(asked.fact, asked.mark))
