@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.process import UserError
+from shared.vault import require_private
 
 HOST = "127.0.0.1"
 LOG_LIMIT = 10_000_000
@@ -33,9 +34,13 @@ def lock_file(path: Path) -> int | None:
 
 
 def secret(path: Path) -> str:
-    """The password in the file, made on first use: 128 random bits, URL-safe."""
+    """The password in the file, made on first use: 128 random bits, URL-safe.
+
+    Raises UserError when others can read it.
+    """
     if not path.exists():
         write_whole(path, secrets.token_urlsafe(16))
+    require_private(path, "the password")
     return path.read_text().strip()
 
 

@@ -119,10 +119,19 @@ def _terminal(account: AccountSeen) -> Iterator[Reason]:
         yield Reason("red", f"{name}: algo trading is off: press the button Algo Trading in MetaTrader 5")
 
 
+HELD = {
+    "unknown-key": "until the key of a fact is in the signing key file (`tradecopier key list`), or it is resolved",
+    "unknown-kind": "until this is upgraded to a version that knows the fact which waits, or it is resolved",
+}
+"""Reasons that go by themselves, and what for."""
+
+
 def _state(account: AccountSeen) -> Iterator[Reason]:
     why = f" ({account.reason})" if account.reason else ""
     if account.mode == "halted":
         yield Reason("red", f"{account.name}: halted{why}: nothing is sent, exits neither; `resume` ends that")
+    elif account.mode == "close-only" and account.reason in HELD:
+        yield Reason("red", f"{account.name}: close-only{why}: nothing is opened {HELD[account.reason]}")
     elif account.mode == "close-only":
         yield Reason("yellow", f"{account.name}: close-only{why}: nothing is opened; `resume` ends that")
     elif account.mode == "shadow" or not account.live:

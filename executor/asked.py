@@ -150,10 +150,13 @@ class Desk:
         return Change(requests=[request.field], noted={request.field: self._sealed(request)})
 
     async def lost(self) -> Change | None:
-        """The change that brings back what was noted here and the server has forgotten; None: it knows everything."""
+        """The change that brings back what was noted here and the server has forgotten; None: it knows everything.
+
+        What another lane has noted since stays as it is.
+        """
         noted = list(self.noted.values())
         there, ends = await self.requests(), await self.ends([request.work for request in noted])
-        gone = [r for r, end in zip(noted, ends, strict=True) if not end and r.field not in there]
+        gone = [r for r, end in zip(noted, ends, strict=True) if not end and _older(there.get(r.field), r)]
         return Change(noted={request.field: self._sealed(request) for request in gone}) if gone else None
 
     async def requests(self) -> Mapping[str, Request | None]:
@@ -194,3 +197,10 @@ class Desk:
             return msgspec.json.decode(content, type=Request) if content is not None else None
         except msgspec.DecodeError:
             return None
+
+
+def _older(there: Request | None, noted: Replay) -> bool:
+    """Whether what the server has of a request is not what was noted last, by the time at which it was decided."""
+    if not isinstance(there, Replay) or there.planned is None or noted.planned is None:
+        return there != noted
+    return there.planned.captured < noted.planned.captured

@@ -31,7 +31,8 @@ class Grace:
 class Attempt:
     """What is known of one attempt so far. `meaning` is what its marks are made from.
 
-    `suspect`: it may have been tried before we knew of it. `probe`: it is only searched, never sent. `shown` are the
+    `origin` is the entry that its outcome names, where it is not followed by that. `suspect`: it may have been tried
+    before we knew of it. `probe`: it is only searched, never sent. `shown` are the
     steps after which the account was read, so that the book has their effect already.
     """
 
@@ -43,6 +44,7 @@ class Attempt:
     grace: Grace
     read: datetime
     entry: str | None = None
+    origin: str = ""
     suspect: bool = False
     probe: bool = False
     results: dict[str, StepResult] = field(default_factory=dict)
@@ -54,6 +56,11 @@ class Attempt:
     def maybe_sent(self, step: Step) -> bool:
         """Whether this step may have had its effect already."""
         return step.name in self.unknown or (self.suspect and step.name not in self.absent)
+
+    @property
+    def told_entry(self) -> str:
+        """The entry that its outcome names."""
+        return self.origin or self.entry or ""
 
     @property
     def untouched(self) -> bool:

@@ -52,9 +52,9 @@ class Debts(dict[str, Debt]):
         there = self.get(attempt.link)
         if there is not None:
             target = debt.target if attempt.reduces else there.target
-            return joined(there, target, fact, attempt.entry or "", attempt.work.attempt)
+            return joined(there, target, fact, attempt.told_entry, attempt.work.attempt)
         known: dict[str, Any] = {
-            "entry": attempt.entry or "",
+            "entry": attempt.told_entry,
             "since": self._clock(),
             "captured": fact.captured,
             "attempt": attempt.work.attempt,
@@ -85,7 +85,7 @@ class Debts(dict[str, Debt]):
             ends=[End(entry=attempt.entry)],
             messages=[self._teller.unended(attempt, parked.fact, "owed", debt.reason, text)],
             links={attempt.link: unpaid(attempt, plan.link, known)},
-            debts={attempt.link: joined(debt, target, parked.fact, parked.entry, attempt.work.attempt)},
+            debts={attempt.link: joined(debt, target, parked.fact, attempt.told_entry, attempt.work.attempt)},
         )
 
     def moving(self, parked: Parked) -> Change | None:

@@ -78,6 +78,8 @@ def judgeable(found: Found, sight: Sight, under: Under) -> bool:
     return found.what in OF_TERMINAL or not found.position or sight.may_judge(found.position)
 
 
+OF_SOURCE = frozenset({"left-open", "behind", "not-followed", "order-left", "order-gone", "order-missing"})
+"""What is seen only beside the source."""
 OF_TERMINAL = frozenset({"gone", "levels", "stray", "double", "excess", "stray-order", "double-order"})
 """What is seen without the source."""
 OF_HISTORY = frozenset({"gone", "stray", "double", "excess", "stray-order", "double-order"})

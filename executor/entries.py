@@ -81,8 +81,7 @@ class Entries:
             case Bury(reason, text):
                 await self._bury(entry, reason, text)
             case Hold(reason, text):
-                self._holding.keep(entry)
-                await self._close_only(f"entry {entry.id} is held: {text}", reason)
+                await self._hold(entry, reason, text)
             case Missing(fact, expected):
                 if not looked:
                     await self._look_for_missing(entry)
@@ -108,6 +107,15 @@ class Entries:
         known = (self._follower.parking, self._holding)
         for other in [e for e in pending if e.id != entry.id and not any(e.id in each for each in known)]:
             await self.take(other, claimed=True, looked=True)
+
+    async def _hold(self, entry: Entry, reason: str, text: str) -> None:
+        """Keep it pending. The first one is told; somebody may add thousands, and each is seen as pending."""
+        is_first = not self._holding
+        self._holding.keep(entry.id)
+        if is_first:
+            await self._close_only(f"entry {entry.id} is held: {text}", reason)
+        else:
+            log.error("%s: entry %s is held too: %s", self._name, entry.id, text)
 
     async def _take_held(self, entry: Entry) -> None:
         await self.take(entry, claimed=True)

@@ -35,7 +35,7 @@ ZERO = Decimal(0)
 
 
 class Follower:
-    """The facts of one account under one lease; `errands` are those that were asked for, by their first entry."""
+    """The facts of one account under one lease; `errands` are those that were asked for, by their place."""
 
     def __init__(
         self,

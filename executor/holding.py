@@ -19,41 +19,49 @@ Gap = tuple[str, int, int]
 
 
 class Holding:
-    """The held entries of one account under one lease. `take` follows an entry that can be read by now."""
+    """The held entries of one account under one lease. `take` follows an entry that can be read by now.
+
+    Only their ids are kept, however many somebody adds; they are read again when there are other keys than before.
+    """
 
     def __init__(self, codec: Codec, reader: Reader, take: Callable[[Entry], Awaitable[None]]) -> None:
         self._codec = codec
         self._reader = reader
         self._take = take
-        self._entries: dict[str, Entry] = {}
+        self._keys = codec.key_ids
+        self._ids: dict[str, None] = {}
         self._gaps: list[Gap] = []
         self._read: set[tuple[str, int]] = set()
         self._due = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self._ids)
 
     def __contains__(self, entry: str) -> bool:
-        return entry in self._entries
+        return entry in self._ids
 
-    def keep(self, entry: Entry) -> None:
+    def keep(self, entry: str) -> None:
         """Hold an entry."""
-        self._entries[entry.id] = entry
+        self._ids[entry] = None
 
     def explains(self, gap: Gap) -> bool:
         """Whether what is missing may be what is held; it is remembered until nothing is held any more."""
-        if self._entries:
+        if self._ids:
             self._gaps.append(gap)
-        return bool(self._entries)
+        return bool(self._ids)
 
     async def attend(self) -> list[Gap] | None:
-        """Try again now and then. When the last entry has gone: what is missing for good; None at any other time."""
-        if not self._entries or monotonic() < self._due:
+        """Look again now and then. When the last entry has gone: what is missing for good; None at any other time."""
+        if not self._ids or monotonic() < self._due:
             return None
         self._due = monotonic() + EVERY_S
-        for entry in list(self._entries.values()):
-            await self._try(entry)
-        if self._entries:
+        there = set(await self._reader.pending())
+        self._ids = {entry: None for entry in self._ids if entry in there}
+        if (keys := self._codec.key_ids) != self._keys:
+            self._keys = keys
+            for entry in list(self._ids):
+                await self._try(await self._reader.entry(entry))
+        if self._ids:
             return None
         missing = [gap for gap in self._gaps if not self._explained(gap)]
         self._gaps, self._read = [], set()
@@ -61,13 +69,12 @@ class Holding:
 
     async def _try(self, entry: Entry) -> None:
         read = self._codec.fact(entry.fields)
-        if unreadable(read) and await self._reader.has(entry.id):
+        if unreadable(read):
             return
-        del self._entries[entry.id]
+        del self._ids[entry.id]
         if isinstance(read, Fact):
             self._read.add((read.producer, read.seq))
-        if not unreadable(read):
-            await self._take(entry)
+        await self._take(entry)
 
     def _explained(self, gap: Gap) -> bool:
         producer, first, last = gap

@@ -104,10 +104,11 @@ class Meter:
     def _ended(self, outcome: Outcome, now: datetime) -> None:
         name, metrics, key = self.account, self._metrics, (outcome.fact, outcome.attempt)
         metrics.outcomes.labels(name, outcome.result).inc()
-        found = stages(outcome, now)
+        asked = outcome.attempt > 1 or outcome.entry.startswith("0-")  # long after it was captured: that says nothing
+        found = {} if asked else stages(outcome, now)
         if key in self._waiting:  # it was parked or owed: only the whole says something
             self._waiting.discard(key)
-            found = {"end_to_end": found["end_to_end"]}
+            found = {name: seconds for name, seconds in found.items() if name == "end_to_end"}
         for stage, seconds in found.items():
             metrics.stages.labels(stage, name).observe(seconds)
         if outcome.result == "denied":

@@ -47,13 +47,15 @@ class Replayer:
         self._follower = follower
         self._clock = clock
         self._told: set[str] = set()
+        self._places: dict[str, str] = {}
 
     async def take(self, request: Replay, *, inherited: bool) -> str | None:
         """Do what can be done of a request now. Returns why it cannot be done at all, for the one who asked.
 
         `inherited`: it was there when the lane began, so that another one may have sent it.
         """
-        if request.entry in self._follower.parking:
+        parking = self._follower.parking
+        if self._place(request) in parking or (request.entry in parking and not inherited):
             return None
         fact = self._desk.codec.fact(request.fields)
         if not isinstance(fact, Fact) or fact.id != request.fact or fact.source not in self._account.sources:
@@ -62,6 +64,10 @@ class Replayer:
             return why
         await self._follow(request, fact, inherited)
         return None
+
+    def _place(self, request: Replay) -> str:
+        """Its place among the facts under way: before all entries, which wait for what it may have done."""
+        return self._places.setdefault(request.field, f"0-{len(self._places) + 1}")
 
     async def _ended(self, request: Replay, fact: Fact) -> str | None:
         this, last = await self._desk.ends([request.work, replace(request.work, attempt=request.attempt - 1)])
@@ -76,16 +82,12 @@ class Replayer:
 
     async def _follow(self, request: Replay, fact: Fact, suspect: bool) -> None:
         await self._follower.ready(fact, link_of(fact))
-        self._follower.errands[request.entry] = Errand(request.field, partial(self._anew, request, fact))
-        mine, earlier = await self._marks(request, fact)
-        if not self._reopens(fact):
-            await self._send(request, fact, suspect=suspect or mine)
-        elif suspect or mine:
+        self._follower.errands[self._place(request)] = Errand(request.field, partial(self._anew, request, fact))
+        mine, _ = await self._marks(request, fact)
+        if self._reopens(fact) and (suspect or mine):
             await self._search(request, fact)
-        elif earlier:
-            await self._ignore(request, fact, ALREADY_THERE)
         else:
-            await self._send(request, fact)
+            await self._send(request, fact, suspect=suspect or mine)
 
     def _reopens(self, fact: Fact) -> bool:
         return again.reopens(fact, self._account, self._keeper.book.margin)
@@ -124,9 +126,10 @@ class Replayer:
     ) -> None:
         """Plan it by what is so now, and carry that out. An opening waits while something else is under way."""
         opens = self._reopens(fact)
-        if opens and self._waits(fact):
+        if opens and self._waits(request, fact):
             return
-        plan = await self._now(request, fact)
+        _, earlier = await self._marks(request, fact) if opens else (False, False)
+        plan = ALREADY_THERE if earlier else await self._now(request, fact)
         if isinstance(plan, Ignore):
             await self._ignore(request, fact, plan)
         else:
@@ -141,11 +144,13 @@ class Replayer:
         asked = now if now - request.asked <= GOOD_FOR else request.asked
         return again.now(fact, picture.positions, picture.facts, self._keeper.book, self._account, asked)
 
-    def _waits(self, fact: Fact) -> bool:
+    def _waits(self, request: Replay, fact: Fact) -> bool:
+        """Whether something is under way that could make the same, or its entry has come back and is to be read."""
+        unread = entry_order(request.entry) > entry_order(self._follower.place.entry)
         key, parking = link_of(fact), self._follower.parking
         symbol = symbol_of(fact.instrument, self._account.symbols, self._keeper.book)
         unsure = any(parked.expected == symbol for parked in parking)
-        return unsure or key in self._follower.debts or parking.on(key)
+        return unread or unsure or key in self._follower.debts or parking.on(key)
 
     async def _ignore(self, request: Replay, fact: Fact, plan: Ignore) -> None:
         """It needs nothing; a link that the plan says nothing of stays as it is."""
@@ -165,5 +170,6 @@ class Replayer:
             steps=list(plan.steps) if isinstance(plan, Plan) else [],
             grace=Grace(self._account.grace),
             read=self._clock(),
-            entry=request.entry,
+            entry=self._place(request),
+            origin=request.entry,
         )

@@ -187,7 +187,7 @@ def _names(request: Resolve, parked: Parked) -> bool:
         case "fact":
             return parked.attempt.work.fact == request.name
         case "entry":
-            return parked.entry == request.name
+            return parked.attempt.told_entry == request.name
         case "link":
             return False
 

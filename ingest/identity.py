@@ -134,10 +134,16 @@ def _newcomer(desk: Desk, row: PositionRow, poll: PositionsShown) -> PositionSta
     desk.rows.pop(row.id, None)
     return PositionState(
         key=f"p{desk.name('position', row.id)}", instrument=row.instrument, since=poll.asked, position_id=row.id,
-        shown=True, held=row.quantity,
+        shown=True, held=row.quantity, moved=moment(poll),
         suspects=names_of(explainers(desk, row.instrument, row.quantity), row.quantity),
         suspected=poll.asked,
     )  # fmt: skip
+
+
+def moment(poll: PositionsShown) -> datetime | None:
+    """When a change that this poll shows was seen: for a while another that does not may just lag behind. A pushed
+    frame is never repeated, so none may be taken for one that lags."""
+    return None if poll.firm else poll.asked
 
 
 def _add(desk: Desk, row: PositionRow, poll: PositionsShown) -> None:

@@ -13,7 +13,7 @@ from ingest import levels, missed
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
-from ingest.identity import baseline, explainers, identify, is_part, names_of, out_of_doubt, without_cause
+from ingest.identity import baseline, explainers, identify, is_part, moment, names_of, out_of_doubt, without_cause
 from ingest.state import ZERO, PositionState
 from shared.facts import Levels
 
@@ -115,12 +115,15 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     for order in [o for o in desk.living() if o.position == position.key and o.coming and not told]:
         part = clip(quantity - desk.positions[position.key].held, order.coming)
         if part:
-            desk.fill(order, order.filled + abs(part), why)
+            desk.fill(order, order.filled + abs(part), why, moved=moment(poll))
     position = desk.positions[position.key]
     part = clip(quantity - position.held, position.closing)
     if part:
         missed.moved(desk, position.instrument, part, poll.asked)
-        after = replace(position, held=position.held + part, closing=position.closing - part, doubt=None)
+        after = replace(
+            position, held=position.held + part, closing=position.closing - part, doubt=None,
+            moved=moment(poll) or position.moved,
+        )  # fmt: skip
         desk.tell_position(desk.settle(after, poll.asked), replace(why, price=None))
 
 
@@ -141,7 +144,8 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
     if not _counts(desk, position, rest, poll):
         desk.keep(_in_doubt(desk, position, rest, poll))
         return
-    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO)
+    moved = moment(poll) or position.moved
+    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, moved=moved)
     suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
     missed.moved(desk, position.instrument, rest, poll.asked, suspects)
     after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)

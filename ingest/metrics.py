@@ -14,7 +14,7 @@ from shared.wire import entry_time
 
 HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket_message")
 """The tap's. A count that begins at 1 was never seen to rise, and no alert would tell of the first surprise."""
-RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict", "gone")
+RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict")
 """Why a source gets a new producer."""
 CLASSES = 100
 """So many classes of unknown traffic are counted by name; a broker with ids in odd places must not fill our memory."""

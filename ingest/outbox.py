@@ -77,6 +77,7 @@ class Outbox:
         self.syncer = Syncer()
         self.unwritten: deque[bytes] = deque()
         self._fresh = fresh
+        self._retiring: asyncio.Future[None] | None = None
         found = self.directory.segments()
         self.is_new = not found
         state = recollect(found)
@@ -86,6 +87,7 @@ class Outbox:
         self.asked: dict[str, Asked] = {a.exchange.flow: a for a in state.asked}
         self.producers = {name: Producer(line, self._waiting(line)) for name, line in lines.items()}
         self._segment = self._begin()
+        self.directory.sync()
         self._renew_what_was_lost()
 
     def ask(self, source: str, exchange: Exchange) -> None:
@@ -215,7 +217,23 @@ class Outbox:
         except UserError as error:
             log.error("%s", error)
         else:
+            self._retire(full)
+
+    def _retire(self, full: Segment) -> None:
+        """Sync what a full segment holds, and its follower's name, without anybody who waits for the disk."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._sync_and_close(full)
+        else:
+            self._retiring = loop.run_in_executor(None, self._sync_and_close, full)
+
+    def _sync_and_close(self, full: Segment) -> None:
+        try:
+            self.directory.sync()
             full.close()
+        except OSError as error:
+            log.error("%s: a full segment cannot be synced to disk: %s", full.path, error.strerror)
 
     def _write(self, record: Record) -> None:
         self.unwritten.append(records.encode(record))

@@ -113,6 +113,8 @@ def interpret(picture: Picture, heard: Exchange | Frame, source: Source, stamp: 
     said: list[Change | Note] = []
     for event in hear(heard, source):
         picture, more = apply(picture, event, stamp.captured)
+        if picture.withheld:
+            picture, more = untold.from_what_was_told(picture, more, source)
         said.extend(more)
         picture, late = untold.told(picture, source, event)
         said.extend(late)

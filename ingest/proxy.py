@@ -20,12 +20,15 @@ from mitmproxy.tools.dump import DumpMaster
 from ingest.scope import Host, patterns
 from shared.process import UserError
 from shared.settings import Secret
+from shared.vault import require_private
 
 log = logging.getLogger(__name__)
 
 NOT_OURS = ("errorcheck", "onboarding")
 """Addons that would end our process, and serve pages of their own."""
 
+
+CA_KEY = "mitmproxy-ca.pem"
 
 LAST_CALL_S = 1.0
 """How long connections may take to close when the proxy stops."""
@@ -60,6 +63,8 @@ class Proxy:
         """Make the proxy ready to run. Raises UserError: the address is taken, a CA file cannot be read."""
         require_free(self._listen)
         self._confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (own := self._confdir / CA_KEY).exists():
+            require_private(own, "the key of the proxy's authority")
         logging.getLogger("mitmproxy").setLevel(logging.WARNING)
         master = DumpMaster(self._options(opened), with_termlog=False, with_dumper=False)
         master.addons.get("errorcheck").finish()

@@ -1,7 +1,8 @@
 """From the outbox to the orders stream: one source's facts, in order, one at a time, never skipped.
 
 What the stream has is compared with the outbox at the start, after every trouble and every second. The stream is
-behind (a failover lost writes): publish again from there. It is ahead, or holds something else under our sequence: the
+behind (a failover lost writes): publish again from there; what is older than the outbox has to be restored from the
+archive first, and everything waits for that. It is ahead, or holds something else under our sequence: the
 outbox lost its tail, a new producer is begun. Whatever Redis is (away, loading, read-only, out of memory, slow), facts
 wait and nothing is lost.
 """
@@ -55,6 +56,7 @@ class Courier:
         self._heir = heir
         self._metrics = metrics
         self._pause = 0.0
+        self._lost: int | None = None
         self._producer = outbox.producers[self.source]
 
     @property
@@ -74,6 +76,8 @@ class Courier:
 
     async def _compare(self) -> None:
         last, line = await self._publisher.last(self._producer.id), self._producer.line
+        if last >= line.published:
+            self._lost = None
         if last > line.seq:
             await self._torn("ahead", last)
         elif last < line.published:
@@ -113,20 +117,23 @@ class Courier:
 
     async def _rewind(self, last: int) -> None:
         line = self._producer.line
-        found = await self._outbox.rewind(self.source, last)
+        if not await self._outbox.rewind(self.source, last):
+            await self._wait_for_restore(last)
+            return
+        self._lost = None
         self._metrics.rewound(self.source)
-        if found:
-            log.error(
-                "the stream lost facts of %s after %d (of %d): they are published again",
-                self.source,
-                last,
-                line.published,
-            )
-        else:
-            self._outbox.renew(self.source)
-            self._metrics.renewed(self.source, "gone")
-            text = f"facts after {last} are in neither stream nor outbox: compare the accounts by hand"
-            log.error("source %s has a new producer, %s: %s", self.source, self._producer.id, text)
+        log.error(
+            "the stream lost facts of %s after %d (of %d): they are published again", self.source, last, line.published
+        )
+
+    async def _wait_for_restore(self, last: int) -> None:
+        """What the stream lost is older than the outbox: only the archive has it, and newer facts must not pass it."""
+        if last != self._lost:
+            self._lost = last
+            self._metrics.reachable(self.source, up=False)
+            mend = "`tradecopier restore` gets them from the archive; what is traded waits on disk until then"
+            log.error("facts of %s after %d are in neither stream nor outbox: %s", self.source, last, mend)
+        await asyncio.sleep(COMPARE_EVERY)
 
     async def _torn(self, reason: str, last: int) -> None:
         line = self._producer.line
@@ -149,6 +156,8 @@ class Courier:
         await asyncio.sleep(self._pause)
 
     def _recovered(self) -> None:
+        if self._lost is not None:
+            return
         self._metrics.reachable(self.source, up=True)
         if self._pause:
             log.warning("Redis is back: %d facts of %s go out now", len(self._producer.waiting), self.source)

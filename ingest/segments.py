@@ -102,11 +102,13 @@ class Directory:
         return sorted(self.path.glob("*.journal"))
 
     def begin(self) -> Segment:
-        """Start the next segment."""
+        """Start the next segment; its name is durable after `sync`."""
         newest = max((int(p.stem) for p in self.segments()), default=0)
-        segment = Segment(self.path / f"{newest + 1:010}.journal")
+        return Segment(self.path / f"{newest + 1:010}.journal")
+
+    def sync(self) -> None:
+        """Make the names of all segments durable. Waits for the disk."""
         _sync_directory(self.path)
-        return segment
 
     def close(self) -> None:
         """Let other processes in."""

@@ -19,13 +19,14 @@ from ingest.calls import (
     Event,
     ModifyOrder,
     ModifyPosition,
+    Note,
     OrdersShown,
     PlaceOrder,
     PositionsShown,
     Refused,
     Unanswered,
 )  # fmt: skip
-from ingest.changes import Change, Why
+from ingest.changes import Change, Why, kind_of
 from ingest.desk import Desk
 from ingest.source import Source
 from ingest.state import Picture
@@ -124,6 +125,31 @@ def _lives(picture: Picture, name: str) -> bool:
         return key in picture.orders and picture.orders[key].live
     position = picture.positions.get(key)
     return position is not None and not position.over and bool(position.total or position.held)
+
+
+def from_what_was_told(
+    picture: Picture, said: tuple[Change | Note, ...], source: Source
+) -> tuple[Picture, tuple[Change | Note, ...]]:
+    """The first change that can be told of what was held back begins at what readers know, and so tells that too.
+
+    Else a reader would take for followed already what nobody has told.
+    """
+    left, found = dict(picture.withheld), list[Change | Note]()
+    for one in said:
+        can_be = isinstance(one, Change) and contract_of(picture.instruments.get(one.instrument), source) is not None
+        found.append(_from_what_was_told(one, left) if isinstance(one, Change) and can_be else one)
+    picture = picture if len(left) == len(picture.withheld) else replace(picture, withheld=left)
+    return picture, tuple(found)
+
+
+def _from_what_was_told(change: Change, withheld: dict[str, tuple[str, Amount]]) -> Change:
+    _, before = withheld.pop(f"position:{change.position}", ("", change.before))
+    kind = change.kind
+    if change.order is None:
+        kind = kind_of(before, change.after)
+    elif withheld.pop(f"order:{change.order.id}", None) and kind == "order.modified":
+        kind = "order.placed"
+    return replace(change, before=before, kind=kind)
 
 
 def told(picture: Picture, source: Source, poll: Event) -> tuple[Picture, list[Change]]:

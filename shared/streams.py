@@ -132,12 +132,12 @@ class Publisher:
     async def publish(self, fact: facts.Fact, owner: str) -> Publication:
         """Add `fact`, if `owner` (a lease token) owns its source and its sequence is the next one.
 
-        Raises redis errors; after one, whether the fact was added is not known: publish the same again. Of a fact that
-        was added before the signing key changed the server has another signature: it may be that of an older key.
+        Raises redis errors; after one, whether the fact was added is not known: publish the same again. One that was
+        added before the signing key changed is known by the signature of an older key.
         """
         for key in self._codec.key_ids:
             answer = await self._sent(fact, owner, key)
-            if not isinstance(answer, Conflict) or answer.last != fact.seq:
+            if answer != Conflict(fact.seq):
                 break
         return answer
 
@@ -207,38 +207,35 @@ class Reader:
 
         Only a lease may call this: it is what excludes another consumer that still works on these entries.
         """
-        ids = await self._pending()
+        ids = await self.pending()
         if ids:
             await self._redis.xclaim(
                 self._stream, self._group, self._consumer, min_idle_time=0, message_ids=cast(Any, ids), justid=True
             )
-        return [await self._fetch(i.decode()) for i in ids]
+        return [await self.entry(i) for i in ids]
+
+    async def entry(self, entry: str) -> Entry:
+        """An entry by its id; without fields when it is gone."""
+        found = cast(list[Any], await self._redis.xrange(self._stream, entry, entry))
+        return _entry(found[0]) if found else Entry(entry, {})
 
     async def ack(self, *ids: str) -> None:
         """Acknowledge entries. For the archive; an account acknowledges in its commit."""
         await self._redis.xack(self._stream, self._group, *ids)
 
-    async def has(self, entry: str) -> bool:
-        """Whether an entry is still pending. Raises redis errors."""
-        return bool(await self._redis.xpending_range(self._stream, self._group, entry, entry, 1))
-
-    async def _pending(self) -> list[bytes]:
+    async def pending(self) -> list[str]:
         """The ids of everything pending in the group, lowest first."""
-        ids: list[bytes] = []
+        ids: list[str] = []
         start = "-"
         while True:
             try:
                 page = await self._redis.xpending_range(self._stream, self._group, start, "+", PAGE)
             except ResponseError as error:
                 raise _lost(error) from error
-            ids += [row["message_id"] for row in cast(list[Any], page)]
+            ids += [row["message_id"].decode() for row in cast(list[Any], page)]
             if len(page) < PAGE:
                 return ids
-            start = f"({ids[-1].decode()}"
-
-    async def _fetch(self, entry: str) -> Entry:
-        found = cast(list[Any], await self._redis.xrange(self._stream, entry, entry))
-        return _entry(found[0]) if found else Entry(entry, {})
+            start = f"({ids[-1]}"
 
 
 def _entry(raw: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:

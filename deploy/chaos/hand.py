@@ -17,6 +17,7 @@ from deploy.demo.trader import Refused, Trader, shortest
 NO_ANSWER = (OSError, http.client.HTTPException, Refused)
 """What a call can end with besides an answer; whether it was carried out is the broker's to know."""
 FAR = Decimal("0.05")
+LEFT_OPEN = 4
 
 
 class Hand:
@@ -38,8 +39,8 @@ class Hand:
         return False
 
     async def close_most(self) -> None:
-        """Close most of what is open, so that the end is not only a balance."""
-        for position in self._positions()[2:]:
+        """Close what is open but for the first few: their sizes and stops are what is compared at the end."""
+        for position in self._positions()[LEFT_OPEN:]:
             with suppress(*NO_ANSWER):
                 await self._trader.close(position.id)
 

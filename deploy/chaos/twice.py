@@ -28,9 +28,9 @@ TWICE_EVERY = 25
 """One seed in so many is a trial of these pauses."""
 OPENINGS = 2
 CLOSES_DOUBLES = ('doubles = "close"',)
-BEYOND_S = 3.0
-"""How long after the end of the grace the first request is carried out."""
-CLOSED_S, LOOK_S = 60.0, 0.2
+BEYOND_S = 10.0
+"""How long after the end of the grace the first request is carried out: the child has to come back before it runs."""
+CLOSED_S, LOOK_S = 90.0, 0.2
 
 
 def story() -> list[Statement]:

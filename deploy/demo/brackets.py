@@ -62,8 +62,8 @@ class Brackets:
         self.resize(position)
 
     def resize(self, position: Position) -> None:
-        """Brackets are for the whole position."""
-        for bracket in self.of_position(position):
+        """Brackets are for the whole position; those of one that is over are ended, with the quantity that they had."""
+        for bracket in self.of_position(position) if position.qty else ():
             bracket.qty = position.qty
 
     def end_all(self, brackets: list[Order], now: float) -> None:

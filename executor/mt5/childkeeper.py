@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from executor.mt5.chatter import Mouthpiece
 from executor.mt5.child import TOKEN_VARIABLE, Hello, Response
 from executor.mt5.childlink import ChildLink
+from executor.mt5.leash import Leash
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 30.0
@@ -43,6 +45,8 @@ class ChildKeeper:
         self._token = ""
         self._link: asyncio.Future[ChildLink] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._mouthpiece = Mouthpiece()
+        self._leash = Leash()
         self._reason = ""
 
     @property
@@ -82,25 +86,33 @@ class ChildKeeper:
         self._reason, self._token = "", secrets.token_hex(16)
         link: asyncio.Future[ChildLink] = asyncio.get_running_loop().create_future()
         self._link = link
+        self._mouthpiece = Mouthpiece()
         try:
-            process = await self._spawn(address)
+            process = await self._spawn(address, self._mouthpiece)
         except OSError as error:
+            self._mouthpiece.close()
             return f"{self._command[0]} cannot be started: {error.strerror}"
         self._process = process
+        self._leash.tie(process.pid)
         try:
             return await self._watch(process, link)
         finally:
             await self._bury(process, link)
 
-    async def _spawn(self, address: str) -> asyncio.subprocess.Process:
+    async def _spawn(self, address: str, mouthpiece: Mouthpiece) -> asyncio.subprocess.Process:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        return await asyncio.create_subprocess_exec(
+        await mouthpiece.open()
+        process = await asyncio.create_subprocess_exec(
             *self._command,
             *("--connect", address, "--module", self._module),
             stdin=asyncio.subprocess.DEVNULL,
+            stdout=mouthpiece.output,
+            stderr=mouthpiece.output,
             env={**os.environ, "PYTHONPATH": path, TOKEN_VARIABLE: self._token},
             start_new_session=True,
         )
+        mouthpiece.handed_over()
+        return process
 
     async def _watch(self, process: asyncio.subprocess.Process, link: asyncio.Future[ChildLink]) -> str:
         exited = asyncio.ensure_future(process.wait())
@@ -108,19 +120,20 @@ class ChildKeeper:
             first: set[asyncio.Future[Any]] = {exited, link}
             await asyncio.wait(first, timeout=self._start_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not link.done():
-                return self._ended(process) if exited.done() else "the terminal's process did not start in time"
+                return await self._ended(process) if exited.done() else "the terminal's process did not start in time"
             self._up(link.result())
             closed = asyncio.ensure_future(link.result().closed.wait())
             await asyncio.wait({exited, closed}, return_when=asyncio.FIRST_COMPLETED)
             closed.cancel()
             # Both come together, but the exit code tells more than the closed socket.
             await asyncio.wait({exited}, timeout=0.5)
-            return self._reason or self._ended(process)
+            return self._reason or await self._ended(process)
         finally:
             exited.cancel()
 
-    def _ended(self, process: asyncio.subprocess.Process) -> str:
-        return f"the terminal's process ended by itself (exit code {process.returncode})"
+    async def _ended(self, process: asyncio.subprocess.Process) -> str:
+        said = await self._mouthpiece.chatter.last_words()
+        return f"the terminal's process ended by itself (exit code {process.returncode}){said and f': {said}'}"
 
     async def _bury(self, process: asyncio.subprocess.Process, link: asyncio.Future[ChildLink]) -> None:
         """Wait until the process and its socket are both gone: only then may another one start."""
@@ -128,6 +141,8 @@ class ChildKeeper:
         await asyncio.shield(process.wait())
         if link.done() and not link.cancelled():
             await asyncio.shield(link.result().closed.wait())
+        self._mouthpiece.close()
+        self._leash.loose()
         self._process, self._link = None, None
 
     def _greet(self, link: ChildLink, hello: Hello) -> bool:

@@ -1,5 +1,6 @@
 """The small files beside a server's data."""
 
+import os
 import socket
 import stat
 from pathlib import Path
@@ -21,6 +22,25 @@ def test_a_password_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
     assert mode(tmp_path / "password") == 0o600
     assert secret(tmp_path / "password") == first
     assert secret(tmp_path / "another") != first
+
+
+def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    secret(tmp_path / "password")
+    (tmp_path / "password").chmod(0o644)
+
+    with pytest.raises(UserError, match="others can read the password; run `chmod 600"):
+        secret(tmp_path / "password")
+
+
+def test_a_file_of_another_user_stays_that_user_s(tmp_path: Path) -> None:
+    write_whole(tmp_path / "key", "one")
+    theirs = (1234, 1234) if os.geteuid() == 0 else (os.geteuid(), os.getegid())  # only root can write such a file
+    os.chown(tmp_path / "key", *theirs)
+
+    write_whole(tmp_path / "key", "two")
+
+    found = (tmp_path / "key").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (*theirs, 0o600)
 
 
 def test_a_file_is_replaced_whole_even_after_an_attempt_that_broke_off(tmp_path: Path) -> None:

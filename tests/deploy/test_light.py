@@ -36,6 +36,7 @@ def source(**changes: Any) -> Seen:
 
 
 RED = {
+    "a fact whose key is not here": (account(mode="close-only", reason="unknown-key"), "until the key of a fact"),
     "Redis is gone": (Seen(at=NOW, trouble="connection refused"), "Redis does not answer"),
     "the terminal is gone": (vitals(condition="away"), "start MetaTrader 5"),
     "no link to the broker": (vitals(connected=False), "no connection to the broker"),

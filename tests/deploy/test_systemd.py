@@ -94,6 +94,14 @@ def test_a_service_is_kept_in(path: Path, installed: Path) -> None:
     assert checked.returncode == 0, checked.stdout.splitlines()[-1:]
 
 
+def test_wine_may_make_code_and_every_other_executor_may_not(installed: Path) -> None:
+    for instance, mark in (("main", "✗"), ("other", "✓")):
+        unit = str(installed / f"tradecopier-executor@{instance}.service")
+        judged = analyze(installed, "security", "--offline=true", unit).stdout
+        (line,) = [line for line in judged.splitlines() if "MemoryDenyWriteExecute" in line]
+        assert mark in line
+
+
 @each_of_ours
 def test_its_command_and_its_settings_are_ones_that_we_know(path: Path) -> None:
     (start,) = values(path, "Service", "ExecStart")

@@ -5,12 +5,13 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from executor.drift import Found, Under, judgeable, told
+from executor.drift import OF_SOURCE, OF_TERMINAL, Found, Under, judgeable, told
 from shared.outcomes import Drift
 from tests.executor.accounts import holding
 from tests.executor.mends import LATER, NOW, Market, Mended, mark, sight
 from tests.executor.sources import key
 from tests.executor.test_reconcile import trading
+from tests.processes import ROOT
 
 D = Decimal
 O1, O2 = key("o1"), key("o2")
@@ -132,3 +133,8 @@ def test_the_end_of_what_cannot_be_seen_now_is_not_seen_either() -> None:
     assert judgeable(found, market.sight(), Under())
     assert not judgeable(found, market.sight(judged=frozenset()), Under())
     assert not judgeable(found, market.sight(), Under(links={O1}))
+
+
+def test_the_docs_say_what_each_code_means() -> None:
+    rows = [row.split("|")[1] for row in (ROOT / "docs/drift.md").read_text().splitlines() if row.startswith("| `")]
+    assert {code.strip(" `") for row in rows for code in row.split(",")} == OF_SOURCE | OF_TERMINAL

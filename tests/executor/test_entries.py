@@ -219,6 +219,24 @@ async def test_an_entry_that_is_resolved_by_hand_holds_nothing_up_any_more(
         assert results(await ended(redis, 1)) == [("filled", "")]
 
 
+async def test_many_entries_of_unknown_keys_are_told_once_and_delay_no_exit(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        async with redis.pipeline(transaction=False) as pipe:
+            for number in range(300):
+                pipe.xadd(KEYS.orders, {"m": b"{}", "k": f"x{number}".encode(), "s": b"0"})
+            await pipe.execute()
+        await source.close("o1")
+        assert results(await ended(redis, 2))[1] == ("closed", "")
+
+    assert await notices(redis) == ["unknown-key"]
+    pending: Any = await redis.xpending(KEYS.orders, ACCOUNT)
+    assert pending["pending"] == 300
+
+
 async def test_facts_of_a_retired_key_and_of_a_stranger_s_under_our_id_are_dead_letters(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:

@@ -18,27 +18,33 @@ class Pending:
     """A reader of which only the pending entries matter."""
 
     def __init__(self) -> None:
-        self.gone: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+        self.fetched = 0
 
-    async def has(self, entry: str) -> bool:
-        return entry not in self.gone
+    async def pending(self) -> list[str]:
+        return list(self.entries)
+
+    async def entry(self, entry: str) -> Entry:
+        self.fetched += 1
+        return self.entries[entry]
 
 
 class Held:
     """A holding with what came of it."""
 
     def __init__(self) -> None:
-        self.ring, self.pending, self.taken = Keyring(current="k1", keys=KNOWN), Pending(), list[str]()
-        self.holding = Holding(Codec("main", self.ring), cast(Reader, self.pending), self.take)
+        self.ring, self.reader, self.taken = Keyring(current="k1", keys=KNOWN), Pending(), list[str]()
+        self.holding = Holding(Codec("main", self.ring), cast(Reader, self.reader), self.take)
 
     async def take(self, entry: Entry) -> None:
         self.taken.append(entry.id)
 
     def keep(self, entry: str, seq: int) -> None:
-        self.holding.keep(Entry(entry, THEIRS.entry("orders", placed(seq=seq))))
+        self.reader.entries[entry] = Entry(entry, THEIRS.entry("orders", placed(seq=seq)))
+        self.holding.keep(entry)
 
-    def key_comes(self) -> None:
-        self.ring.become(Keyring(current="k1", keys=MORE))
+    def key_comes(self, name: str = "k2") -> None:
+        self.ring.become(Keyring(current="k1", keys={**KNOWN, name: MORE.get(name, b"9" * 32)}))
 
 
 @pytest.fixture
@@ -68,9 +74,20 @@ async def test_what_is_held_is_taken_in_its_order_as_soon_as_it_can_be_read(held
 
 async def test_what_nobody_has_pending_any_more_is_dropped_and_not_taken(held: Held) -> None:
     held.keep("1-0", 1)
-    held.pending.gone.add("1-0")
+    del held.reader.entries["1-0"]
 
     assert await held.holding.attend() == []
+    assert held.taken == []
+
+
+async def test_nothing_is_read_again_before_there_are_other_keys(held: Held) -> None:
+    held.keep("1-0", 1)
+    assert [await held.holding.attend() for _ in range(3)] == [None] * 3
+    assert held.reader.fetched == 0
+
+    held.key_comes("k3")
+    assert [await held.holding.attend() for _ in range(3)] == [None] * 3
+    assert held.reader.fetched == 1
     assert held.taken == []
 
 

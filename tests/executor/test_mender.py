@@ -15,7 +15,7 @@ from executor.mending import ToOpen
 from executor.sight import Sight
 from executor.sights import Sights
 from shared import vitals
-from shared.facts import Fact, PositionOpened
+from shared.facts import Amount, Fact, PositionOpened
 from shared.vitals import SourceVitals
 from tests.executor.mends import NOW
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, account
@@ -29,7 +29,7 @@ HERE = datetime.now(UTC)
 async def desk(redis: Redis) -> Desk:
     """The desk of a lane that holds its lease."""
     await redis.set(LEASE, "executor-main:1")
-    return Desk(redis, KEYS, CODEC, ACCOUNT, lambda: "executor-main:1")
+    return Desk(redis, KEYS, CODEC, ACCOUNT)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_an_opening_is_asked_for_as_the_source_shows_it(
     opening = CODEC.fact(request.fields)
     assert isinstance(opening, PositionOpened)
     assert (request.fact, request.attempt, request.adopt) == (fact.id, 1, True)
-    assert (opening.exposure.before.total, opening.exposure.after) == (0, fact.exposure.after)
+    assert (opening.exposure.before, opening.exposure.after) == (Amount(), fact.exposure.after)
     assert opening.captured == fact.captured
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from executor.book import Margin, Resting
+from executor.drift import OF_SOURCE, OF_TERMINAL
 from executor.instruments import other, side_of
 from executor.mending import Mending, ToOpen, key_of_stray, mending
 from executor.steps import Close, Open, Reduce
@@ -308,6 +309,7 @@ def test_everything_that_disagrees_can_be_ended_and_what_is_not_ours_stays(
     not_ours = [h for h in account.book.holdings.values() if h.magic == 12345]
     spare = beyond(account)
 
+    assert {told.what for told, _ in account.found(market.sight()).values()} <= OF_SOURCE | OF_TERMINAL
     assert account.mend_all(market.sight()) == []
 
     assert [h for h in account.book.holdings.values() if h.magic == 12345] == not_ours

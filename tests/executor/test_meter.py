@@ -79,6 +79,16 @@ def test_a_fact_that_waited_for_its_end_counts_in_the_whole_alone(shown: Shown) 
     assert shown("stage_seconds_count", stage="queue") == shown("stage_seconds_count", stage="decide") == 0
 
 
+@pytest.mark.parametrize("asked", [{"attempt": 2}, {"entry": "0-7"}])
+def test_what_was_asked_for_long_after_it_was_captured_says_nothing_of_how_fast_we_are(
+    shown: Shown, asked: dict[str, Any]
+) -> None:
+    shown.meter.committed(Change(messages=[outcome(**asked)]))
+
+    assert shown("outcomes_total", result="filled") == 1
+    assert shown("stage_seconds_count", stage="end_to_end") == 0
+
+
 def test_a_drift_counts_from_its_beginning_until_it_is_over(shown: Shown) -> None:
     assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (0, 0)
 

@@ -181,7 +181,7 @@ async def _flat(simulator: Simulator) -> bool:
 
 
 @asynccontextmanager
-async def joining_late(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[tuple[Redis, Source]]:
+async def held_before(valkey: Valkey) -> AsyncIterator[tuple[Redis, Source]]:
     """A source that holds o1 (0.1), o2 (0.3 less 0.1, with a stop) and a limit order before the account is there."""
     redis = streams.connect(valkey.url)
     source = Source(redis)
@@ -192,9 +192,15 @@ async def joining_late(valkey: Valkey, simulator: Simulator, **changes: Any) -> 
     await source.levels("o2", stop_loss=D("1.05"))
     await source.limit("o3", "0.1", "1.05")
     await streams.join_orders(redis, KEYS, ACCOUNT)
-    async with running(valkey.url, simulator, looking(**changes)):
-        yield redis, source
+    yield redis, source
     await redis.aclose()
+
+
+@asynccontextmanager
+async def joining_late(valkey: Valkey, simulator: Simulator, **changes: Any) -> AsyncIterator[tuple[Redis, Source]]:
+    """An account that begins when its source holds something."""
+    async with held_before(valkey) as found, running(valkey.url, simulator, looking(**changes)):
+        yield found
 
 
 async def test_what_was_there_before_the_account_is_left_alone(valkey: Valkey, simulator: Simulator) -> None:
@@ -239,6 +245,35 @@ async def test_what_was_adopted_is_not_adopted_again_by_the_next_lane(valkey: Va
     async with running(valkey.url, simulator, looking(join="adopt")):
         await asyncio.sleep(1)
 
+    assert len(await simulator.deals()) == 2
+    assert len(await simulator.orders()) == 1
+
+
+class Cut(Exception):
+    """The executor ends at a point of the protocol."""
+
+
+@pytest.mark.parametrize("point", ["fenced", "called", "committed"])
+async def test_a_crash_while_it_adopts_leads_to_each_position_once(
+    point: str, valkey: Valkey, simulator: Simulator
+) -> None:
+    reached = asyncio.Event()
+
+    def reach(now: str) -> None:
+        if now == point:
+            reached.set()
+            raise Cut(point)
+
+    async with held_before(valkey) as (redis, _):
+        await seen_now(redis)
+        async with running(valkey.url, simulator, looking(join="adopt"), reach=reach, lease_s=1.0):
+            await asyncio.wait_for(reached.wait(), PATIENCE_S)
+        async with running(valkey.url, simulator, looking(join="adopt")):
+            found = await ended(redis, 3)
+            await asyncio.sleep(0.5)
+
+    assert sorted(o.result for o in found) == ["accepted", "filled", "filled"]
+    assert sorted(await simulator.volumes()) == [("EURUSD", 0, 0.1), ("EURUSD", 0, 0.2)]
     assert len(await simulator.deals()) == 2
     assert len(await simulator.orders()) == 1
 

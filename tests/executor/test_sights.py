@@ -12,6 +12,7 @@ from tests.executor.rig import CODEC, KEYS, Source
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 O1, PICTURE = "demo/10001/o1", KEYS.source("picture", "demo")
+DEMO = frozenset({"demo"})
 PASSED = {"rig": 2}
 """The account has followed both facts of `told`."""
 
@@ -34,7 +35,8 @@ async def test_it_shows_what_the_source_holds_and_what_rests(sights: Sights, tol
 
     assert list(shown.positions) == [O1]
     assert list(shown.orders) == [("demo/10001/o2", "o2")]
-    assert (shown.followed, shown.judged, shown.whole, shown.blank) == ({"demo"}, {"demo"}, {"demo"}, frozenset())
+    assert shown.followed == shown.judged == shown.whole == DEMO
+    assert shown.blank == frozenset()
 
 
 @pytest.mark.parametrize("passed", [{"rig": 1}, {}, {"rig": 3}, {"other": 2}])
@@ -51,7 +53,8 @@ async def test_with_facts_on_their_way_or_lost_by_the_server_nothing_is_judged(
 async def test_a_source_that_never_said_anything_is_blank(sights: Sights) -> None:
     shown = await sights.look({})
 
-    assert (shown.blank, shown.judged, shown.readable) == ({"demo"}, frozenset(), frozenset())
+    assert shown.blank == DEMO
+    assert shown.judged == shown.readable == frozenset()
 
 
 async def test_what_cannot_be_read_leaves_a_hole_in_the_picture(redis: Redis, sights: Sights, told: Source) -> None:

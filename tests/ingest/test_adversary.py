@@ -37,7 +37,13 @@ class Killed(World):
             super().call(method, path, form, answer, lost=lost)
         else:
             self.unseen(method, path, form, asked=moment == "between")
+        self.die()
+
+    def die(self) -> None:
+        """What was not told yet has to be shown again: doubts are not on disk."""
         self.story.die()
+        if self.unsettled:
+            self.shake()
 
     def unseen(self, method: str, path: str, form: dict[str, object], *, asked: bool) -> None:
         """The broker carries out what nobody hears the reply of."""
@@ -51,7 +57,7 @@ class Killed(World):
 
     def poll(self, n: int, kind: str, fate: str = "good") -> None:
         if self.chance.random() < 0.02:
-            self.story.die()
+            self.die()
         super().poll(n, kind, fate)
 
 

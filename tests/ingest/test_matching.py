@@ -48,9 +48,8 @@ def test_a_part_close_elsewhere_while_a_whole_close_is_coming_ends_flat() -> Non
     story = long()
     story.wait(5)
     story.call("DELETE", "/positions/55", amount="0.05")
-    story.positions()
-    story.positions()
-    story.positions()
+    for _ in range(5):
+        story.positions()
     assert story.facts[-1].exposure.after.total == 0
     assert story.facts[-1].exposure.after.coming == 0
     assert all(f.exposure.after.total >= 0 for f in story.facts)
@@ -145,3 +144,23 @@ def test_on_a_netting_account_a_close_elsewhere_is_not_taken_for_the_fill_of_an_
     story.orders(order("1", "filled", qty=4, side="sell"), pending | {"status": "filled"})
     story.positions(position("n", 3))
     assert [f.exposure.after.total for f in story.facts] == [-4, -4, -1, 3, 3]
+
+
+@pytest.mark.parametrize("lagging", [1, 2, 3])
+def test_polls_that_lag_behind_a_newer_one_close_nothing_and_take_back_nothing(lagging: int) -> None:
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1")
+    story.wait(5)
+    story.positions(position("55"))
+    for _ in range(lagging):
+        story.positions(after=0.5)
+    story.positions(position("55", 0.1), after=0.5)
+    assert [str(f.exposure.after.held) for f in story.facts] == ["0", "0.1"]
+    story.wait(10)
+    for _ in range(2):
+        story.positions(position("55", 0.06))
+    for _ in range(lagging):
+        story.positions(position("55"), after=0.5)
+    assert [str(f.exposure.after.held) for f in story.facts] == ["0", "0.1", "0.06"]

@@ -192,6 +192,7 @@ def test_a_position_id_that_comes_back_another_day_is_another_position() -> None
     story.wait(86_400)
     for _ in range(3):
         story.positions(position("55", 0.2))
+    story.wait(5)
     story.positions()
     story.positions()
     story.wait(86_400)

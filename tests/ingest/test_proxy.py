@@ -168,6 +168,14 @@ async def test_the_authoritys_key_is_nobody_elses(confdir: Path, origin: Origin)
         assert (mode(confdir / "mitmproxy-ca.pem"), mode(confdir)) == (0o600, 0o700)
 
 
+async def test_an_authority_whose_key_others_can_read_is_refused(confdir: Path, origin: Origin, tmp_path: Path) -> None:
+    async with through(proxy(tmp_path / "proxy", origin, Witness()), []):
+        pass
+    (tmp_path / "proxy" / "mitmproxy-ca.pem").chmod(0o644)
+    with pytest.raises(UserError, match="others can read the key of the proxy's authority; run `chmod 600"):
+        proxy(tmp_path / "proxy", origin, Witness()).prepare([])
+
+
 async def test_nothing_is_left_when_it_stops(confdir: Path, origin: Origin) -> None:
     async with through(proxy(confdir, origin, Witness()), []):
         pass

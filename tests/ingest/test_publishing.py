@@ -155,6 +155,32 @@ async def test_facts_that_the_stream_lost_are_published_again(valkey: Valkey, tm
         assert await desk.published() == numbered(8)
 
 
+async def test_what_is_older_than_the_outbox_is_waited_for_until_it_is_restored(
+    valkey: Valkey, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(valkey.url, tmp_path) as desk:
+        desk.add(4)
+        await desk.drained()
+    async with working(valkey.url, tmp_path):
+        pass
+    journal(tmp_path).unlink()
+    async with working(valkey.url, tmp_path) as desk:
+        restored = cast(bytes, await desk.redis.hget(KEYS.producers, "demo-0.1"))
+        await desk.redis.delete(KEYS.orders, KEYS.producers)
+        desk.add(2)
+        async with asyncio.timeout(PATIENCE):
+            while "`tradecopier restore` gets them from the archive" not in caplog.text:
+                await asyncio.sleep(0.02)
+        assert await desk.published() == []
+        assert desk.value("redis_up", source="demo") == 0
+
+        await desk.redis.hset(KEYS.producers, "demo-0.1", restored)
+        await desk.drained()
+        await until(desk, "redis_up", source="demo")
+        assert await desk.published() == numbered(6)[4:]
+    assert caplog.text.count("`tradecopier restore`") == 1
+
+
 async def test_a_stream_that_is_ahead_means_a_new_producer_and_a_loud_word(
     valkey: Valkey, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

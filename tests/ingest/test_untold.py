@@ -10,7 +10,7 @@ from ingest.untold import complaints
 from shared.facts import Amount
 from tests.ingest.samples import BROKER as SAMPLE
 from tests.ingest.samples import market_buy
-from tests.ingest.story import BROKER, Story, order, position
+from tests.ingest.story import BROKER, NETTING, Story, order, position
 from tests.ingest.test_intake import desk
 
 NO_MODEL = replace(BROKER, positions="auto")
@@ -210,3 +210,27 @@ def test_what_was_seen_before_the_model_is_known_survives_a_crash(tmp_path: Path
             ours.poll("orders", [], seconds)
             ours.poll("positions", [row], seconds + 0.5)
         assert [fact.exposure.after.total for fact in ours.facts()] == [Decimal("0.1")]
+
+
+def test_the_first_fact_that_can_be_told_begins_at_what_readers_know() -> None:
+    """A reader takes what a fact begins at for followed already: an order must not hide what was held back."""
+    story = looked(replace(NETTING, quantity_unit="auto"))
+    polls(story, position("55", 2, instrument="MNQ"))
+    assert story.facts == []
+    story.wait(1)
+    story.poll("instruments", [{"name": "MNQ", "type": "futures"}])
+    (placed,) = story.place("7", instrument="MNQ", qty="1", type="limit", limitPrice="100")
+    assert (placed.exposure.before, placed.exposure.after) == (Amount(), Amount(held=Decimal(2)))
+    for _ in range(6):
+        story.positions(position("55", 2, instrument="MNQ"))
+    assert story.kinds() == ["order.placed"]
+    assert story.picture.withheld == {}
+
+
+def test_a_resting_order_that_was_held_back_is_placed_by_its_first_change_that_can_be_told() -> None:
+    story = looked(NO_UNIT)
+    story.place("7", type="limit", limitPrice="1.05")
+    story.poll("instruments", [EURUSD])
+    story.call("PUT", "/orders/7", qty="0.1", limitPrice="1.04")
+    assert story.kinds() == ["order.placed"]
+    assert story.picture.withheld == {}

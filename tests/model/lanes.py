@@ -43,8 +43,9 @@ def _acquire(at: At) -> Iterator[Step[World]]:
     if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
         return
     group = scripts.acquire(at.config, at.world, at.account, at.lane.known)
+    group = operator.brought_back(at.config, group, at.lane)
     memory, tries = group.ledger._replace(asked=(), tried=()), [a.mark for a in group.ledger.asked if not a.ends]
-    lane = Lane(phase="idle", lease=True, memory=memory, todo=_unparked(group), tries=tuple(tries))
+    lane = Lane(phase="idle", lease=True, memory=memory, todo=_unparked(group), tries=tuple(tries), noted=at.lane.noted)
     survives = at.lane.lease and account.lease_survives
     yield at.step("takes the lease and claims what is pending", lane, group=group, lease_survives=survives)
 
@@ -56,7 +57,7 @@ def _unparked(group: Group) -> tuple[Entry, ...]:
 def _idle(at: At) -> Iterator[Step[World]]:
     lane = at.lane
     if not lane.lease:
-        yield at.step("notices that its lease is gone", STANDBY)
+        yield at.step("notices that its lease is gone", STANDBY._replace(noted=lane.noted))
     elif at.config.rules.renewal_checks_version and at.memory.version != at.group.ledger.version:
         yield _forget(at, "learns from the renewal that the ledger is another one")
     if lane.todo:
@@ -81,12 +82,23 @@ def _attend(at: At, asked: Asked) -> Iterator[Step[World]]:
         yield from _commit(at, work, operator.by_hand(at.config, at.memory, terminal, asked.fact), called=False)
         return
     work, now = Work("again", (0, asked.fact), -1, fresh=False), operator.shown(at.config, at.world, asked.fact)
-    decision = operator.again(at.config, at.lane, terminal, asked, now)
-    if isinstance(decision, Call) and at.lane.lease:
-        ready = at.lane._replace(phase="ready", work=work, call=decision)
-        yield at.step(f"notes that it will {_words(at, decision)}", ready, group=operator.noted(at.group, asked, now))
+    pending = asked.fact >= at.group.delivered or any(fact == asked.fact for _, fact in at.group.pending)
+    decision = operator.again(at.config, at.lane, terminal, asked, now, pending)
+    if isinstance(decision, Call):
+        yield _note(at, work, decision, asked._replace(planned=now))
     elif isinstance(decision, Change):
         yield from _commit(at, work, decision, called=False)
+
+
+def _note(at: At, work: Work, call: Call, asked: Asked) -> Step[World]:
+    answer, _ = scripts.commit(at.config, at.group, at.lane, Change(answers=(asked.fact, asked.mark)))
+    if answer != "ok":
+        return _forget(at, f"is refused by the commit ({answer})")
+    ledger = operator.noted(at.config, at.group.ledger, asked)
+    kept = tuple(sorted((*(a for a in at.lane.noted if a.mark != asked.mark), asked)))
+    memory = at.memory._replace(version=ledger.version)
+    ready = at.lane._replace(phase="ready", work=work, call=call, memory=memory, noted=kept)
+    return at.step(f"notes that it will {_words(at, call)}", ready, group=at.group._replace(ledger=ledger))
 
 
 def _read(at: At) -> Iterator[Step[World]]:
@@ -113,7 +125,7 @@ def _forget(at: At, why: str) -> Step[World]:
 def _emptied(at: At) -> Lane:
     """The lane with nothing in its memory; a mutation lets it keep the version."""
     known = -1 if at.config.rules.suspect_even_if_the_version_agrees else at.memory.version
-    return STANDBY._replace(lease=at.lane.lease, known=known)
+    return STANDBY._replace(lease=at.lane.lease, known=known, noted=at.lane.noted)
 
 
 def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
@@ -220,9 +232,11 @@ def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Ste
         memory = scripts.written(at.memory, change)
         ripe = _ripe_now(at, work, change, memory, called)
         tries = tuple(mark for mark in lane.tries if change.answers is None or mark != change.answers[1])
-        yield at.step(name, Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries), group=group)
+        yield at.step(
+            name, Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries, noted=lane.noted), group=group
+        )
         if at.may("reply"):
-            again = lane if lane.phase in ("got", "answered") else STANDBY._replace(lease=lane.lease)
+            again = lane if lane.phase in ("got", "answered") else _emptied(at)
             yield at.step(f"{name}, but the reply is lost", again, fault=True, group=group)
         return
     yield at.step(f"is refused by the commit ({answer}) and begins anew", _emptied(at), group=group)

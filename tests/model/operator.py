@@ -1,4 +1,4 @@
-"""What an operator may ask for at any moment, or never, and what a lane does about it: a fact again, or its end by hand.
+"""What an operator may ask for at any moment, or never, and what a lane does about it: a fact again, its end by hand.
 
 A later attempt bears a mark of its own and opens what the source shows then. Everything else is as for an entry: what
 may have been sent is searched, the fence stands before the call, and the commit takes the request away.
@@ -25,6 +25,9 @@ from tests.model.state import (
     try_item,
 )
 from tests.model.story import Story, total
+
+NOTHING = (0, 0)
+"""What a source shows of which nothing was published (any more)."""
 
 
 def operator_steps(config: Config, world: World, number: int) -> Iterator[Step[World]]:
@@ -65,32 +68,58 @@ def _asked(world: World, number: int, asked: Asked, name: str) -> Step[World]:
     return fault(name, world._replace(redis=redis, asks=world.asks - 1))
 
 
-def noted(group: Group, asked: Asked, planned: tuple[int, int]) -> Group:
-    """The request with what is going to be sent for it."""
-    rest = [a for a in group.ledger.asked if a != asked]
-    return group._replace(ledger=group.ledger._replace(asked=tuple(sorted((*rest, asked._replace(planned=planned))))))
+def noted(config: Config, ledger: Ledger, asked: Asked) -> Ledger:
+    """The ledger with what is going to be sent for a request; the lane does the same to the version it knows."""
+    rest = [a for a in ledger.asked if a.mark != asked.mark]
+    raised = ledger.version + config.rules.replay_note_raises_version
+    return ledger._replace(asked=tuple(sorted((*rest, asked))), version=raised)
+
+
+def brought_back(config: Config, group: Group, lane: Lane) -> Group:
+    """What the server has forgotten of the requests that this process has worked at, and that have no end."""
+    n, ledger = len(config.story), group.ledger
+    there = {a.mark for a in ledger.asked if a.planned is not None}
+    gone = [a for a in lane.noted if a.mark not in there and ledger.ends[a.fact] <= a.mark // n]
+    if not gone or not config.rules.replay_remembered:
+        return group
+    kept = [a for a in ledger.asked if a.mark not in {g.mark for g in gone}]
+    tried = ledger.tried
+    for a in gone:
+        if tried.count(a.fact) < a.mark // n:
+            tried = tuple(sorted((*tried, a.fact)))
+    asked = tuple(sorted((*kept, *gone)))
+    return group._replace(ledger=ledger._replace(asked=asked, tried=tried, version=ledger.version + 1))
 
 
 def shown(config: Config, world: World, fact: int) -> tuple[int, int]:
     """What the source shows of a fact's position: its total and its revision, by what was published."""
     same = [i for _, i in world.redis.stream if config.story[i].link == config.story[fact].link]
-    newest = config.story[max(same)]
-    return total(newest, config.act_on), newest.revision
+    return (total(config.story[max(same)], config.act_on), config.story[max(same)].revision) if same else NOTHING
 
 
-def again(config: Config, lane: Lane, terminal: Terminal, asked: Asked, now: tuple[int, int]) -> Change | Call | None:
-    """What to do next about a fact that is to be tried again; None: wait."""
+def again(
+    config: Config, lane: Lane, terminal: Terminal, asked: Asked, now: tuple[int, int], pending: bool
+) -> Change | Call | None:
+    """What to do next about a fact that is to be tried again; None: wait.
+
+    `pending`: a failover has brought its entry back, and its first attempt is to be made (again).
+    """
     memory, story = lane.memory, config.story
     assert memory is not None
     link = memory.links[story[asked.fact].link]
     suspect = asked.mark in lane.tries
     if terminal.opened[asked.mark] and (suspect or config.rules.replay_looks):
-        return _found(config, memory, asked, terminal.opened[asked.mark], now)
+        return _found(config, memory, asked, terminal.opened[asked.mark])
     if suspect and try_item(asked.mark) not in lane.ripe:
         return None
-    if _waits(story, memory, asked):
+    if now == NOTHING or pending or _waits(story, memory, asked):
         return None
-    if not now[0] or link.own or now[1] < link.revision:
+    if config.rules.replay_checks_end and memory.done[asked.fact] == "filled":
+        return Change(answers=(asked.fact, asked.mark))
+    earlier = [mark for mark in range(asked.fact, asked.mark, len(story)) if terminal.volume[mark]]
+    if config.rules.replay_looks and any(mark != link.ticket for mark in earlier):
+        return _ends(config, memory, asked, "ignored")
+    if config.rules.replay_at_present_size and (not now[0] or link.own or now[1] < link.revision):
         return _ends(config, memory, asked, "ignored")
     if memory.mode != "active":
         return _ends(config, memory, asked, "denied")
@@ -128,11 +157,12 @@ def _waits(story: Story, memory: Ledger, asked: Asked) -> bool:
     return parked or memory.debts[fact.link] is not None
 
 
-def _found(config: Config, memory: Ledger, asked: Asked, opened: int, now: tuple[int, int]) -> Change:
+def _found(config: Config, memory: Ledger, asked: Asked, opened: int) -> Change:
     """What was sent for it is ours, as it was meant; newer facts that were followed since make a debt of the rest."""
-    n = config.story[asked.fact].link
-    adopted, link = _opened(config, asked, opened, asked.planned or now), memory.links[n]
-    if link.followed is None or link.revision <= (asked.planned or now)[1] or abs(link.followed) >= abs(opened):
+    told = config.story[asked.fact]
+    planned = asked.planned or (total(told, config.act_on), told.revision)
+    adopted, link, n = _opened(config, asked, opened, planned), memory.links[told.link], told.link
+    if link.followed is None or link.revision <= planned[1] or abs(link.followed) >= abs(opened):
         return adopted
     newer = Link(opened, link.followed, asked.mark, link.followed, link.revision)
     return adopted._replace(links=((n, newer),), debts=((n, Debt(opened, link.followed, asked.mark, None)),))

@@ -95,7 +95,7 @@ def written(ledger: Ledger, change: Change) -> Ledger:
     for i, debt in change.debts:
         debts = put(debts, i, debt)
     for fact, result in change.ends:
-        done = put(done, fact, result)
+        done = put(done, fact, "filled" if done[fact] == "filled" else result)
         ends = put(ends, fact, ends[fact] + (result != OWED))
     parks = tuple(e for e in ledger.parks if e != change.ack)
     if change.park is not None and change.park not in parks:

@@ -46,6 +46,8 @@ class Rules(NamedTuple):
     replay_looks: bool = True
     replay_comes_first: bool = True
     replay_at_present_size: bool = True
+    replay_note_raises_version: bool = True
+    replay_remembered: bool = True
     resolve_looks: bool = True
 
 
@@ -181,7 +183,7 @@ Phase = Literal["standby", "idle", "got", "ready", "fenced", "expired", "answere
 class Lane(NamedTuple):
     """One executor's lane. `lease` is what Redis says, `memory` what the lane believes; `ripe` are the parked facts and
     debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were. `tries` are the
-    marks of what was to be tried again and may have been sent."""
+    marks of what was to be tried again and may have been sent; `noted` is what this process remembers of it."""
 
     phase: Phase = "standby"
     lease: bool = False
@@ -193,6 +195,7 @@ class Lane(NamedTuple):
     answer: str = ""
     known: int = -1
     tries: tuple[int, ...] = ()
+    noted: tuple[Asked, ...] = ()
 
 
 class Account(NamedTuple):

@@ -99,7 +99,7 @@ class Protocol:
 
     def _time(self, world: World, number: int) -> Iterator[Step[World]]:
         account = world.accounts[number]
-        lanes = tuple(self._later(lane) for lane in account.lanes)
+        lanes = tuple(self._later(lane, account.terminal) for lane in account.lanes)
         left = account.terminal.left_behind if self.config.late_beyond_grace else ()
         if lanes != account.lanes or left != account.terminal.left_behind:
             after = account._replace(lanes=lanes, terminal=account.terminal._replace(left_behind=left))
@@ -109,13 +109,14 @@ class Protocol:
         if self.config.may_close_only and world.redis.groups[number].ledger.mode == "active":
             yield self._close_only(world, number)
 
-    def _later(self, lane: Lane) -> Lane:
+    def _later(self, lane: Lane, terminal: Terminal) -> Lane:
+        """The grace is over for what was not there: what the terminal shows is found by whoever looks for it."""
         if lane.phase == "fenced" and self.config.rules.not_after:
             lane = lane._replace(phase="expired")
         if lane.memory is None or not self.config.grace_ends:
             return lane
         debts = {debt_item(n) for n, debt in enumerate(lane.memory.debts) if debt is not None}
-        tries = {try_item(mark) for mark in lane.tries}
+        tries = {try_item(mark) for mark in lane.tries if not terminal.opened[mark]}
         unripe = {*(e[1] for e in lane.memory.parks), *debts, *tries}.difference(lane.ripe)
         return lane._replace(ripe=tuple(sorted({*lane.ripe, *unripe}))) if unripe else lane
 

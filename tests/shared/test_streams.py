@@ -146,15 +146,18 @@ async def test_everything_pending_is_claimed_lowest_first_whoever_had_it(redis: 
     assert [CODEC.fact(e.fields) for e in claimed] == [numbered(seq) for seq in range(1, 13)]
 
 
-async def test_what_is_pending_can_be_asked_for_by_its_id(redis: Redis, publisher: Publisher) -> None:
+async def test_what_is_pending_is_known_by_its_ids_and_read_again_by_them(redis: Redis, publisher: Publisher) -> None:
     await streams.join_orders(redis, KEYS, "a")
     await publisher.publish(numbered(1), OWNER)
     reader = Reader(redis, KEYS.orders, "a", "executor")
     (entry,) = await reader.read()
 
-    assert await reader.has(entry.id)
+    assert await reader.pending() == [entry.id]
+    assert await reader.entry(entry.id) == entry
     await reader.ack(entry.id)
-    assert not await reader.has(entry.id)
+    assert await reader.pending() == []
+    await redis.xdel(KEYS.orders, entry.id)
+    assert await reader.entry(entry.id) == Entry(entry.id, {})
 
 
 async def test_nothing_new_within_the_block_time_is_an_empty_read(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from deploy.chaos.hand import Hand
+from deploy.chaos.hand import LEFT_OPEN, Hand
 from deploy.chaos.story import PRICES, SIDES
 from deploy.demo.book import Book
 from deploy.demo.rules import Price, Rules
@@ -92,7 +92,7 @@ async def test_a_call_without_an_answer_is_no_end(book: Book) -> None:
     assert trader.answered == 1
 
 
-async def test_at_the_end_at_most_two_positions_are_left(book: Book) -> None:
+async def test_at_the_end_only_a_few_positions_are_left(book: Book) -> None:
     trader, _ = hand(book)
     for _ in range(60):
         await trader.act()
@@ -101,4 +101,4 @@ async def test_at_the_end_at_most_two_positions_are_left(book: Book) -> None:
     await trader.close_most()
     book.advance(time.time() + 2)
 
-    assert len([p for p in book.positions.values() if p.qty]) <= 2
+    assert len([p for p in book.positions.values() if p.qty]) <= LEFT_OPEN

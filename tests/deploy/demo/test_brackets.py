@@ -66,3 +66,15 @@ def test_a_trailing_stop_of_a_short_position_comes_down_with_the_price() -> None
         brackets.trail(stop, EURUSD, Price(D(ask), D(ask)))
         levels.append(stop.stop_price)
     assert levels == [D("1.101"), D("1.091"), D("1.091")]
+
+
+def test_those_of_a_position_that_is_over_keep_the_quantity_that_they_had() -> None:
+    """An order for nothing is a row that no reader could make sense of."""
+    _, brackets = made(Rules())
+    position = Position("9", "EURUSD", D(3), "buy", D("1.1"))
+    brackets.for_position(position, ASKED, 5)
+    present = brackets.of_position(position)
+    for left, shown in ((D(2), D(2)), (D(0), D(2))):
+        position.qty = left
+        brackets.resize(position)
+        assert {bracket.qty for bracket in present} == {shown}

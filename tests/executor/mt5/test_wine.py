@@ -1,11 +1,12 @@
 """The child in Windows' own Python under Wine, with the vendor's own package: the one test that has both.
 
-Optional: `TRADECOPIER_WINE_PYTHON` is the command that starts that Python, `wine C:\\Python\\python.exe` for instance, with
-msgspec and MetaTrader5 installed in it (docs/metatrader.md). A terminal is not needed: what is tried is the process, its
-socket, its clock and its end, and that the vendor's package takes every kind of request that we make.
+Optional: `TRADECOPIER_WINE_PYTHON` is the command that starts that Python, as in `wine C:\\Python\\python.exe`, with
+msgspec and MetaTrader5 installed in it (docs/metatrader.md). A terminal is not needed: what is tried is the process,
+its socket, its clock and its end, and that the vendor's package takes every kind of request that we make.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -121,13 +122,43 @@ async def test_when_it_is_stopped_nothing_of_it_stays(under_wine: Start) -> None
     terminal = await under_wine()
     await terminal.stop()
     async with asyncio.timeout(20):
-        while left := [pid for pid in Path("/proc").glob("[0-9]*") if b"child.py" in command_line(pid)]:
+        while left := children("child.py"):
             await asyncio.sleep(0.1)
     assert left == []
 
 
-def command_line(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
+def children(mark: str) -> list[str]:
+    """Processes by their command lines, those with a word of ours in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.append((process / "cmdline").read_bytes().decode(errors="replace"))
+    return [line for line in found if mark in line]
+
+
+HANGING = """
+import subprocess, sys
+from executor.mt5.leash import Leash
+hung = [sys.executable, "-c", "import time; time.sleep(600)  # a call that hangs"]
+child, leash = subprocess.Popen(hung), Leash()
+leash.tie(child.pid)
+print("tied", flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.skipif(not PYTHON, reason="TRADECOPIER_WINE_PYTHON does not name a Windows Python under Wine")
+async def test_a_process_that_hangs_ends_with_its_parent_however_that_ends() -> None:
+    told = {**os.environ, "PYTHONPATH": f"Z:{ROOT}", "WINEDEBUG": "-all"}
+    parent = await asyncio.create_subprocess_exec(
+        *PYTHON, "-c", HANGING, env=told, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    async with asyncio.timeout(120):
+        while b"tied" not in (line := await parent.stdout.readline()):
+            assert line, "it ended before it was tied"
+        assert children("a call that hangs")
+        parent.kill()
+        while children("a call that hangs"):
+            await asyncio.sleep(0.1)
