@@ -59,7 +59,9 @@ class Lookup(Struct, frozen=True, kw_only=True):
         for original, message in self._sound(self.archive.states(name)):
             found.take(original.entry, message)
         told = self._sound(self.archive.told(name, earliest))
-        for original, message in merge(told, mine, key=lambda pair: entry_order(pair[0].entry)):
+        in_order = merge(told, mine, key=lambda pair: entry_order(pair[0].entry))
+        for count, (original, message) in enumerate(in_order, 1):
+            self.seen(count)
             if message.account == name:
                 found.take(original.entry, message)
         return found

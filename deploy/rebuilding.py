@@ -105,7 +105,7 @@ class Work(Struct, kw_only=True):
 async def at_work(surroundings: Surroundings) -> AsyncIterator[Work]:
     """Both servers and the keys. Raises UserError."""
     keys, ring = surroundings.keys, surroundings.keyring()
-    progress = Progress("facts", _show if sys.stderr.isatty() else _silent, monotonic)
+    progress = Progress("messages", _show if sys.stderr.isatty() else _silent, monotonic)
     lookup = Lookup(
         archive=Archive(dsn=surroundings.dsn(), namespace=keys.namespace),
         codec=Codec(keys.namespace, ring),

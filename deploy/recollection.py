@@ -59,7 +59,10 @@ class Recollection(Struct, kw_only=True):
             return
         if isinstance(message, Kept) and message.whole:
             self._begin(entry, message)
-        elif message.memory is not None:
+            return
+        if isinstance(message, Kept):
+            self.state = {**self.state, **message.state}
+        if message.memory is not None:
             self._remember(message.memory)
 
     def wanting(self) -> Callable[[Fact], bool]:

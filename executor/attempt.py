@@ -33,7 +33,8 @@ class Attempt:
 
     `origin` is the entry that its outcome names, where it is not followed by that. `suspect`: it may have been tried
     before we knew of it. `probe`: it is only searched, never sent. `shown` are the
-    steps after which the account was read, so that the book has their effect already.
+    steps after which the account was read, so that the book has their effect already. `look_again` says from when on
+    (monotonic) a step that nobody knows the end of is searched again.
     """
 
     work: Work
@@ -52,6 +53,7 @@ class Attempt:
     unknown: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
+    look_again: dict[str, float] = field(default_factory=dict)
 
     def maybe_sent(self, step: Step) -> bool:
         """Whether this step may have had its effect already."""
@@ -81,7 +83,7 @@ class Attempt:
 
     def begin_anew(self) -> None:
         """Forget what was tried, so that what is left is planned again."""
-        for known in (self.results, self.unknown, self.absent, self.shown):
+        for known in (self.results, self.unknown, self.absent, self.shown, self.look_again):
             known.clear()
 
     @property

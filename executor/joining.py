@@ -56,6 +56,15 @@ def looked(joined: Joined, sight: Sight, here: Collection[str], refused: Collect
     return over(replace(joined, seen=joined.seen | sight.readable | sight.blank), sight)
 
 
+def in_shadow(before: Joined, after: Joined, held_there: Collection[str]) -> Joined:
+    """The same for an account that is in shadow: what is held then is never made up for, or all of it is to be adopted
+    once the account is live and has therefore begun.
+    """
+    if before.adopting:
+        return Joined(adopting=True, adopt=frozenset(held_there))
+    return replace(after, left=after.left | set(held_there))
+
+
 def over(joined: Joined, sight: Sight) -> Joined:
     """Without what the sources hold no more, and without sources that are not followed any more."""
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from executor import present
@@ -28,11 +29,20 @@ from shared.outcomes import Notice
 
 log = logging.getLogger(__name__)
 
-ANSWERS: Mapping[str, str] = {
-    "there": "it is asked for already",
-    "idle": "nobody works for the account",
-    "ended": "that attempt has ended before",
-    "effect": "its last attempt had an effect, or is not over",
+
+class Answered(Struct, frozen=True):
+    """What came of asking for an opening: `why` not, empty when it is asked for, and whether it may be had `later`."""
+
+    why: str = ""
+    later: bool = False
+
+
+ASKED = Answered()
+ANSWERS: Mapping[str, Answered] = {
+    "there": Answered("it is asked for already"),
+    "idle": Answered("nobody works for the account", later=True),
+    "ended": Answered("that attempt has ended before"),
+    "effect": Answered("its last attempt had an effect, or is not over"),
 }
 
 
@@ -75,27 +85,30 @@ class Mender:
         now = self._clock()
         way = mending(finding, self._keeper.book, sight, self._account, now)
         if isinstance(way, ToOpen):
-            why = await self.open(way, sight)
-            await self._tell(f"{found.line}: " + (why or "to be opened as the source shows it"))
+            why = (await self.open(way, sight)).why
+            await self._tell(f"{found.line}: {why or 'to be opened as the source shows it'}")
             return not why
         await self._follower.write(
             Change(messages=[self._notice(f"{found.line}: {found.remedy}")], links=way.links, debts=way.debts)
         )
         return True
 
-    async def open(self, what: ToOpen, sight: Sight) -> str:
-        """Ask for an opening, of a position or a resting order, as the source shows it; or why not."""
-        now, fact = self._clock(), sight.orders.get((what.link, what.order)) or sight.positions.get(what.link)
-        if fact is None or (what.order and (what.link, what.order) not in sight.orders):
-            return "the source does not show it any more"
-        if not await self._sights.is_fresh(source_of(what.link), now):
-            return f"nobody has looked at {source_of(what.link)} for a while: nothing is opened by what it showed then"
+    async def open(self, what: ToOpen, sight: Sight) -> Answered:
+        """Ask for an opening, of a position or a resting order, as the source shows it."""
+        now, source = self._clock(), source_of(what.link)
+        fact = sight.orders.get((what.link, what.order)) if what.order else sight.positions.get(what.link)
+        if fact is None:
+            return Answered("the source does not show it any more")
+        if not await self._sights.is_fresh(source, now):
+            return Answered(
+                f"nobody has looked at {source} for a while: nothing is opened by what it showed then", True
+            )
         form = present.order if what.order else present.position
         found = form(fact, self._keeper.book, self._account, now)
         if isinstance(found, Ignore):
-            return found.text
+            return Answered(found.text)
         opening = replace(found.fact, captured=fact.captured)
-        return ANSWERS.get(await self._desk.ask(await self._request(opening, what, now)), "")
+        return ANSWERS.get(await self._desk.ask(await self._request(opening, what, now)), ASKED)
 
     async def _request(self, opening: Fact, what: ToOpen, now: datetime) -> Replay:
         """The opening in the form in which an operator asks for one. Its entry is no real one, and before them all."""

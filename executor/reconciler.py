@@ -8,16 +8,16 @@ a restart neither tells it again nor forgets it. A reading that fails ends the l
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 
 import msgspec
 from msgspec.structs import replace
 
-from executor import joining
-from executor.asked import Desk
+from executor import drift, joining
+from executor.asked import Desk, Mend
 from executor.bookkeeping import Bookkeeper
-from executor.drift import Found, Under, drifts, judgeable, kept, told
+from executor.drift import Found, Under, drifts, judgeable, kept
 from executor.follower import Follower
 from executor.instruments import symbol_of
 from executor.ledger import Change, Ledger, Memory, Work
@@ -25,6 +25,7 @@ from executor.mender import Mender, named
 from executor.meter import Disagreement, Meter
 from executor.mirrored import order_name
 from executor.reconcile import Finding, Traced, reconcile
+from executor.remembering import stated
 from executor.settings import Account
 from executor.sight import Sight
 from executor.sights import Sights
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0
 """How soon is looked again while something is not certain yet."""
-DOUBLED = ("double", "double-order")
+DOUBLED = ("double:", "double-order:")
+PATIENCE = timedelta(seconds=20)
+"""How long what is asked for waits until everything can be seen."""
 
 
 class Reconciler:
@@ -73,6 +76,7 @@ class Reconciler:
         adopting = account.join == "adopt" and not memory.links
         self._joined = joining.read(self._noted) if self._noted else joining.Joined(adopting=adopting)
         self._unmapped: list[str] = []
+        self._said: set[str] = set()
         meter.differs(_shown(self._steady))
 
     async def begin(self) -> None:
@@ -84,15 +88,17 @@ class Reconciler:
         waits = bool(self._follower.parking or self._follower.debts)
         settled, self._waited = self._waited and not waits, waits
         if settled or self._mender.asked is not None or monotonic() >= self._due:
-            await self._look()
-            self._due = monotonic() + (AGAIN_S if self._steady.open else self._account.reconcile_every)
+            seen = await self._look()
+            usual = self._account.reconcile_every
+            self._due = monotonic() + (min(AGAIN_S, usual) if self._steady.open or not seen else usual)
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Look once; whether everything could be seen."""
         sight = await self._sights.look(self._follower.place.seqs)
         await self._know_symbols(sight)
         await self._keeper.reread()
         if not await self._keeper.connected():
-            return
+            return False
         await self._join(sight)
         found = await self._compared(sight)
         now, under = self._clock(), self._under()
@@ -100,8 +106,10 @@ class Reconciler:
         unseen = {each.identity for each in known if not judgeable(each, sight, under)}
         turn = turned(self._steady, [each for each, _ in found.values()], unseen, now)
         await self._tell(turn, now)
-        await self._mend(found, sight)
+        complete = sight.followed <= sight.judged | sight.blank
+        await self._mend(found, sight, complete=complete)
         await self._adopt(sight)
+        return complete
 
     # -- what is there
 
@@ -150,16 +158,18 @@ class Reconciler:
         before, book = self._joined, self._keeper.book
         here = {*book.links, *(order_name(link.key, o) for link in book.links.values() for o in link.pendings)}
         after = joining.looked(before, sight, here, await self._refused(sight))
+        if not self._account.live:
+            after = joining.in_shadow(before, after, joining.held(sight) - here)
         given_up = self._follower.debts.given_up & joining.held(sight)
-        if not self._account.live:  # what happens in shadow is never made up for
-            given_up |= joining.held(sight) - here
         await self._note(replace(after, left=after.left | given_up))
         self._follower.debts.given_up.clear()
 
     async def _note(self, joined: joining.Joined) -> None:
         text = joining.written(joined)
         if text != self._noted:
-            await self._ledger.note(**{joining.FIELD: text})
+            state = {joining.FIELD: text}
+            await self._ledger.note(**state)
+            await self._ledger.commit(Change(messages=[stated(self._name, state, self._clock())]), self._clock())
         self._noted, self._joined = text, joined
 
     async def _refused(self, sight: Sight) -> set[str]:
@@ -173,14 +183,14 @@ class Reconciler:
 
     async def _adopt(self, sight: Sight) -> None:
         """Ask for what is still to be opened, each once; what cannot be asked for now stays for the next look."""
-        asked = set()
-        for name in sorted(n for n in self._joined.adopt if sight.may_judge(n)):
-            why = await self._mender.open(named(name), sight)
-            if why:
-                log.info("%s: %s is not adopted yet: %s", self._name, name, why)
-            else:
-                asked.add(name)
-        await self._note(replace(self._joined, adopt=self._joined.adopt - asked))
+        done = set()
+        for name in sorted(n for n in self._joined.adopt if sight.may_judge(n) and self._account.live):
+            answer = await self._mender.open(named(name), sight)
+            if answer.why and name not in self._said:
+                log.info("%s: %s is not adopted%s: %s", self._name, name, " yet" * answer.later, answer.why)
+                self._said.add(name)
+            done |= set() if answer.later else {name}
+        await self._note(replace(self._joined, adopt=self._joined.adopt - done))
 
     # -- what is certain
 
@@ -188,8 +198,8 @@ class Reconciler:
         known: dict[str, bytes | None] = {f.identity: msgspec.json.encode(f) for f in (*turn.began, *turn.changed)}
         known |= {found.identity: None for found in turn.ended}
         if known:
-            messages = [told(self._name, found, now) for found in turn.began]
-            messages += [told(self._name, found, now, ended=True) for found in turn.ended]
+            messages = [drift.told(self._name, found, now) for found in turn.began]
+            messages += [drift.told(self._name, found, now, ended=True) for found in turn.ended]
             await self._follower.write(Change(messages=messages, drifts=known))
         for found in turn.began:
             log.warning("%s: drift, %s", self._name, found.line)
@@ -198,17 +208,21 @@ class Reconciler:
         self._steady = turn.after
         self._meter.differs(_shown(turn.after), self._unmapped)
 
-    async def _mend(self, found: Mapping[str, tuple[Found, Finding]], sight: Sight) -> None:
+    async def _mend(self, found: Mapping[str, tuple[Found, Finding]], sight: Sight, *, complete: bool) -> None:
         """Mend what an operator asked for, and doubles where the settings say so; one thing of each link at a time."""
-        request = self._mender.asked
-        names = set(request.names) if request is not None else set()
-        closes = self._account.doubles == "close" and self._account.live
-        for identity in self._steady.certain:
-            meant = identity in names or (closes and identity.startswith(DOUBLED))
-            if identity in found and meant and judgeable(found[identity][0], sight, self._under()):
-                await self._mender.mend(*found[identity], sight)
-        if request is not None:
+        request, touched = self._mender.asked, set[str]()
+        for identity in [name for name in self._steady.certain if name in found and self._is_meant(name, request)]:
+            told, finding = found[identity]
+            if told.position not in touched and judgeable(told, sight, self._under()):
+                await self._mender.mend(told, finding, sight)
+                touched |= {told.position} - {""}
+        if request is not None and (complete or self._clock() - request.asked > PATIENCE):
             await self._mender.answered(request)
+
+    def _is_meant(self, identity: str, request: Mend | None) -> bool:
+        if request is not None and identity in request.names:
+            return True
+        return self._account.doubles == "close" and self._account.live and identity.startswith(DOUBLED)
 
 
 def _shown(steady: Steady) -> list[Disagreement]:

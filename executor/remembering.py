@@ -42,6 +42,11 @@ def whole(account: str, links: Encoded, debts: Encoded, place: Place, state: Map
     return Kept(account=account, seen=now, memory=memory, whole=True, state=kept_of(state))
 
 
+def stated(account: str, state: Mapping[str, str], now: datetime) -> Kept:
+    """What an account's state says from now on."""
+    return Kept(account=account, seen=now, memory=NOTHING, state=kept_of(state))
+
+
 def kept_of(state: Mapping[str, str]) -> dict[str, str]:
     """What of an account's state is told."""
     return {name: state[name] for name in WORTH_KEEPING if name in state}

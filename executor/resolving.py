@@ -83,12 +83,21 @@ class Resolver:
             if (ticket := self._working(parked, step)) is not None:
                 return f"its order {ticket} still works at the broker: remove it first, or let it fill"
         found = {step.name: done for step in openings if (done := self._standing(parked, step))}
+        if openings and request.result not in EFFECTIVE and not self._settled_down(parked):
+            patience = self._account.window + self._account.deadline
+            return f"a call for it may still be on its way: say that it was not done {patience:g} s after it began"
         if found and request.result not in EFFECTIVE:
             tickets = ", ".join(str(done.ticket) for done in found.values())
             return f"{tickets} in the terminal bears its mark, so it was done: resolve it as filled or accepted"
         results = [*attempt.done(), *(StepResult(step, found.get(step.name) or Skipped()) for step in left)]
         await self._follower.commit(parked.entry, parked.fact, self._end(request, parked, results))
         return None
+
+    def _settled_down(self, parked: Parked) -> bool:
+        """Whether nothing that was asked for it, by whatever lane, can still begin or still be executed."""
+        attempt, patience = parked.attempt, self._account.window + self._account.deadline
+        sent = [call.sent for call in attempt.calls.values() if call.sent is not None]
+        return (self._clock() - max((attempt.read, *sent))).total_seconds() > patience
 
     def _standing(self, parked: Parked, step: Opening) -> Done | None:
         """What the account holds under a mark of an opening; None when there is nothing."""

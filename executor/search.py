@@ -19,6 +19,11 @@ from executor.requests import as_asked
 from executor.results import Already, Done, Owed, Rejected, Result
 from executor.steps import Close, Marked, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 
+LOOKS = 100
+"""How often at most a grace is looked through: the whole history is read at each look, and exits do not wait for it."""
+REST = 5
+"""After a look that took long, so many times as long passes before the next one."""
+
 
 class Search:
     """Searches one account. Raises TerminalAway when the terminal gives no answer."""
@@ -58,8 +63,14 @@ class Search:
         return Rejected(0, Obstacle.CHANGED) if pending is None or filled > pending.filled else result
 
     async def _by_mark(self, attempt: Attempt, step: Marked) -> Result | None:
+        began = monotonic()
+        if began < attempt.look_again.get(step.name, 0.0):
+            return None
         found = await self._find(attempt, step)
-        return _result(step, found) if found is not None else await self._absent(attempt, step)
+        result = _result(step, found) if found is not None else await self._absent(attempt, step)
+        ended = monotonic()
+        attempt.look_again[step.name] = ended + max(attempt.grace.seconds / LOOKS, REST * (ended - began))
+        return result
 
     async def _marked(self, attempt: Attempt, step: Close | Reduce) -> Result | None:
         """The deal by which an exit of ours was done; None when somebody else did it."""

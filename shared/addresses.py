@@ -27,9 +27,9 @@ def postgres_dsn(postgres: Postgres) -> str:
     if postgres.dsn is None:
         raise SettingsError("postgres.dsn is not set: name your PostgreSQL, or run `tradecopier up`, which brings one")
     dsn = postgres.dsn.reveal()
-    if postgres.password is None:
+    password = postgres.password.reveal() if postgres.password is not None else ""
+    if not password:
         return dsn
-    password = postgres.password.reveal()
     if "://" in dsn:
         return f"{dsn}{'&' if '?' in dsn else '?'}password={quote(password, safe='')}"
     escaped = password.replace("\\", "\\\\").replace("'", "\\'")
@@ -62,10 +62,10 @@ def _server(redis: Redis, written: str) -> str:
     """Host and port behind user and password: those that are set apart go before those in the url."""
     before, _, server = written.rpartition("@")
     user, separator, password = before.partition(":")
-    if redis.username is not None:
+    if redis.username:
         user = quote(redis.username, safe="")
-    if redis.password is not None:
-        separator, password = ":", quote(redis.password.reveal(), safe="")
+    if redis.password is not None and (own := redis.password.reveal()):
+        separator, password = ":", quote(own, safe="")
     return f"{user}{separator}{password}@{server}" if user or password else server
 
 

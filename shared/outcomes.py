@@ -160,8 +160,8 @@ class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", 
 class Kept(Struct, frozen=True, kw_only=True, tag_field="kind", tag="kept", omit_defaults=True):
     """What an account remembers from now on, where no outcome says it.
 
-    `whole`: all of it, as its executor began with it; `state` is then the account's state, and what came before counts
-    no more. `removed`: the account was taken out, and this is what it held.
+    `whole`: all of it, as its executor began with it; what came before counts no more. `state` has fields of the
+    account's state. `removed`: the account was taken out, and this is what it held.
     """
 
     account: str

@@ -98,7 +98,7 @@ class Crowd:
         """Start an executor for all accounts; `ready`: return when each of its lanes works or stands by."""
         number = len(self._executors) + 1
         ready_file = self._folder / f"executor-{number}.ready"
-        argv = [sys.executable, "-m", "deploy", "--log-level", "error", "--config", str(self._config)]
+        argv = [sys.executable, "-m", "deploy", "--log-level", "warning", "--config", str(self._config)]
         argv += ["executor", "run", "--ready-file", str(ready_file)]
         with log_file(self._folder / "log" / f"executor-{number}") as output:
             started = process.spawn(argv, env=self._environment(), stdout=output.fileno(), stderr=output.fileno())

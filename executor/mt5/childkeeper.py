@@ -90,7 +90,6 @@ class ChildKeeper:
         try:
             process = await self._spawn(address, self._mouthpiece)
         except OSError as error:
-            self._mouthpiece.close()
             return f"{self._command[0]} cannot be started: {error.strerror}"
         self._process = process
         self._leash.tie(process.pid)
@@ -102,17 +101,21 @@ class ChildKeeper:
     async def _spawn(self, address: str, mouthpiece: Mouthpiece) -> asyncio.subprocess.Process:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         await mouthpiece.open()
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *("--connect", address, "--module", self._module),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=mouthpiece.output,
-            stderr=mouthpiece.output,
-            env={**os.environ, "PYTHONPATH": path, TOKEN_VARIABLE: self._token},
-            start_new_session=True,
-        )
-        mouthpiece.handed_over()
-        return process
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                *("--connect", address, "--module", self._module),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=mouthpiece.output,
+                stderr=mouthpiece.output,
+                env={**os.environ, "PYTHONPATH": path, TOKEN_VARIABLE: self._token},
+                start_new_session=True,
+            )
+        except BaseException:
+            mouthpiece.close()
+            raise
+        finally:
+            mouthpiece.handed_over()
 
     async def _watch(self, process: asyncio.subprocess.Process, link: asyncio.Future[ChildLink]) -> str:
         exited = asyncio.ensure_future(process.wait())

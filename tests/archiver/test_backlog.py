@@ -54,3 +54,10 @@ async def test_what_is_never_acknowledged_does_not_hide_the_rest(redis: Redis) -
     mine = Backlog(redis, STREAM, "archiver", "b")
     seen = [number for _ in range(3) for number in numbers(await mine.adopt(2, idle_ms=0))]
     assert seen == ["1-0", "2-0", "3-0", "4-0", "5-0"]
+
+
+async def test_what_is_ours_and_idle_comes_again_as_a_held_entry_has_to_when_its_key_is_there(redis: Redis) -> None:
+    await Reader(redis, STREAM, "archiver", "a").read(2)
+    ours = Backlog(redis, STREAM, "archiver", "a")
+    assert numbers(await ours.adopt(10, idle_ms=0)) == ["1-0", "2-0"]
+    assert numbers(await ours.adopt(10, idle_ms=0)) == ["1-0", "2-0"]

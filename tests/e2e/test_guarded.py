@@ -58,13 +58,13 @@ prices = {{{{ EURUSD = 1.085 }}}}
 
 PERSON = (
     ("resume", ACCOUNT),
+    ("prepare",),
     ("account", "list"),
     ("reconcile", "--account", ACCOUNT),
     ("replay", "--account", ACCOUNT, "--denied", "any", "--dry-run"),
     ("resolve", "--account", ACCOUNT, "--id", "nothing/of/this/name", "--as", "dead", "--yes"),
     ("restore", "--dry-run"),
     ("key", "list"),
-    ("account", "remove", ACCOUNT, "--yes", ACCOUNT),
 )
 """What an operator may want; nothing of it may need a right that he has not."""
 
@@ -110,6 +110,11 @@ async def test_every_service_of_up_works_with_its_own_user_and_shows_no_secret(
     assert "close-only" in run_as(fleet, "operator", "close-only", ACCOUNT)
     for words in PERSON:
         told += run_as(fleet, "operator", *words)
+    assert "ready: the groups of" in told
+    await redis.flushall()
+    told += run_as(fleet, "operator", "restore", "--yes")
+    assert await redis.exists(KEYS.account("place", ACCOUNT))
+    assert "removed" in run_as(fleet, "operator", "account", "remove", ACCOUNT, "--yes", ACCOUNT)
     refused: Any = await redis.acl_log()
     assert {(r["username"], r["object"]) for r in refused} <= {(f"{NAMESPACE}.status", "config|get")}
 
@@ -200,6 +205,7 @@ def run_as(fleet: Fleet, user: str, *words: str) -> str:
         "TRADECOPIER_REDIS__URL": f"redis://127.0.0.1:{fleet._valkey.port}/0",
         "TRADECOPIER_REDIS__USERNAME": f"{NAMESPACE}.{user}",
         "TRADECOPIER_REDIS__PASSWORD": f"file:{password}",
+        "TRADECOPIER_POSTGRES__DSN": fleet.postgres.reveal(),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in told.items():

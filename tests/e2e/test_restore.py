@@ -1,4 +1,4 @@
-"""Redis is emptied while somebody trades through the real proxy; after `restore` the broker's book and the terminals agree."""
+"""Redis is emptied while somebody trades through the proxy; after `restore` the book and the terminals agree."""
 
 import asyncio
 import sys
@@ -24,6 +24,7 @@ from tests.e2e.processes import run
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="there are no embedded servers here"),
     pytest.mark.timeout(240),
+    pytest.mark.slow,  # an exit of a netting account that may have been sent is looked for through the whole grace
 ]
 
 PATIENCE_S = 60

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import psycopg
@@ -14,18 +15,25 @@ from archiver import migrate
 from archiver.patience import Away
 from archiver.store import Store
 from deploy import acl, aclfile
+from deploy import settings as deploy_settings
+from deploy.directory import free_port
+from deploy.embedded import Postgres as Archive
 from deploy.embedded import Valkey
+from deploy.fleet import Fleet
 from deploy.groundwork import join_groups
 from shared import settings, streams
 from shared.addresses import postgres_dsn, redis_url
 from shared.connection import Client
 from shared.plainly import HUNG_UP, UNTRUSTED, WANTS_OURS, WRONG_USER, plainly
-from shared.process import UserError
+from shared.process import Stop, UserError
 from shared.settings import Postgres, Secret
 from tests.conftest import Database
+from tests.deploy.onlookers import KEY
 from tests.e2e.encrypted import NAME, EncryptedRedis, encrypted_postgres
 from tests.e2e.pki import Authority
 from tests.e2e.processes import run
+from tests.e2e.test_guarded import archived
+from tests.executor import rig
 from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, Simulator, Source, ended, running
 
 pytestmark = pytest.mark.timeout(120)
@@ -215,6 +223,74 @@ async def test_the_archive_is_reached_over_a_verified_line_and_over_no_other(
                     await store.make_months({(2026, 11)})
     finally:
         server.stop()
+
+
+async def test_everything_that_up_starts_works_over_encrypted_lines(
+    server: EncryptedRedis, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = encrypted_postgres(tmp_path / "postgres", authority, monkeypatch)
+    archive.start()
+    stop, table = Stop(), told(server, authority)
+    fleet = Fleet(deploy_settings.load(written(tmp_path, server, archive, authority), None, {}), stop)
+    try:
+        async with connected(table) as redis:
+            await redis.flushall()
+            await fleet.start()
+            owner = cast(bytes, await redis.get(KEYS.source("lease", "demo")))
+            monkeypatch.setattr(rig, "OWNER", owner.decode())
+            source = Source(redis)
+            await source.buy("o1")
+            assert [outcome.result for outcome in await ended(redis, 1)] == ["filled"]
+            await archived(redis)
+        dsn = dsn_for(archive.port, archive.password, NAME, authority)
+        with psycopg.connect(dsn) as line:
+            assert line.execute("select count(*) from facts").fetchone() == (1,)
+            plain = (
+                "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) where not ssl and usename = user"
+            )
+            assert line.execute(plain).fetchone() == (0,)
+    finally:
+        await fleet.stop()
+        await stop.end_tasks()
+        archive.stop()
+    assert stop.failure is None
+
+
+def written(folder: Path, server: EncryptedRedis, archive: Archive, authority: Authority) -> Path:
+    """The settings of a machine with servers of its own elsewhere."""
+    secrets = {"signing.key": KEY, "redis.password": server.password, "postgres.password": archive.password}
+    for name, text in secrets.items():
+        (folder / name).touch(0o600)
+        (folder / name).write_text(text)
+    path = folder / "tradecopier.toml"
+    path.write_text(
+        f"""
+        [redis]
+        url = "rediss://{NAME}:{server.port}/0"
+        namespace = "{NAMESPACE}"
+        password = "file:{folder / "redis.password"}"
+        ca-file = "{authority.file}"
+        cert-file = "{server.client[0]}"
+        key-file = "{server.client[1]}"
+        [postgres]
+        dsn = "host={NAME} port={archive.port} user=tradecopier sslmode=verify-full sslrootcert={authority.file}"
+        password = "file:{folder / "postgres.password"}"
+        [security]
+        signing-key-file = "{folder / "signing.key"}"
+        [ingest]
+        listen = "127.0.0.1:{free_port()}"
+        metrics = "127.0.0.1:{free_port()}"
+        [ingest.sources.demo]
+        host = "localhost:1"
+        account = "10001"
+        [executor.accounts.{ACCOUNT}]
+        sources = ["demo"]
+        [executor.accounts.{ACCOUNT}.terminal]
+        kind = "simulated"
+        prices = {{ EURUSD = 1.085 }}
+        """
+    )
+    return path
 
 
 def dsn_for(port: int, password: str, host: str, authority: Authority) -> str:

@@ -1,6 +1,6 @@
 """What an account is not to follow: what was there before it, until the source has closed it."""
 
-from executor.joining import Joined, looked, over, read, written
+from executor.joining import Joined, in_shadow, looked, over, read, written
 from executor.mirrored import order_name
 from executor.sight import Sight
 from tests.executor.mends import Market, sight
@@ -77,6 +77,25 @@ def test_a_source_that_is_not_followed_any_more_is_forgotten() -> None:
     joined = joins(market().sight())
 
     assert over(joined, sight(followed=frozenset({"other"}))) == Joined()
+
+
+def test_what_comes_and_goes_in_shadow_is_never_made_up_for() -> None:
+    there = market()
+    before = joins(there.sight())
+    there.told(there.market("o3", "1"))
+    after = looked(before, there.sight(), (), ())
+
+    assert in_shadow(before, after, {key("o3")}).left == {O1, LIMIT, key("o3")}
+
+
+def test_an_account_that_adopts_begins_when_it_is_live() -> None:
+    there = market()
+    before = Joined(adopting=True)
+    shadowed = in_shadow(before, looked(before, there.sight(), (), ()), {O1})
+    assert shadowed == Joined(adopting=True, adopt=frozenset({O1}))
+
+    there.told(there.market("o3", "1"))
+    assert looked(shadowed, there.sight(), (), ()).adopt == {O1, LIMIT, key("o3")}
 
 
 def test_it_is_kept_as_text() -> None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from executor.asked import Desk, Mend, Replay
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
-from executor.mender import Mender, name_of, named
+from executor.mender import ASKED, Mender, name_of, named
 from executor.mending import ToOpen
 from executor.sight import Sight
 from executor.sights import Sights
@@ -72,7 +72,7 @@ async def test_an_opening_is_asked_for_as_the_source_shows_it(
     await source.buy("o1", "0.3")
     fact = await source.close("o1", "0.1")
 
-    assert await mender.open(ToOpen(O1), await shown(redis, fact)) == ""
+    assert await mender.open(ToOpen(O1), await shown(redis, fact)) == ASKED
 
     request = await only(desk)
     opening = CODEC.fact(request.fields)
@@ -88,7 +88,7 @@ async def test_a_fact_that_ended_without_effect_gets_its_next_attempt(
     fact = await source.buy("o1")
     await redis.hset(DONE, mapping={f"{fact.id}#1": "denied 1 1-1", f"{fact.id}#2": "ignored 1 1-1"})
 
-    assert await mender.open(ToOpen(O1), await shown(redis, fact)) == ""
+    assert await mender.open(ToOpen(O1), await shown(redis, fact)) == ASKED
     assert (await only(desk)).attempt == 3
 
 
@@ -96,30 +96,33 @@ async def test_what_had_an_effect_is_not_done_again(redis: Redis, desk: Desk, so
     fact = await source.buy("o1")
     await redis.hset(DONE, f"{fact.id}#1", "filled 1 1-1")
 
-    assert "had an effect" in await mender.open(ToOpen(O1), await shown(redis, fact))
+    answer = await mender.open(ToOpen(O1), await shown(redis, fact))
+    assert ("had an effect" in answer.why, answer.later) == (True, False)
 
 
 async def test_it_is_asked_for_once(redis: Redis, source: Source, mender: Mender) -> None:
     seen = await shown(redis, await source.buy("o1"))
     await mender.open(ToOpen(O1), seen)
 
-    assert "already" in await mender.open(ToOpen(O1), seen)
+    assert "already" in (await mender.open(ToOpen(O1), seen)).why
 
 
 async def test_nothing_is_opened_by_what_a_source_showed_a_while_ago(
     redis: Redis, desk: Desk, source: Source, mender: Mender
 ) -> None:
-    why = await mender.open(ToOpen(O1), await shown(redis, await source.buy("o1"), ago=60))
+    answer = await mender.open(ToOpen(O1), await shown(redis, await source.buy("o1"), ago=60))
 
-    assert why.startswith("nobody has looked at demo")
+    assert answer.why.startswith("nobody has looked at demo")
+    assert answer.later
     assert await desk.requests() == {}
 
 
 async def test_what_the_source_does_not_show_is_not_opened(redis: Redis, source: Source, mender: Mender) -> None:
     seen = await shown(redis, await source.buy("o1"))
 
-    assert "does not show" in await mender.open(ToOpen("demo/10001/o2"), seen)
-    assert "does not show" in await mender.open(ToOpen(O1, "L"), seen)
+    for what in (ToOpen("demo/10001/o2"), ToOpen(O1, "L")):
+        answer = await mender.open(what, seen)
+        assert ("does not show" in answer.why, answer.later) == (True, False)
 
 
 def test_an_opening_keeps_its_name() -> None:

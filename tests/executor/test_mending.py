@@ -167,6 +167,19 @@ def test_an_order_that_filled_here_and_ended_at_the_source_is_closed() -> None:
     assert (account.net(), account.book.links) == (ZERO, {})
 
 
+def test_what_a_mirror_gave_ahead_stays_when_the_rest_of_its_position_is_closed() -> None:
+    account, market = Mended(), Market()
+    for fact in (*market.told(market.market("o1", "1")), *market.told(market.rest("o1", "L", "0.5"))):
+        account.follow(fact)
+    account.fill(O1, "L")
+    market.told(market.close("o1"))
+
+    mended(account, market.sight())
+
+    assert account.own(O1) == D("0.50")
+    assert account.found(market.sight()) == {}
+
+
 def test_an_order_that_is_missing_here_is_asked_for() -> None:
     account, market = Mended(), Market()
     market.told(market.rest("o1", "L", "1"))

@@ -75,8 +75,9 @@ def test_a_position_of_ours_without_its_levels() -> None:
 
 def test_a_stop_that_trails_is_nobodys_mistake() -> None:
     account, market = trading(levels=Levels(stop_loss=D("1.05"), trailing=D("0.01")))
-    account.shows({1001: holding(1001, stop_loss=D("1.07"))})
-    assert of(Unprotected, account, market.sight()) == []
+    for stop in (D("1.07"), D("1.05"), None):
+        account.shows({1001: holding(1001, stop_loss=stop)})
+        assert of(Unprotected, account, market.sight()) == []
 
 
 def test_levels_of_a_netting_position_with_volume_of_others_are_left_alone() -> None:

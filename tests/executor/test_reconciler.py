@@ -249,6 +249,22 @@ async def test_what_was_adopted_is_not_adopted_again_by_the_next_lane(valkey: Va
     assert len(await simulator.orders()) == 1
 
 
+async def test_an_account_that_is_to_adopt_begins_when_it_is_live(valkey: Valkey, simulator: Simulator) -> None:
+    async with held_before(valkey) as (redis, source):
+        await seen_now(redis)
+        async with running(valkey.url, simulator, looking(join="adopt", mode="shadow")):
+            await until(lambda: _looked(redis))
+            await source.buy("o4", "0.4")
+            await ended(redis, 1)
+            await asyncio.sleep(0.5)
+        assert await simulator.volumes() == []
+        async with running(valkey.url, simulator, looking(join="adopt")):
+            found = await ended(redis, 5)
+
+    assert sorted(o.result for o in found) == ["accepted", "filled", "filled", "filled", "ignored"]
+    assert sorted(lots for _, _, lots in await simulator.volumes()) == [0.1, 0.2, 0.4]
+
+
 class Cut(Exception):
     """The executor ends at a point of the protocol."""
 

@@ -18,6 +18,8 @@ from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Sour
 
 NEVER = account(grace=1000.0)
 """Nothing is believed absent within a test."""
+SLOW = account(grace=1000.0, deadline=100.0)
+"""And a request may be under way for longer than a test takes."""
 O1 = "demo/10001/o1"
 
 
@@ -52,7 +54,7 @@ async def notices(redis: Redis) -> list[str]:
 
 
 async def unresolved(redis: Redis, source: Source, simulator: Simulator) -> Fact:
-    """An opening of which nobody knows the end, and never will."""
+    """An opening of which nobody knows the end, and never will; nothing that was asked can still be under way."""
     simulator.goes_wrong(FaultKind.NONE)
     fact = await source.buy("o1")
 
@@ -60,7 +62,20 @@ async def unresolved(redis: Redis, source: Source, simulator: Simulator) -> Fact
         return any(isinstance(m, Pending) for m in await told(redis))
 
     await until(parked)
+    await asyncio.sleep(NEVER.window + NEVER.deadline)  # real time, as the terminal counts it
     return fact
+
+
+async def test_what_may_still_be_under_way_is_not_ended_as_not_done(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, desk: Desk
+) -> None:
+    """Another executor may stand between its fence and its call."""
+    async with running(valkey.url, simulator, SLOW):
+        fact = await unresolved(redis, source, simulator)
+        await answered(redis, desk, resolve("fact", fact.id))
+
+    assert any("may still be on its way" in text for text in await notices(redis))
+    assert not [m for m in await told(redis) if isinstance(m, Outcome)]
 
 
 async def test_an_opening_that_stays_unknown_ends_as_it_is_said_and_what_waited_goes_on(

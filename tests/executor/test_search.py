@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import monotonic
 
 from executor import marks
 from executor.attempt import Attempt, Grace
@@ -10,7 +11,7 @@ from executor.book import Link, Pending
 from executor.ledger import Work
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Owed, Rejected
-from executor.search import Search
+from executor.search import LOOKS, Search
 from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
 from tests.executor.rig import PATIENCE_S, Simulator
 from tests.shared.samples import placed
@@ -82,6 +83,21 @@ async def test_an_opening_that_does_not_show_stays_unknown_until_the_grace_is_ov
                 assert await search.search(sought, opening()) is None
 
     assert not sought.maybe_sent(opening())
+
+
+async def test_between_two_looks_through_the_history_other_work_has_its_turn(simulator: Simulator) -> None:
+    sought = attempt(opening(), grace=600.0)
+
+    async with simulator.keeper() as (terminal, keeper):
+        search = Search(terminal, keeper)
+        assert await search.search(sought, opening()) is None
+        bought(simulator, mark("open"))
+        assert await search.search(sought, opening()) is None, "it was looked for a moment ago"
+        assert "open" in sought.unknown
+        assert sought.look_again["open"] > monotonic() + 600.0 / LOOKS / 2
+
+        sought.look_again["open"] = monotonic()
+        assert isinstance(await search.search(sought, opening()), Done)
 
 
 async def test_a_position_without_our_mark_is_not_taken_for_it(simulator: Simulator) -> None:

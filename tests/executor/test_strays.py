@@ -113,6 +113,15 @@ def test_on_a_netting_account_what_our_deals_gave_beyond_the_links_is_a_double()
     assert (double.volume, double.double, double.link) == (D("1.00"), True, O1)
 
 
+def test_of_a_double_that_somebody_has_closed_in_part_only_the_rest_is_ours() -> None:
+    account = trading("netting")
+    account.shows({1001: holding(1001, volume="1.3", magic=mark("o1"))})
+
+    (rest,) = found(account, ours={1001: D("2.0")})
+    assert isinstance(rest, Stray)
+    assert rest.volume == D("0.30")
+
+
 NOT_OURS = {"1.5": "1.0", "5": "1.0", "1.0": "2.0", "0.4": "2.0"}
 """The volume that is there, and what our deals left of ours."""
 

@@ -15,6 +15,8 @@ from tests.ingest.story import BROKER, NETTING, PAPER, Story
 from tests.ingest.world import World
 
 STEPS = 60
+FOUND = (122, 140, 302, 468)
+"""Seeds that once found something."""
 
 
 class Killed(World):
@@ -74,7 +76,7 @@ def play(source: Source, path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("source", [BROKER, NETTING], ids=["hedging", "netting"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(25), *FOUND])
 def test_a_copier_that_is_killed_again_and_again_tells_the_truth(source: Source, seed: int, tmp_path: Path) -> None:
     play(source, tmp_path, seed)
 
@@ -88,7 +90,7 @@ def play_paper(story: Story, seed: int) -> None:
     world.check()
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(25), *FOUND])
 def test_paper_trading_whose_frames_are_shuffled_doubled_and_lost_ends_at_the_truth(seed: int, tmp_path: Path) -> None:
     story = Mortal(PAPER, tmp_path, "1234567")
     play_paper(story, seed)

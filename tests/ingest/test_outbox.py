@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from ingest import outbox as outboxes
+from ingest import segments
 from ingest.outbox import KEEP_S, Outbox
 from shared.process import UserError
 from tests.ingest.samples import fact, journal, market_buy
@@ -264,3 +266,23 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_renumbered(deeds:
             assert [f.captured for f in producer.waiting] == model
             assert waiting(outbox) == list(range(producer.line.published + 1, producer.next_seq))
         context.__exit__(None, None, None)
+
+
+async def test_a_slow_disk_holds_up_nobody_when_a_segment_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "SEGMENT_BYTES", 10)
+    is_fast = threading.Event()
+    with opened(tmp_path) as outbox:
+        add(outbox)
+        monkeypatch.setattr(segments, "_sync_file", lambda _: is_fast.wait())
+        monkeypatch.setattr(segments, "_sync_directory", lambda _: is_fast.wait())
+        outbox.tend(0)
+        add(outbox)
+        assert len(outbox.directory.segments()) == 2
+        assert not is_fast.is_set()
+        is_fast.set()
+        assert outbox._retiring is not None
+        await outbox._retiring
+    with opened(tmp_path) as outbox:
+        assert waiting(outbox) == [1, 2]

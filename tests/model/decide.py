@@ -63,7 +63,7 @@ def _follow_delta(change: int, own: int) -> Plan:
 def unsure(config: Config, lane: Lane) -> tuple[int, ...]:
     """The facts that are tried again and may have been sent: what is about them waits."""
     marks = [mark for mark in lane.tries if try_item(mark) not in lane.ripe]
-    return tuple(mark % len(config.story) for mark in marks) if config.rules.replay_comes_first else ()
+    return tuple(mark % len(config.story) for mark in marks)
 
 
 def decide(config: Config, lane: Lane, terminal: Terminal, work: Work) -> Decision:

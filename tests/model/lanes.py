@@ -78,6 +78,8 @@ def _idle(at: At) -> Iterator[Step[World]]:
 def _attend(at: At, asked: Asked) -> Iterator[Step[World]]:
     terminal = at.world.accounts[at.account].terminal
     if asked.ends:
+        if operator.may_still_run(at.config, at.world.accounts[at.account], asked.fact):
+            return
         work = Work("end", (0, asked.fact), -1, fresh=False)
         yield from _commit(at, work, operator.by_hand(at.config, at.memory, terminal, asked.fact), called=False)
         return

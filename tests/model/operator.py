@@ -11,6 +11,7 @@ from tests.model.scripts import Change
 from tests.model.state import (
     FINAL,
     REPLAYABLE,
+    Account,
     Asked,
     Call,
     Config,
@@ -24,7 +25,7 @@ from tests.model.state import (
     put,
     try_item,
 )
-from tests.model.story import Story, total
+from tests.model.story import Story, total, total_before
 
 NOTHING = (0, 0)
 """What a source shows of which nothing was published (any more)."""
@@ -41,11 +42,23 @@ def operator_steps(config: Config, world: World, number: int) -> Iterator[Step[W
         for fact in _askable(config, ledger):
             asked = Asked(fact, _mark(config, ledger, fact))
             yield _asked(world, number, asked, f"the operator wants «{config.story[fact].name}» tried again")
-    if config.may_resolve and not account.terminal.left_behind:
-        for _, fact in ledger.parks:
+    if config.may_resolve:
+        for fact in (fact for _, fact in ledger.parks if _opens(config, fact)):
             if Asked(fact) not in ledger.asked:
                 name = f"the operator says that «{config.story[fact].name}» was not done"
                 yield _asked(world, number, Asked(fact), name)
+
+
+def _opens(config: Config, fact: int) -> bool:
+    told = config.story[fact]
+    return abs(total(told, config.act_on)) > abs(total_before(told, config.act_on))
+
+
+def may_still_run(config: Config, account: Account, fact: int) -> bool:
+    """Whether a call for a fact can still begin or still be executed: not-after and deadline are not over."""
+    calls = (lane.call for lane in account.lanes if lane.phase == "fenced" and lane.call is not None)
+    asked = [call.mark for call in (*calls, *account.terminal.left_behind) if call.kind == "open"]
+    return config.rules.resolve_waits and fact in asked
 
 
 def _askable(config: Config, ledger: Ledger) -> list[int]:
@@ -56,8 +69,7 @@ def _askable(config: Config, ledger: Ledger) -> list[int]:
 
 
 def _mark(config: Config, ledger: Ledger, fact: int) -> int:
-    attempt = ledger.ends[fact] if config.rules.replay_marks_differ else 0
-    return attempt * len(config.story) + fact
+    return ledger.ends[fact] * len(config.story) + fact
 
 
 def _asked(world: World, number: int, asked: Asked, name: str) -> Step[World]:

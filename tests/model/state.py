@@ -42,13 +42,12 @@ class Rules(NamedTuple):
     renewal_checks_version: bool = True
     parks_all_instruments: bool = False
     replay_checks_end: bool = True
-    replay_marks_differ: bool = True
     replay_looks: bool = True
-    replay_comes_first: bool = True
     replay_at_present_size: bool = True
     replay_note_raises_version: bool = True
     replay_remembered: bool = True
     resolve_looks: bool = True
+    resolve_waits: bool = True
 
 
 class Config(NamedTuple):

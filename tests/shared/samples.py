@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Raw
+
 from shared import facts, outcomes
 
 MOMENT = datetime(2026, 11, 25, 13, 30, 0, 123456, tzinfo=UTC)
@@ -89,4 +91,11 @@ OUTCOMES: tuple[outcomes.Message, ...] = (
         ended=MOMENT,
     ),
     outcomes.Notice(account="a", reason="removed", text="facts are missing", seen=MOMENT),
+    outcomes.Kept(
+        account="a",
+        seen=MOMENT,
+        memory=outcomes.Memory(links={"p": Raw(b'{"key":"p"}'), "q": Raw(b"null")}, passed={"outbox-1": 7}),
+        whole=True,
+        state={"identity": "1@Demo"},
+    ),
 )

@@ -52,6 +52,14 @@ def test_what_is_set_apart_goes_before_what_stands_in_the_url() -> None:
     assert understood(Redis(url=Secret("redis://[::1]:1/0"), password=Secret("p")))["host"] == "::1"
 
 
+def test_what_is_empty_is_not_set() -> None:
+    """As an environment has it whose variable is there without a value."""
+    redis = Redis(url=Secret("redis://one:first@server/0"), username="", password=Secret(""))
+
+    assert (understood(redis)["username"], understood(redis)["password"]) == ("one", "first")
+    assert postgres_dsn(Postgres(dsn=Secret("host=server"), password=Secret(""))) == "host=server"
+
+
 def test_a_socket_has_no_server_and_may_have_a_password() -> None:
     assert redis_url(Redis(url=Secret("unix:///run/redis.sock"))).endswith("/run/redis.sock")
     assert understood(Redis(url=Secret("unix:///run/redis.sock"), password=Secret("p")))["password"] == "p"
