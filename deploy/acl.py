@@ -95,8 +95,9 @@ def executor(keys: "Keys", name: str, does: str, accounts: Sequence[str]) -> Use
             Grant(("xreadgroup", "xack", "xclaim", "xpending", "xrange", "xgroup|create"), (keys.orders,)),
             Grant(("xadd",), (keys.outcomes, keys.dead)),
             Grant(LOOKS, (*map(_read, streams), _read(keys.dead))),
-            Grant(("hgetall",), (_read(keys.source("picture", "*")),)),
+            Grant(("hgetall", "hget"), (_read(keys.source("picture", "*")),)),
             Grant(("hmget",), (_read(keys.producers),)),
+            Grant(("get",), (_read(keys.source("vitals", "*")),)),
         ),
     )
 

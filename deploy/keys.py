@@ -18,8 +18,8 @@ from deploy.directory import write_whole
 from deploy.settings import KEY_BYTES
 from shared.process import UserError
 from shared.settings import parse_keyring
+from shared.wire import KEY_ID
 
-ID = re.compile(r"[A-Za-z0-9._-]+")
 RETIRED = ":retired"
 DATA = click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data folder of `up`.")
 
@@ -108,8 +108,8 @@ def lines(path: Path) -> list[str]:
 
 def added(before: Sequence[str], name: str, key: str) -> list[str]:
     """With one key more, which does not sign. Raises UserError when there is one of that name, or it is no name."""
-    if not ID.fullmatch(name):
-        raise UserError(f"a key's id is made of letters, digits, dot, hyphen and underscore, not {name!r}")
+    if not KEY_ID.fullmatch(name):
+        raise UserError(f"a key's id is made of up to 64 letters, digits, dots, hyphens and underscores, not {name!r}")
     if name in map(_id, before):
         raise UserError(f"there is a key {name} already; choose another --id")
     return [*before, f"{name}:{key}"]

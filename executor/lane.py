@@ -236,5 +236,6 @@ async def _together(*loops: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         await cancelled(*tasks, patience=CANCEL_AGAIN_S)
-    failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+        # Asked in any case: what failed while we were told to stop would else end the process as a surprise.
+        failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
     raise next((e for e in failures if not isinstance(e, EXPECTED)), failures[0])

@@ -69,7 +69,7 @@ class Reconciler:
         self._mender = mender
         self._meter = meter
         self._clock = clock
-        self._due = 0.0
+        self._due = self._looked = 0.0
         self._waited = False
         self._steady = Steady(certain=kept(memory.drifts))
         self._noted = memory.state.get(joining.FIELD, "")
@@ -93,7 +93,11 @@ class Reconciler:
             self._due = monotonic() + (min(AGAIN_S, usual) if self._steady.open or not seen else usual)
 
     async def _look(self) -> bool:
-        """Look once; whether everything could be seen."""
+        """Look once; whether everything could be seen. While there is work it is put off for a while."""
+        behind = await self._sights.is_behind(self._follower.place.seqs)
+        if behind and monotonic() - self._looked < PATIENCE.total_seconds():
+            return False
+        self._looked = monotonic()
         sight = await self._sights.look(self._follower.place.seqs)
         await self._know_symbols(sight)
         await self._keeper.reread()

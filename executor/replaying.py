@@ -55,7 +55,7 @@ class Replayer:
         `inherited`: it was there when the lane began, so that another one may have sent it.
         """
         parking = self._follower.parking
-        if self._place(request) in parking or (request.entry in parking and not inherited):
+        if self._place(request) in parking:
             return None
         fact = self._desk.codec.fact(request.fields)
         if not isinstance(fact, Fact) or fact.id != request.fact or fact.source not in self._account.sources:
@@ -81,6 +81,8 @@ class Replayer:
         return None
 
     async def _follow(self, request: Replay, fact: Fact, suspect: bool) -> None:
+        if not suspect and self._reopens(fact) and self._waits(request, fact):
+            return
         await self._follower.ready(fact, link_of(fact))
         self._follower.errands[self._place(request)] = Errand(request.field, partial(self._anew, request, fact))
         mine, _ = await self._marks(request, fact)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from time import monotonic
 
 from executor import marks
-from executor.attempt import Attempt
+from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
 from executor.instruments import signed
 from executor.mt5.api import DealType
@@ -68,8 +68,7 @@ class Search:
             return None
         found = await self._find(attempt, step)
         result = _result(step, found) if found is not None else await self._absent(attempt, step)
-        ended = monotonic()
-        attempt.look_again[step.name] = ended + max(attempt.grace.seconds / LOOKS, REST * (ended - began))
+        attempt.look_again[step.name] = _next_look(attempt.grace, began, monotonic())
         return result
 
     async def _marked(self, attempt: Attempt, step: Close | Reduce) -> Result | None:
@@ -99,6 +98,13 @@ class Search:
             attempt.absent.add(step.name)
             return None
         return Owed(Obstacle.NO_ANSWER) if isinstance(step, Reduce) and attempt.fact is not None else None
+
+
+def _next_look(grace: Grace, began: float, ended: float) -> float:
+    """When to look again after a look that took from `began` to `ended`; the end of the grace is not slept through."""
+    due = ended + max(grace.seconds / LOOKS, REST * (ended - began))
+    over = grace.began + grace.seconds if grace.began is not None else 0.0
+    return min(due, over) if over > ended else due
 
 
 def _result(step: Marked | Close, found: marks.Found) -> Result | None:

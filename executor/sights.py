@@ -15,7 +15,7 @@ from executor.present import link_of
 from executor.sight import Sight
 from shared import vitals
 from shared.facts import OrderEnded, OrderFact
-from shared.pictures import SourcePicture, source_picture
+from shared.pictures import WRITER, SourcePicture, source_picture
 from shared.streams import Keys
 from shared.wire import Codec
 
@@ -49,6 +49,13 @@ class Sights:
             readable=frozenset(name for name, picture in known.items() if picture.writer and not picture.refused),
             blank=frozenset(name for name, picture in known.items() if picture == BLANK),
         )
+
+    async def is_behind(self, passed: Mapping[str, int]) -> bool:
+        """Whether facts are on their way; asked without reading the pictures, which can be long."""
+        stored = [await self._redis.hget(self._keys.source("picture", name), WRITER) for name in self._sources]
+        writers = [cast(bytes, writer).decode() for writer in stored if writer]
+        last = await self._last(writers)
+        return any(last.get(writer) != passed.get(writer) for writer in writers)
 
     async def is_fresh(self, source: str, now: datetime) -> bool:
         """Whether somebody has looked at a source just now, so that what it shows is what is there."""

@@ -134,7 +134,7 @@ def _newcomer(desk: Desk, row: PositionRow, poll: PositionsShown) -> PositionSta
     desk.rows.pop(row.id, None)
     return PositionState(
         key=f"p{desk.name('position', row.id)}", instrument=row.instrument, since=poll.asked, position_id=row.id,
-        shown=True, held=row.quantity, moved=moment(poll),
+        shown=True, held=row.quantity, changed=moment(poll),
         suspects=names_of(explainers(desk, row.instrument, row.quantity), row.quantity),
         suspected=poll.asked,
     )  # fmt: skip

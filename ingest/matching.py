@@ -115,14 +115,15 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     for order in [o for o in desk.living() if o.position == position.key and o.coming and not told]:
         part = clip(quantity - desk.positions[position.key].held, order.coming)
         if part:
-            desk.fill(order, order.filled + abs(part), why, moved=moment(poll))
+            desk.fill(order, order.filled + abs(part), why)
+            desk.keep(replace(desk.positions[position.key], changed=moment(poll)))
     position = desk.positions[position.key]
     part = clip(quantity - position.held, position.closing)
     if part:
         missed.moved(desk, position.instrument, part, poll.asked)
         after = replace(
             position, held=position.held + part, closing=position.closing - part, doubt=None,
-            moved=moment(poll) or position.moved,
+            changed=moment(poll),
         )  # fmt: skip
         desk.tell_position(desk.settle(after, poll.asked), replace(why, price=None))
 
@@ -144,8 +145,7 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
     if not _counts(desk, position, rest, poll):
         desk.keep(_in_doubt(desk, position, rest, poll))
         return
-    moved = moment(poll) or position.moved
-    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, moved=moved)
+    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, changed=moment(poll))
     suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
     missed.moved(desk, position.instrument, rest, poll.asked, suspects)
     after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)
@@ -155,6 +155,7 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
 def _settled(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown) -> bool:
     """Whether a lagging poll can be ruled out. What reduces need not wait for a call's effect to be shown."""
     moved = position.moved is not None and poll.asked < position.moved + GRACE
+    moved |= not poll.firm and position.changed is not None and poll.asked < position.changed + GRACE
     grows = rest * position.held >= 0
     return not moved and (not grows or poll.firm or desk.calm(poll.asked, position.instrument))
 

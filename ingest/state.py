@@ -78,7 +78,8 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     names levels that a call may have removed. `excused` is what filled brackets may have closed already, `surplus`
     what the polls showed before the fill of one of `suspects` explained it. `turning`: a native reversal is under
     way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held before our first order.
-    `moved`: when the poll that changed `held`, or that ended the position, had left.
+    `moved`: when an orders poll that changed `held`, or the poll that ended the position, had left; `changed`: when a
+    positions poll that did had left.
     """
 
     key: str
@@ -98,6 +99,7 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     doubted: Decimal = ZERO
     level_doubt: datetime | None = None
     moved: datetime | None = None
+    changed: datetime | None = None
     closing_since: datetime | None = None
     excused: Decimal = ZERO
     surplus: Decimal = ZERO

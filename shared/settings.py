@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from shared import vault
 from shared.process import UserError
-from shared.wire import SOUND_KEY_BYTES, Keyring
+from shared.wire import KEY_ID, SOUND_KEY_BYTES, Keyring
 
 PREFIX = "TRADECOPIER_"
 SECTIONS = ("redis", "postgres", "security", "ingest", "executor", "archiver")
 NAME = re.compile(r"[a-z0-9-]+")
-KEY = re.compile(r"[A-Za-z0-9._-]+:(?:[0-9a-f]{2})+(?::retired)?")
+KEY = re.compile(rf"{KEY_ID.pattern}:(?:[0-9a-f]{{2}})+(?::retired)?")
 PASSWORDS, ADDRESSES = ("password", "proxy-auth"), ("url", "dsn")
 """The keys of secrets, and of addresses that may have one in them."""
 

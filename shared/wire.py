@@ -8,6 +8,7 @@ to decide what becomes of it.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_NUMBER = 2**64 - 1
+
+KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What a key may be called. A name that no key can have is no reason to wait for one."""
 
 SOUND_KEY_BYTES = 16
 """A signing key shorter than this can be guessed; the settings refuse it."""
@@ -139,8 +143,10 @@ class Codec:
         body, key, signature = fields.get(b"m"), fields.get(b"k", b"").decode("ascii", "replace"), fields.get(b"s")
         if body is None or signature is None:
             return Malformed("no message or no signature in the entry")
+        if not KEY_ID.fullmatch(key):
+            return Malformed("the key id in the entry is none that a key can have")
         if key not in self._keyring.keys:
-            return RetiredKey(key) if key in self._keyring.retired else UnknownKey(key[:64])
+            return RetiredKey(key) if key in self._keyring.retired else UnknownKey(key)
         if not hmac.compare_digest(signature, self._signature(key, stream, body)):
             return BadSignature(key)
         return self._decode(body, decoder)

@@ -163,14 +163,13 @@ def _judged(desk: Desk, found: evidence.Evidence) -> list[Finding]:
 
 
 def _result(seed: int, desk: Desk, side: Side, planned: Sequence[Fault], hand: Hand, seconds: float) -> Result:
-    ends = Counter(o["result"] for o in side.evidence.outcomes if o["kind"] == "outcome")
     return Result(
         seed=seed,
         findings=(*side.findings, *_crashes(desk)),
         faults=dict(Counter(fault.kind for fault in planned)),
         reached={},
         actions=hand.answered,
-        ends=dict(ends),
+        ends=evidence.ends(side.evidence.outcomes),
         seconds=seconds,
     )
 

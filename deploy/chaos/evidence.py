@@ -4,6 +4,7 @@ Entries are read as plain JSON: nothing in here knows the services' types.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
@@ -72,6 +73,13 @@ async def streams(redis: Any, namespace: str, accounts: Iterable[str]) -> Mappin
         "debts": {a: await redis.hlen(f"{tag}:debts:{a}") for a in accounts},
         "dead": tuple(fields.get(b"text", b"").decode() for _, fields in dead),
     }
+
+
+def ends(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How often each result ended an attempt; of what was not done, by its reason."""
+    finals = (o for o in outcomes if o["kind"] == "outcome")
+    refused = ("denied", "rejected")
+    return dict(Counter(f"{o['result']} ({o['reason']})" if o["result"] in refused else o["result"] for o in finals))
 
 
 def terminal(address: str, login: int, server: str) -> Terminal:

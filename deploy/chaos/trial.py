@@ -110,14 +110,13 @@ async def trial(
         await pipeline.stop()
     _keep(folder, statements, planned, found)
     crashes = [Finding("wrong", text) for text in pipeline.crashes]
-    ends = Counter(o["result"] for o in found.outcomes if o["kind"] == "outcome")
     return Result(
         seed=seed,
         findings=(*checker.check(statements, found), *crashes),
         faults=dict(Counter(f.kind for f in planned)),
         reached=dict(pipeline.reached),
         actions=len(statements),
-        ends=dict(ends),
+        ends=evidence.ends(found.outcomes),
         seconds=monotonic() - began,
     )
 

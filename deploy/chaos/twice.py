@@ -6,14 +6,14 @@ is doubled in that way on every account; the doubles are counted apart, and each
 """
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 
-from deploy.chaos import checker
+from deploy.chaos import checker, evidence
 from deploy.chaos.checker import Finding
 from deploy.chaos.evidence import Evidence, Terminal
 from deploy.chaos.pipeline import MIXED, Pipeline, Servers
@@ -61,7 +61,7 @@ async def twice(seed: int, servers: Servers, folder: Path, timing: Timing) -> Re
         faults={KIND: len(told) * len(pipeline.accounts)},
         reached=dict(pipeline.reached),
         actions=len(told),
-        ends=dict(Counter(o["result"] for o in found.outcomes if o["kind"] == "outcome")),
+        ends=evidence.ends(found.outcomes),
         seconds=monotonic() - began,
         doubles=doubles,
     )

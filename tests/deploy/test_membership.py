@@ -16,7 +16,7 @@ from shared.process import UserError
 from tests.deploy.test_standing import LINK
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, told
 
-STATE = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "day": "2026-01-01", "deals-told": "5"}
+STATE: dict[Any, Any] = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "deals-told": "5"}
 PARTS = ("place", "links", "debts", "done", "state")
 
 

@@ -13,6 +13,7 @@ from archiver.store import Store
 from deploy.embedded import Valkey
 from deploy.memory import Lookup, entries
 from shared import streams
+from shared.facts import Fact
 from shared.outcomes import Kept, Memory, Message
 from shared.wire import Codec, Keyring
 from tests.archiver.entries import CODEC, entry, fact, later, outcome, rows
@@ -53,7 +54,7 @@ def streamed(messages: Sequence[Message], first: int = 0) -> list[tuple[Original
     return [(Original(each.id, "entry", dict(each.fields)), message) for each, message in found]
 
 
-async def saved(dsn: str, messages: Sequence[Message]) -> None:
+async def saved(dsn: str, messages: Sequence[Message | Fact]) -> None:
     async with Store(dsn) as store:
         assert await store.save(rows(messages)) == []
 

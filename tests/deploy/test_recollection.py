@@ -96,7 +96,7 @@ def test_it_wants_what_it_had_not_passed_and_what_had_no_end() -> None:
 def test_it_wants_nothing_of_other_sources_and_nothing_from_before_it_joined() -> None:
     found = begun("a", ["another"], "5-0", whole({}))
     assert not wants(found, fact(1))
-    assert not wants(begun("a", SOURCES, "5-0", whole({}, **{PRODUCER: 9})), fact(9))
+    assert not wants(begun("a", SOURCES, "5-0", whole({}, {}, **{PRODUCER: 9})), fact(9))
 
 
 def test_a_fact_that_was_passed_while_its_outcome_was_not_archived_is_wanted() -> None:
@@ -124,13 +124,15 @@ def test_a_source_s_picture_has_the_newest_of_each_living_object() -> None:
         **header(id="e", seq=4, exposure=resting.exposure), order=resting.order, reason="canceled"
     )  # fmt: skip
     found = Origin()
-    for number, each in enumerate((opened, resting)):
+    beginning: tuple[Fact, ...] = (opened, resting)
+    for number, each in enumerate(beginning):
         found.take(original(each, number), each)
     names = {f"{f.account}/{name}" for f in (opened, resting) for name, lives in objects(f) if lives}
     assert set(found.pictures["demo"]) == names
     assert found.lasts[opened.producer][0] == 2
     assert found.lasts[opened.producer][1].split()[:2] == [b"2", b"1-1"]
-    for number, each in enumerate((closed, over)):
+    ending: tuple[Fact, ...] = (closed, over)
+    for number, each in enumerate(ending):
         found.take(original(each, number), each)
     assert found.pictures["demo"] == {}
     assert found.writers == {"demo": opened.producer}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -81,7 +81,7 @@ async def test_a_fact_that_was_put_back_is_passed_by_who_had_it_and_a_copy_is_a_
             while (await redis.xinfo_groups(KEYS.orders))[0]["lag"]:
                 await asyncio.sleep(0.02)
         assert await redis.xlen(KEYS.dead) == 0
-        await redis.xadd(KEYS.orders, dict(originals[0].fields))
+        await redis.xadd(KEYS.orders, cast(Any, originals[0].fields))
         async with asyncio.timeout(30):
             while not await redis.xlen(KEYS.dead):
                 await asyncio.sleep(0.02)

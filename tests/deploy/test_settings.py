@@ -57,7 +57,22 @@ def test_everything_the_example_only_shows_can_be_used_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "table", [Redis, Postgres, Security, Ingest, SourceTable, Settings, Account, Simulated, MetaTrader5, Symbols, Sizing, Limits, Archiver]
+    "table",
+    [
+        Redis,
+        Postgres,
+        Security,
+        Ingest,
+        SourceTable,
+        Settings,
+        Account,
+        Simulated,
+        MetaTrader5,
+        Symbols,
+        Sizing,
+        Limits,
+        Archiver,
+    ],
 )
 def test_the_example_names_every_key(table: type[Table]) -> None:
     tables = {"sources", "accounts", "terminal", "symbols", "sizing", "limits"}

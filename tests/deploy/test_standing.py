@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -40,8 +41,8 @@ async def test_an_account_at_work(redis: Redis) -> None:
 
 async def test_an_account_without_its_group(redis: Redis) -> None:
     assert (await standing(redis, KEYS, ACCOUNT)).group == "lost"
-    entry = await redis.xadd(KEYS.orders, {"m": "x"})
-    kept = {"detached": "then", "unread": entry.decode(), "before": "0-0"}
+    entry: Any = await redis.xadd(KEYS.orders, {"m": "x"})
+    kept: dict[Any, Any] = {"detached": "then", "unread": entry.decode(), "before": "0-0"}
     await redis.hset(KEYS.account("place", ACCOUNT), mapping=kept)
     assert (await standing(redis, KEYS, ACCOUNT)).group == "detached"
     await redis.xtrim(KEYS.orders, maxlen=0, approximate=False)

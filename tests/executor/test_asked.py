@@ -112,6 +112,20 @@ async def test_what_was_noted_and_is_lost_comes_back_unless_its_attempt_has_ende
     assert await desk.lost() is None
 
 
+async def test_what_another_lane_has_noted_since_stays_and_what_is_older_is_replaced(redis: Redis, desk: Desk) -> None:
+    asked, requests = replace(AGAIN, attempt=1), KEYS.account("replay", ACCOUNT)
+    older, newer = (replace(asked, planned=placed(captured=NOW + timedelta(seconds=s))) for s in (1, 2))
+    desk.noting(older)
+    for there, lost in (
+        (newer, False),
+        (older, False),
+        (asked, True),
+        (replace(older, planned=placed(captured=NOW)), True),
+    ):
+        await redis.hset(requests, asked.field, desk._sealed(there))
+        assert (await desk.lost() is not None) == lost, there
+
+
 def test_what_was_noted_is_remembered_for_a_while_only(desk: Desk) -> None:
     for number in range(1200):
         desk.noting(replace(AGAIN, fact=f"f{number}"))

@@ -33,6 +33,7 @@ async def test_what_a_lane_left_half_done_is_found_before_the_close_that_came_si
         async with asyncio.timeout(PATIENCE_S):
             await cut.wait()
     await source.close("o1")
+    await redis.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"})  # it was delivered, and the lane died before it
     async with running(valkey.url, simulator):
         found = await ended(redis, 3)
 

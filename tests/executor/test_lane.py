@@ -1,6 +1,7 @@
 """Facts become trades on a real (simulated) terminal, exactly once, also when the terminal, Redis or the lane fail."""
 
 import asyncio
+import gc
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.lane import _together
 from executor.mt5.simulator.faults import FaultKind
 from shared import outcomes
 from shared.facts import Levels
@@ -242,3 +244,27 @@ async def test_a_lost_group_stops_the_account_and_says_what_to_do(
 
     assert f"`tradecopier restore --account {ACCOUNT}`" in caplog.text
     assert await simulator.deals() == []
+
+
+async def test_what_fails_while_the_lane_is_told_to_stop_surprises_nobody() -> None:
+    begun, surprises = asyncio.Event(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: surprises.append(context))
+
+    async def loses_its_connection() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError
+
+    lane = asyncio.create_task(_together(loses_its_connection(), asyncio.sleep(3600)))
+    await begun.wait()
+    lane.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await lane
+    del lane
+    for _ in range(3):  # what nobody has asked for is told when it is collected
+        await asyncio.sleep(0)
+        gc.collect()
+
+    assert surprises == []

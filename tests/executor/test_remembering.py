@@ -58,7 +58,7 @@ async def test_the_whole_is_told_once_for_as_long_as_the_lane_knows_that_nothing
     await ledger.tell(await ledger.begin(), NOW)
     assert [isinstance(m, Kept) and m.whole for m in await told(redis)] == [True, False]
 
-    await redis.hincrby(KEYS.account("place", ACCOUNT), "version", 1)  # type: ignore[misc]
+    await redis.hincrby(KEYS.account("place", ACCOUNT), "version", 1)
     await ledger.tell(await ledger.begin(), NOW)
     newest: Any = (await told(redis))[-1]
     assert (newest.whole, list(newest.memory.links)) == (True, ["x"])
@@ -85,7 +85,7 @@ async def test_a_lane_s_memory_can_be_made_again_from_what_it_told(
         message: Any = CODEC.outcome(original.fields)
         found.take(original.entry, message)
 
-    kept: Any = await redis.hgetall(KEYS.account("links", ACCOUNT))  # type: ignore[misc]
+    kept: Any = await redis.hgetall(KEYS.account("links", ACCOUNT))
     assert found.links == {name.decode(): link for name, link in kept.items()}
     assert len(found.links) == 2
     assert found.passed == {"rig": 5}

@@ -11,7 +11,7 @@ from executor.book import Link, Pending
 from executor.ledger import Work
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Owed, Rejected
-from executor.search import LOOKS, Search
+from executor.search import LOOKS, REST, Search, _next_look
 from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
 from tests.executor.rig import PATIENCE_S, Simulator
 from tests.shared.samples import placed
@@ -98,6 +98,15 @@ async def test_between_two_looks_through_the_history_other_work_has_its_turn(sim
 
         sought.look_again["open"] = monotonic()
         assert isinstance(await search.search(sought, opening()), Done)
+
+
+def test_a_long_look_is_followed_by_a_long_rest_but_never_past_the_end_of_the_grace() -> None:
+    fresh, running = Grace(100.0), Grace(100.0, began=1000.0)
+
+    assert _next_look(fresh, 1000.0, 1000.1) == 1000.1 + 100.0 / LOOKS
+    assert _next_look(running, 1010.0, 1012.0) == 1012.0 + REST * 2
+    assert _next_look(running, 1095.0, 1097.0) == 1100.0
+    assert _next_look(running, 1101.0, 1101.1) == 1101.1 + 100.0 / LOOKS
 
 
 async def test_a_position_without_our_mark_is_not_taken_for_it(simulator: Simulator) -> None:

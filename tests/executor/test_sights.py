@@ -48,6 +48,8 @@ async def test_with_facts_on_their_way_or_lost_by_the_server_nothing_is_judged(
     assert shown.judged == frozenset()
     assert shown.whole == frozenset()
     assert shown.readable == {"demo"}
+    assert await sights.is_behind(passed)
+    assert not await sights.is_behind(PASSED)
 
 
 async def test_a_source_that_never_said_anything_is_blank(sights: Sights) -> None:
@@ -55,6 +57,7 @@ async def test_a_source_that_never_said_anything_is_blank(sights: Sights) -> Non
 
     assert shown.blank == DEMO
     assert shown.judged == shown.readable == frozenset()
+    assert not await sights.is_behind({})
 
 
 async def test_what_cannot_be_read_leaves_a_hole_in_the_picture(redis: Redis, sights: Sights, told: Source) -> None:

@@ -61,7 +61,9 @@ FORGED: dict[str, tuple[dict[bytes, bytes], type]] = {
     "a signature that is garbage": ({b"s": b"\xff\x00"}, BadSignature),
     "another known key": ({b"k": b"k0"}, BadSignature),
     "a key that we do not have": ({b"k": b"k9"}, UnknownKey),
-    "a key id that is no text": ({b"k": b"\xff\xfe"}, UnknownKey),
+    "a key id that is no text": ({b"k": b"\xff\xfe"}, Malformed),
+    "no key id": ({b"k": b""}, Malformed),
+    "a key id of any length": ({b"k": b"k" * 65}, Malformed),
 }
 
 

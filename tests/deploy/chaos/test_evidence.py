@@ -99,3 +99,14 @@ def test_a_terminal_that_does_not_answer_is_an_error_and_not_an_empty_one() -> N
 
     with pytest.raises(OSError, match="does not answer"):
         evidence.terminal(f"{HOST}:{port}", 7, "Demo")
+
+
+def test_ends_are_counted_by_result_and_what_was_not_done_by_its_reason_too() -> None:
+    told = [
+        {"kind": "outcome", "result": "filled"},
+        {"kind": "outcome", "result": "filled"},
+        {"kind": "outcome", "result": "denied", "reason": "too-old"},
+        {"kind": "pending", "state": "owed"},
+    ]
+
+    assert evidence.ends(told) == {"filled": 2, "denied (too-old)": 1}
