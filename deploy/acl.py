@@ -20,7 +20,7 @@ ACCOUNT_PARTS = ("links", "debts", "done", "place", "state", "lease", "replay", 
 SOURCE_PARTS = ("picture", "memory", "lease", "vitals")
 """Every key of one account, and of one source. A test compares them with the code."""
 
-ANYONE = ("ping", "select", "info", "time")
+ANYONE = ("ping", "select", "info", "time", "cluster|nodes")
 """Needs no key and tells nothing but how the server is."""
 SCRIPTS = ("script|load",)
 READS = ("get", "hget", "hmget", "hgetall", "hexists", "pttl")

@@ -3,22 +3,22 @@ server, user, password, and the files with which both sides prove who they are.
 """
 
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from shared.endpoints import Endpoints, understood
 from shared.listening import is_loopback
 from shared.settings import Postgres, Redis, SettingsError
 from shared.vault import require_private
-
-SCHEMES = ("redis", "rediss", "unix")
 
 
 def redis_url(redis: Redis) -> str:
     """Where Redis is, complete. Raises SettingsError when nothing says so, or what is said cannot be used."""
     if redis.url is None:
         raise SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
-    parts = _taken_apart(redis.url.reveal())
-    files = _files(redis, encrypted=parts.scheme == "rediss")
-    query = urlencode([*parse_qsl(parts.query), *files])
+    url = redis.url.reveal()
+    named, parts = _named(url), urlsplit(url)
+    more = [*_files(redis, encrypted=named.encrypted), *_seeking(redis, named)]
+    query = urlencode(dict([*parse_qsl(parts.query), *more]))
     return parts._replace(netloc=_server(redis, parts.netloc), query=query).geturl()
 
 
@@ -36,26 +36,33 @@ def postgres_dsn(postgres: Postgres) -> str:
     return f"{dsn} password='{escaped}'"
 
 
-def _taken_apart(url: str) -> SplitResult:
-    """A Redis address in its parts. Raises SettingsError, without the address, since a password may be in it."""
+def _named(url: str) -> Endpoints:
+    """What a Redis address names. Raises SettingsError, without the address, since a password may be in it."""
     try:
-        parts = urlsplit(url)
-        well = parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
-    except ValueError:
-        well = False
-    if not well:
+        return understood(url)
+    except ValueError as error:
         raise SettingsError(
-            "redis.url must be as in redis://host:6379/0, or rediss://host:6379/0 with encryption; "
-            "a password with other characters than letters and digits goes into redis.password"
+            f"redis.url {error}; a password with other characters than letters and digits goes into redis.password"
         ) from None
-    return parts
+
+
+def _seeking(redis: Redis, named: Endpoints) -> list[tuple[str, str]]:
+    """What the search for the primary needs to know beyond the address."""
+    if named.kind == "cluster":
+        return [("namespace", redis.namespace)]
+    user = redis.sentinel_username or ""
+    password = redis.sentinel_password.reveal() if redis.sentinel_password is not None else ""
+    given = [("sentinel_username", user), ("sentinel_password", password)]
+    if named.kind != "sentinel" and any(value for _, value in given):
+        raise SettingsError("redis.sentinel-password is set, but redis.url does not begin redis+sentinel://")
+    return [(name, value) for name, value in given if value]
 
 
 def unencrypted(url: str) -> str | None:
     """The server's name when it is elsewhere and what we say on the way to it can be read; else None."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return host if parts.scheme == "redis" and host and not is_loopback(host) else None
+    if url.startswith(("rediss", "unix:")):
+        return None
+    return next((host for host, _ in understood(url).servers if not is_loopback(host)), None)
 
 
 def _server(redis: Redis, written: str) -> str:

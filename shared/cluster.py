@@ -33,10 +33,10 @@ def nodes(text: str, asked: str) -> Iterator[Node]:
     A node that does not know its own host yet leaves it out.
     """
     for line in text.splitlines():
-        _, where, flags, _, _, _, epoch, *more = line.split()
+        _, where, flags, _, _, _, epoch, _, *words = line.split()
         if {"noaddr", "handshake"} & set(flags.split(",")):
             continue
-        slots = tuple(_range(word) for word in more[1:] if not word.startswith("["))
+        slots = tuple(_range(word) for word in words if not word.startswith("["))
         yield Node(_address(where, asked), int(epoch), slots)
 
 

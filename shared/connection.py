@@ -4,7 +4,7 @@ redis-py walks through its pool, its retries, its statistics and two layers of s
 task of its own; on a machine that has just woken up that costs more than the server does. Here it opens the connection
 (address, encryption, password, protocol) and everything else takes its way; a script or a blocked read that finds
 nobody else on the short way is written at once and answered from the very callback that the reply comes with. On
-neither way is anything sent twice.
+neither way is anything sent twice. A server that says that it is not the primary (any more) is left at once.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as TimedOut
+
+from shared.seeking import ELSEWHERE
 
 SHORT = frozenset({"EVALSHA", "XREADGROUP"})
 _NOTHING = object()
@@ -90,6 +92,13 @@ class Client(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and give its reply. Raises redis errors; after one nobody knows whether it was done."""
+        try:
+            return await self._executed(args, options)
+        except ELSEWHERE as error:
+            await self._leave()
+            raise Disconnected(f"this server does not serve us any more: {error}") from error
+
+    async def _executed(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if args[0] not in SHORT or self._busy:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         self._busy = True
@@ -109,6 +118,12 @@ class Client(Redis):
             self._line.close(Disconnected("closed by us"))
         await self._opened.disconnect(nowait=True)
         await super().aclose(close_connection_pool)
+
+    async def _leave(self) -> None:
+        """Begin anew with the next command: connections that nobody is using are closed."""
+        if self._line is not None and not self._busy:
+            self._line.close(Disconnected("this server does not serve us any more"))
+        await self.connection_pool.disconnect(inuse_connections=False)
 
     async def _open(self) -> Line:
         await self._opened.disconnect(nowait=True)

@@ -53,16 +53,16 @@ def understood(url: str) -> Endpoints:
     servers = tuple(_server(host, PORTS[kind]) for host in hosts.split(",")) if hosts or kind != "one" else ()
     service, _, database = parts.path.removeprefix("/").partition("/") if kind == "sentinel" else ("", "", "")
     if kind == "sentinel" and not service:
-        raise ValueError(f"Sentinels are asked for a service by its name, as in {EXAMPLES[kind]}")
+        raise ValueError(f"must say which service the Sentinels are asked for, as in {EXAMPLES[kind]}")
     if kind == "cluster" and parts.path not in ("", "/", "/0"):
-        raise ValueError("a cluster has no numbered databases")
+        raise ValueError("must name no database: a cluster has none")
     options = dict(parse_qsl(parts.query))
     query = urlencode({name: value for name, value in options.items() if name not in OURS})
-    plain = parts if kind == "one" else SplitResult(scheme, f"{login}{at}{_first(hosts)}", f"/{database}", query, "")
+    plain = SplitResult(scheme, f"{login}{at}{_first(hosts)}", f"/{database}", query, "").geturl()
     return Endpoints(
         kind=kind,
         servers=servers,
-        connection=plain._replace(query=query).geturl(),
+        connection=url if kind == "one" else plain,
         service=unquote(service),
         namespace=options.get("namespace", ""),
         username=options.get("sentinel_username"),
@@ -77,7 +77,7 @@ def _split(url: str) -> SplitResult:
         parts = SplitResult("", "", "", "", "")
     scheme, _, word = parts.scheme.partition("+")
     if (scheme not in ("redis", "rediss") and parts.scheme != "unix") or word not in KINDS:
-        raise ValueError(f"it must be as in {'; '.join(EXAMPLES.values())}")
+        raise ValueError(f"must be as in {'; '.join(EXAMPLES.values())}")
     return parts
 
 
@@ -86,9 +86,9 @@ def _server(host: str, port: int) -> Address:
         found = urlsplit(f"//{host}")
         number = port if found.port is None else found.port
     except ValueError:
-        raise ValueError("a server is named as host or host:port, several with commas between") from None
+        raise ValueError("must name servers as host or host:port, several with commas between") from None
     if not number or (not found.hostname and "," in host):
-        raise ValueError("a server is named as host or host:port, several with commas between")
+        raise ValueError("must name servers as host or host:port, several with commas between")
     return found.hostname or "localhost", number
 
 

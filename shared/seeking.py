@@ -123,7 +123,7 @@ class Nodes:
 
 def _options(named: Endpoints, patience: float) -> dict[str, Any]:
     return {
-        "retry": Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]
+        "retry": Retry(NoBackoff(), 0),
         "retry_on_error": [],
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
@@ -134,12 +134,10 @@ def _options(named: Endpoints, patience: float) -> dict[str, Any]:
     }
 
 
-async def _ask(
-    servers: Sequence[Address], options: Mapping[str, Any], question: tuple[str, ...]
-) -> dict[Address, Any]:
+async def _ask(servers: Sequence[Address], options: Mapping[str, Any], question: tuple[str, ...]) -> dict[Address, Any]:
     """What each answers, or why it does not."""
-    asking = {server: asyncio.create_task(_answer(server, options, question)) for server in servers}
-    return {server: await task for server, task in asking.items()}
+    replies = await asyncio.gather(*(_answer(server, options, question) for server in servers))
+    return dict(zip(servers, replies, strict=True))
 
 
 async def _answer(server: Address, options: Mapping[str, Any], question: tuple[str, ...]) -> Any:
@@ -147,7 +145,7 @@ async def _answer(server: Address, options: Mapping[str, Any], question: tuple[s
     client = Redis(connection_pool=ConnectionPool(**{**options, "host": host, "port": port, "protocol": 2}))
     try:
         async with asyncio.timeout(ASK_S):
-            return await client.execute_command(*question)  # type: ignore[no-untyped-call]
+            return await client.execute_command(*question)
     except (RedisError, OSError) as error:
         return error
     finally:

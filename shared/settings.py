@@ -24,7 +24,7 @@ PREFIX = "TRADECOPIER_"
 SECTIONS = ("redis", "postgres", "security", "ingest", "executor", "archiver")
 NAME = re.compile(r"[a-z0-9-]+")
 KEY = re.compile(rf"{KEY_ID.pattern}:(?:[0-9a-f]{{2}})+(?::retired)?")
-PASSWORDS, ADDRESSES = ("password", "proxy-auth"), ("url", "dsn")
+PASSWORDS, ADDRESSES = ("password", "proxy-auth", "sentinel-password"), ("url", "dsn")
 """The keys of secrets, and of addresses that may have one in them."""
 
 
@@ -63,6 +63,7 @@ class Redis(Table, frozen=True, kw_only=True):
 
     `username` and `password` go before those in the url. With `rediss://` the server's certificate is checked, against
     the authority in `ca_file` too; `cert_file` and `key_file` are ours, for a server that wants to see one.
+    `sentinel_username` and `sentinel_password` are for the Sentinels of a `redis+sentinel://`.
     """
 
     url: Secret | None = None
@@ -72,6 +73,8 @@ class Redis(Table, frozen=True, kw_only=True):
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    sentinel_username: str | None = None
+    sentinel_password: Secret | None = None
 
     def __post_init__(self) -> None:
         require_name(self.namespace)

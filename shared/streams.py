@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared import facts, wire
+from shared import facts, seeking, wire
 from shared.connection import Client
 
 SOCKET_TIMEOUT_S = 5.0
@@ -47,18 +45,11 @@ class Keys:
 
 
 def connect(url: str) -> Redis:
-    """A client that never repeats a command by itself: a repeated write could act twice. Callers retry knowingly."""
-    pool = ConnectionPool.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=SOCKET_TIMEOUT_S,
-        socket_keepalive=True,
-        decode_responses=False,
-        driver_info=None,  # or the library tells of itself, which a user with few rights may not
-    )
-    return Client(pool, SOCKET_TIMEOUT_S)
+    """A client that never repeats a command by itself: a repeated write could act twice. Callers retry knowingly.
+
+    The address may name Sentinels or a cluster's nodes (see `shared.endpoints`): then it is a client of the primary.
+    """
+    return Client(seeking.pool(url, SOCKET_TIMEOUT_S), SOCKET_TIMEOUT_S)
 
 
 class Published(Struct, frozen=True):

@@ -29,8 +29,8 @@ PACE_PER_ACCOUNT_S = 0.04
 """Seconds between two orders for each account that follows them: lanes do not queue up behind one another's load."""
 WARM_UP = 6
 IDLE_S = 5.0
-MEASURED = 2
-"""So many runs' orders are given to see what a trade costs."""
+MEASURED = 60
+"""So many orders are given at once to see what a trade costs: at a trader's pace that would drown in what idling does."""
 ENOUGH = 0.95
 RECOVERY_S = 240.0
 
@@ -115,11 +115,12 @@ class Stage:
 
     async def usage(self) -> Usage:
         """What the accounts cost, idle and for each trade."""
-        orders, count = MEASURED * self._wish.orders, len(self.crowd.names)
+        count = len(self.crowd.names)
         quiet = self._used()
         await asyncio.sleep(IDLE_S)
         before, began = self._used(), monotonic()
-        await self.run(orders, 0)
+        await self.crowd.fill(list(self._feed.many(MEASURED, now())))
+        await self.crowd.drained()
         after, took = self._used(), monotonic() - began
         idle = (before.cpu - quiet.cpu) / IDLE_S
         return Usage(
@@ -127,7 +128,7 @@ class Stage:
             executor=cost(self._executor.pid),
             children=together(children(self._executor.pid)),
             terminals=together(terminal.pid for terminal in self.crowd.terminals.values()),
-            cpu=(after.cpu - before.cpu - idle * took) * 1e3 / (orders * count),
+            cpu=(after.cpu - before.cpu - idle * took) * 1e3 / (MEASURED * count),
             idle=idle / count,
         )
 
