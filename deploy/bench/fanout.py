@@ -30,7 +30,7 @@ PACE_PER_ACCOUNT_S = 0.04
 WARM_UP = 6
 IDLE_S = 5.0
 MEASURED = 60
-"""So many orders are given at once to see what a trade costs: at a trader's pace that would drown in what idling does."""
+"""So many orders are given at once to see what a trade costs: at a slow pace that would drown in what idling costs."""
 ENOUGH = 0.95
 RECOVERY_S = 240.0
 

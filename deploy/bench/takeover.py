@@ -28,7 +28,7 @@ PACE_S = 0.05
 """Seconds between two facts: more than a trader does, less than a lane can do."""
 AT_LEAST_S, AT_MOST_S = 1.0, 2.0
 """How long both work before a kill."""
-LOOK_S = 0.05
+PATIENCE_S, LOOK_S = 60.0, 0.05
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -82,6 +82,7 @@ class Bench:
         try:
             for number in range(1, self._wish.runs + 1):
                 self._progress(f"kill {number} of {self._wish.runs}")
+                await self._calm()
                 await asyncio.sleep(self._random.uniform(AT_LEAST_S, AT_MOST_S))
                 now_taken = await self._kill(active, loading)
                 self._say(run_line(number, now_taken))
@@ -113,7 +114,7 @@ class Bench:
         killed = now()
         active.kill()
         delivered = {name: await self._delivered(name) for name in self._crowd.names}
-        deadline = monotonic() + 2 * (self._timing.lease + self._timing.grace) + 30
+        deadline = monotonic() + 2 * (self._timing.lease + self._timing.grace) + PATIENCE_S
         while True:
             if loading.done():
                 await loading
@@ -128,6 +129,14 @@ class Bench:
                 return [each for each in found if each is not None]
             if monotonic() > deadline:
                 raise UserError("the standby did not take over")
+            await asyncio.sleep(LOOK_S)
+
+    async def _calm(self) -> None:
+        """Return when no account has more under way than the fact that it follows just now."""
+        deadline = monotonic() + 2 * self._timing.grace + PATIENCE_S
+        while any([len(await self._delivered(name)) > 1 for name in self._crowd.names]):
+            if monotonic() > deadline:
+                raise UserError("what waited at the last take-over does not come to its end")
             await asyncio.sleep(LOOK_S)
 
     async def _delivered(self, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -208,8 +208,8 @@ class Watched:
     async def _knows(self, sentinel: Sentinel) -> bool:
         client = Redis(host=HOST, port=sentinel.port, protocol=2)
         try:
-            raw: Any = await client.execute_command("SENTINEL", "MASTER", NAME)
-            replicas: Any = await client.execute_command("SENTINEL", "REPLICAS", NAME)
+            raw: Any = await client.execute_command("SENTINEL", "MASTER", NAME)  # type: ignore[no-untyped-call]
+            replicas: Any = await client.execute_command("SENTINEL", "REPLICAS", NAME)  # type: ignore[no-untyped-call]
         finally:
             await client.aclose()
         told = dict(zip(raw[::2], raw[1::2], strict=True))
@@ -236,7 +236,7 @@ async def asked(server: Server, *question: str) -> Any:
     """A server's answer, by the back door."""
     client = server.client()
     try:
-        return await client.execute_command(*question)
+        return await client.execute_command(*question)  # type: ignore[no-untyped-call]
     finally:
         await client.aclose()
 
@@ -245,6 +245,6 @@ async def entries(server: Server, stream: str) -> set[str]:
     """The ids in a stream of one server."""
     client = server.client()
     try:
-        return {entry.decode() for entry, _ in await client.xrange(stream)}
+        return {entry.decode() for entry, _ in cast(list[Any], await client.xrange(stream))}
     finally:
         await client.aclose()

@@ -38,9 +38,15 @@ class Replicated(Servers):
 
 
 @pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[Replicated]:
+def passable(tmp_path: Path) -> Path:
+    """A folder that PostgreSQL can pass, whoever it runs as."""
     tmp_path.chmod(folder_mode())
-    found = Replicated(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+async def servers(passable: Path) -> AsyncIterator[Replicated]:
+    found = Replicated(passable)
     try:
         await found.start()
         await migrated(Secret(found.postgres.dsn))
