@@ -160,7 +160,7 @@ def merged(before: str, lines: Mapping[str, str], namespace: str) -> str:
     """
     kept = {_name(line): line for line in before.splitlines() if line.startswith("user ")}
     others = {name: line for name, line in kept.items() if not name.startswith(f"{namespace}.")}
-    return "".join(f"{line}\n" for line in ({DEFAULT: f"user {DEFAULT} reset off"} | others | lines).values())
+    return "".join(f"{line}\n" for line in ({DEFAULT: f"user {DEFAULT} reset off"} | others | dict(lines)).values())
 
 
 def _read(key: str) -> str:

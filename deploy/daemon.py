@@ -111,6 +111,7 @@ class Daemon(ABC):
     async def supervise(self) -> None:
         """Restart the server whenever it ends; runs until cancelled, raises UserError when it keeps ending."""
         deaths: deque[float] = deque(maxlen=DEATHS_LIMIT)
+        self._pinned = self._port  # by now others have been told the address
         while True:
             while self.pid is not None:  # noqa: ASYNC110  a child's end is no event that every platform tells
                 await asyncio.sleep(0.1)
@@ -217,7 +218,18 @@ class Daemon(ABC):
             return written.read()[-100_000:].decode(errors="replace")
 
     def _explanation(self) -> str:
-        return f"{self.explain(self.last_words())} (log: {self.directory / 'log'})"
+        code = self._process.returncode if self._process is not None else None
+        return f"{killed(code) or self.explain(self.last_words())} (log: {self.directory / 'log'})"
+
+
+def killed(code: int | None) -> str:
+    """Which signal ended a process, by its exit code; empty when none did, and the process could speak for itself."""
+    if code is None or code >= 0:
+        return ""
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
 
 
 def feed(process: subprocess.Popen[bytes], text: bytes) -> None:

@@ -1,8 +1,12 @@
 """The small files beside a server's data: lock, password, port, log. Each is written whole or not at all."""
 
+import itertools
 import os
+import random
 import secrets
 import socket
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +14,10 @@ from shared.process import UserError
 from shared.vault import require_private
 
 HOST = "127.0.0.1"
+PORTS = range(20_000, 30_000)
+"""Where ports are chosen: below those that a system gives to whoever asks for any port, each connection for instance,
+so that a port is still free when its server comes to use it.
+"""
 LOG_LIMIT = 10_000_000
 """Bytes; a longer log is set aside as `log.1` at the next start."""
 
@@ -89,11 +97,20 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that is free now; another process may still take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is free now and that this process was not given before.
+
+    Raises UserError when all of PORTS are taken.
+    """
+    for port in itertools.islice(_candidates(), len(PORTS)):
+        if is_free(port):
+            return port
+    raise UserError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}; end what listens there")
+
+
+@cache
+def _candidates() -> Iterator[int]:
+    """All of PORTS, over and over, in an order of our own, so that two processes at once hardly choose the same."""
+    return itertools.cycle(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 
 def log_file(path: Path) -> BinaryIO:

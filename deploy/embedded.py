@@ -72,10 +72,12 @@ class Valkey(Daemon):
         return "loading" if b"-LOADING" in reply else "silent"
 
     def explain(self, last_words: str) -> str:
-        if "AOF" in last_words or "append only file" in last_words:
-            data = self.directory / "data"
-            return f"{last_line(last_words)}; its data in {data} is damaged: restore a copy, or move it away"
-        return last_line(last_words)
+        reason, data = last_line(last_words), self.directory / "data"
+        if "AOF write error" in reason:
+            return f"{reason}; make room on the disk that {data} is on"
+        if "AOF" in reason or "append only file" in reason:
+            return f"{reason}; its data in {data} is damaged: restore a copy, or move it away"
+        return reason
 
     def _settings(self) -> str:
         access = {"requirepass": self.password}

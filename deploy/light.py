@@ -86,6 +86,9 @@ def _source(source: SourceSeen, now: datetime) -> Iterator[Reason]:
 
 def _account(account: AccountSeen, now: datetime) -> Iterator[Reason]:
     name, told = account.name, account.vitals
+    if account.away:
+        yield Reason("red", f"{name}: {account.away}")
+        return
     silent = age(told.at, now) if told else None
     if told is None or silent is None or silent > SILENT_S:
         yield Reason("red", f"{name}: no executor works for it")

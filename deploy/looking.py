@@ -13,6 +13,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from deploy.standing import standing
 from deploy.surroundings import Surroundings
 from shared import depth, streams, vitals
 from shared.depth import Depth
@@ -49,7 +50,10 @@ class LastTrade(Struct, frozen=True, kw_only=True):
 
 
 class AccountSeen(Struct, frozen=True, kw_only=True):
-    """An account. `mode` is its state with the `reason`, `lag` what it has not read, None when nobody can tell."""
+    """An account. `mode` is its state with the `reason`, `lag` what it has not read, None when nobody can tell.
+
+    `away` says that its group was detached, and what to do; empty when it was not.
+    """
 
     name: str
     live: bool
@@ -58,6 +62,7 @@ class AccountSeen(Struct, frozen=True, kw_only=True):
     reason: str = ""
     vitals: AccountVitals | None = None
     lag: int | None = None
+    away: str = ""
     pending: int = 0
     oldest: float = 0.0
     last: LastTrade | None = None
@@ -127,10 +132,16 @@ async def _account(
         reason=reason,
         vitals=await vitals.account(redis, keys, name),
         lag=group.lag if group else None,
+        away="" if group else await _away(surroundings, redis, name),
         pending=group.pending if group else 0,
         oldest=group.oldest if group else 0.0,
         last=last,
     )
+
+
+async def _away(surroundings: Surroundings, redis: Redis, name: str) -> str:
+    now = await standing(redis, surroundings.keys, name)
+    return now.words() if now.group in ("detached", "trimmed") else ""
 
 
 async def _last_trades(surroundings: Surroundings, redis: Redis) -> Mapping[str, LastTrade]:

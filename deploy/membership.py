@@ -18,7 +18,7 @@ from shared.process import UserError
 from shared.streams import Keys
 from shared.wire import Codec, Place
 
-PARTS = ("place", "links", "debts", "done", "replay", "drift", "reconcile", "vitals")
+PARTS = ("place", "links", "debts", "done", "replay", "drift", "vitals")
 """What is deleted of an account that leaves; its state says from then on that it was removed."""
 
 FIGURES = ("day", "day-start", "peak", "deals-told", "identity")
@@ -76,7 +76,7 @@ async def repoint(
         keys.account("state", account),
         keys.account("place", account),
     ]
-    names += [keys.account(part, account) for part in ("links", "debts", "drift")] if abandon else []
+    names += [keys.account(part, account) for part in ("links", "debts", "replay", "drift")] if abandon else []
     await _done(redis, _REPOINT, names, [token, *_signed(codec, kept), identity, *FIGURES], account)
 
 

@@ -83,10 +83,12 @@ def remove(config: Path, data: Path | None, name: str, *, flatten: bool, yes: st
         if flatten:
             await flattened(desk, name)
         async with custody(desk.redis, desk.keys, [name], "remove") as tokens:
-            left = holding((await desk.look(name)).open)
+            now = await desk.look(name)
+            if flatten and (now.open or now.unsettled):
+                raise UserError(f"{name} is not flat any more, {left_of(now)}: nothing was removed, try again")
             codec = desk.surroundings.codec()
             await membership.remove(desk.redis, desk.keys, codec, tokens[name], name)
-        click.echo(f"{name}: removed; it left {left}. Take [executor.accounts.{name}] out of the settings file")
+        click.echo(f"{name}: removed; it left {left_of(now)}. Take [executor.accounts.{name}] out of the settings file")
 
     _run(config, data, removed)
 
@@ -133,20 +135,28 @@ async def flattened(desk: Desk, name: str) -> None:
     if name not in desk.accounts:
         raise UserError(f"{name} is not in the settings, so nobody can close what it holds")
     await control.order(desk.redis, desk.keys, "flatten", {name: desk.accounts[name].live})
-    said = monotonic() + SAY_S
-    while (now := await desk.look(name)).open or now.debts:
-        await _require_working(desk, name)
+    said, works = monotonic() + SAY_S, monotonic()
+    while (now := await desk.look(name)).open or now.unsettled:
+        works = monotonic() if await _is_served(desk, name) else works
+        if monotonic() - works > SILENT_S:
+            raise UserError(f"nobody works for {name}, so nothing is closed: start its executor, or remove it as it is")
         if monotonic() > said:
-            click.echo(f"{name}: waiting until it is flat, {holding(now.open)}")
+            click.echo(f"{name}: waiting until it is flat, {left_of(now)}")
             said = monotonic() + 5 * SAY_S
         await asyncio.sleep(LOOK_S)
 
 
-async def _require_working(desk: Desk, name: str) -> None:
+async def _is_served(desk: Desk, name: str) -> bool:
     told = await vitals.account(desk.redis, desk.keys, name)
     now = datetime.fromtimestamp(time(), UTC)
-    if told is None or told.condition != "active" or (now - told.at).total_seconds() > SILENT_S:
-        raise UserError(f"nobody works for {name}, so nothing is closed: start its executor, or remove it as it is")
+    return told is not None and told.condition == "active" and (now - told.at).total_seconds() <= SILENT_S
+
+
+def left_of(now: Standing) -> str:
+    """What an account holds, and how much more may come of what is under way."""
+    return holding(now.open) + (
+        f", and {counted(now.unsettled, 'order')} whose end is not known" if now.unsettled else ""
+    )
 
 
 def lines(now: Standing, *, in_settings: bool) -> list[str]:
@@ -181,12 +191,17 @@ def refuse_repoint(now: Standing, identity: str, *, abandon: bool) -> None:
             f"{now.account} holds {holding(now.open)} as {now.identity}: `tradecopier flatten {now.account}` first, "
             "or give --abandon, which leaves that open there and forgets it"
         )
+    if now.unsettled and not abandon:
+        raise UserError(
+            f"{now.account} holds {left_of(now)} as {now.identity}: let its executor find that out, "
+            "or give --abandon, which forgets what comes of it there"
+        )
 
 
 def _confirm(name: str, now: Standing, *, flatten: bool, yes: str | None) -> None:
     """Have the account's name typed out. Raises UserError when something else was typed."""
     stays = "will be closed at the market first" if flatten else "STAYS OPEN at its broker, and nobody closes it"
-    click.echo(f"{name} holds {holding(now.open)}" + (f": that {stays}." if now.open else "."))
+    click.echo(f"{name} holds {left_of(now)}" + (f": that {stays}." if now.open or now.unsettled else "."))
     if yes != name and click.prompt(f"Type `{name}` to remove it", default="", show_default=False) != name:
         raise UserError("nothing was changed")
 

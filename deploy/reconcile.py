@@ -114,9 +114,7 @@ async def _asked(
         raise UserError(f"nothing was changed: {ANSWERS[answer]}")
 
 
-async def _ended(
-    surroundings: "Surroundings", redis: "Redis", account: str, there: Collection[str], after: str
-) -> int:
+async def _ended(surroundings: "Surroundings", redis: "Redis", account: str, there: Collection[str], after: str) -> int:
     """Wait until what was asked for is done, show what the lane says of it, and say what is still there."""
     keys, end, left = surroundings.keys, monotonic() + PATIENCE_S, set(there)
     while left and monotonic() < end:

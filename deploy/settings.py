@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from archiver.settings import Archiver
 from deploy.directory import write_whole
-from executor.settings import Simulated
 from executor.settings import Settings as Executor
+from executor.settings import Simulated
 from ingest import settings as ingest_settings
 from ingest.settings import Ingest
 from shared.following import require_named

@@ -25,6 +25,7 @@ WORDS: Mapping[Group, str] = {
 class Standing(Struct, frozen=True, kw_only=True):
     """One account. `seqs` are what it has passed by producer, `lag` what it has not read (None: nobody can tell).
 
+    `pending` entries were read and have no end, `asked` is what an operator has asked for and nobody has answered.
     `group` is `lost` for an account that never was added, too.
     """
 
@@ -32,6 +33,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     group: Group
     lag: int | None = None
     pending: int = 0
+    asked: int = 0
     mode: str = ""
     reason: str = ""
     identity: str = ""
@@ -44,6 +46,11 @@ class Standing(Struct, frozen=True, kw_only=True):
         """The links of which something is ours."""
         return [link for link in self.links if link.parts or link.pendings]
 
+    @property
+    def unsettled(self) -> int:
+        """How many orders are under way: what they leave open is not known yet."""
+        return self.pending + self.asked + len(self.debts)
+
     def words(self) -> str:
         """How its group is, for a line."""
         return WORDS[self.group]
@@ -51,14 +58,16 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
     """Look at one account. Raises redis errors."""
-    parts = ("place", "state", "links", "debts")
-    place, state, links, debts = [await _hash(redis, keys.account(part, account)) for part in parts]
+    # What is under way comes first: a commit in between then shows twice, as under way and as open, and never nowhere.
     group = await _group(redis, keys.orders, account)
+    parts = ("replay", "debts", "links", "place", "state")
+    asked, debts, links, place, state = [await _hash(redis, keys.account(part, account)) for part in parts]
     return Standing(
         account=account,
         group="attached" if group else await _gone(redis, keys, place, state),
         lag=group.get("lag") if group else None,
         pending=int(group["pending"]) if group else 0,
+        asked=len(asked),
         mode=state.get("mode", ""),
         reason=state.get("reason", ""),
         identity=state.get("identity", ""),

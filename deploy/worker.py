@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.daemon import killed
 from deploy.directory import log_file
 from deploy.embedded import last_line
 from shared.process import MENDABLE, UserError, tethered
@@ -121,4 +122,5 @@ class Worker:
             said = last_line(written.read()[-100_000:].decode(errors="replace"))
         if self._process is not None and self._process.returncode == MENDABLE:
             return said  # the user's mistake: the line says by itself what to do
-        return f"{self.job.name}: {said} (log: {self.log})"
+        code = self._process.returncode if self._process is not None else None
+        return f"{self.job.name}: {killed(code) or said} (log: {self.log})"

@@ -14,17 +14,32 @@ from shared.outcomes import StepReport
 
 @dataclass
 class Grace:
-    """How long the terminal has shown, without interruption, that something is not there (monotonic seconds)."""
+    """How long the terminal could have shown, without interruption, what may have been sent (monotonic seconds).
+
+    `breaks` is how often the link to the broker had been lost when it began.
+    """
 
     seconds: float
     began: float | None = None
-    generation: int = -1
+    breaks: int = -1
 
-    def over(self, now: float, generation: int) -> bool:
-        """Count on; starts over when the terminal was another one meanwhile."""
-        if self.began is None or generation != self.generation:
-            self.began, self.generation = now, generation
-        return now - self.began >= self.seconds
+    @property
+    def ends(self) -> float | None:
+        """When it is over if nothing interrupts it; None while it does not run."""
+        return None if self.began is None else self.began + self.seconds
+
+    def run(self, now: float, breaks: int) -> None:
+        """Begin, or go on; it starts over when the link was lost meanwhile."""
+        if self.began is None or breaks != self.breaks:
+            self.began, self.breaks = now, breaks
+
+    def stop(self) -> None:
+        """Have it begin anew: the link is lost, or something is being sent."""
+        self.began = None
+
+    def outlasted(self, began: float, breaks: int) -> bool:
+        """Whether a reading that began then was after all of it, with the link lost `breaks` times by now."""
+        return self.ends is not None and breaks == self.breaks and began >= self.ends
 
 
 @dataclass
@@ -33,8 +48,7 @@ class Attempt:
 
     `origin` is the entry that its outcome names, where it is not followed by that. `suspect`: it may have been tried
     before we knew of it. `probe`: it is only searched, never sent. `shown` are the
-    steps after which the account was read, so that the book has their effect already. `look_again` says from when on
-    (monotonic) a step that nobody knows the end of is searched again.
+    steps after which the account was read, so that the book has their effect already.
     """
 
     work: Work
@@ -53,7 +67,6 @@ class Attempt:
     unknown: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
-    look_again: dict[str, float] = field(default_factory=dict)
 
     def maybe_sent(self, step: Step) -> bool:
         """Whether this step may have had its effect already."""
@@ -83,7 +96,7 @@ class Attempt:
 
     def begin_anew(self) -> None:
         """Forget what was tried, so that what is left is planned again."""
-        for known in (self.results, self.unknown, self.absent, self.shown, self.look_again):
+        for known in (self.results, self.unknown, self.absent, self.shown):
             known.clear()
 
     @property

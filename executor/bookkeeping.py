@@ -15,7 +15,7 @@ from executor import readings
 from executor.book import Book, Figures, Link, Price
 from executor.brokerclock import BrokerClock
 from executor.marks import Traces
-from executor.mt5.api import AccountInfo, Connected, SymbolInfo, TradeDeal, Unknown
+from executor.mt5.api import AccountInfo, Connected, SymbolInfo, TerminalInfo, TradeDeal, Unknown
 from executor.mt5.terminal import Terminal
 
 T = TypeVar("T")
@@ -43,9 +43,11 @@ class Bookkeeper:
         self._clock = clock
         self._effects = 0
         self._fresh = False
+        self._lost = 0
 
     async def open(self, connected: Connected, links: Mapping[str, Link], known: Figures | None = None) -> None:
         """Read the whole account. `known` are the day's start and the peak of equity from before."""
+        self._lost += 1
         info, symbols = connected.account, _known(await self._terminal.symbols())
         self._liveliest = liveliest(symbols)
         self.book = Book(
@@ -145,8 +147,20 @@ class Bookkeeper:
 
     async def connected(self) -> bool:
         """Whether the terminal answers and has its link to the broker: the grace only runs while it does."""
-        info = await self._terminal.info()
+        info = await self.info()
         return not isinstance(info, Unknown) and info.connected
+
+    async def info(self) -> TerminalInfo | Unknown:
+        """What the terminal says of itself. No answer, or no link to the broker, counts as a break."""
+        info = await self._terminal.info()
+        if isinstance(info, Unknown) or not info.connected:
+            self._lost += 1
+        return info
+
+    @property
+    def breaks(self) -> int:
+        """Rises whenever what the terminal shows may have been cut off: child, link or lease were lost."""
+        return self._lost + self._terminal.epoch
 
     def taken(self) -> set[int]:
         """Marks that something on the account bears."""

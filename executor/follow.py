@@ -38,6 +38,12 @@ def total(amount: Amount, account: Account) -> Decimal:
     return amount.total if account.act_on == "accept" else amount.held
 
 
+def based(link: Link, fact: Fact, account: Account) -> Link:
+    """The link as the fact takes it to be: when it is told anew, all that was held before it counts as followed."""
+    told_anew = fact.exposure.anew and fact.exposure.revision >= link.revision
+    return replace(link, followed=total(fact.exposure.before, account)) if told_anew else link
+
+
 def follow(fact: Fact, link: Link, book: Book, account: Account) -> Following:
     """The link brought to the fact's total, and our exact size of it. `link` has the fact's levels already."""
     before, exact = link.followed, link.own - ahead(link) + link.remainder

@@ -19,7 +19,7 @@ from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.owing import brought_up, newer, probe, when_paid
-from executor.parking import Errand, Parked, Parking
+from executor.parking import TURN_S, Errand, Parked, Parking
 from executor.parts import adopt_fills
 from executor.reasons import Ignored, say
 from executor.runner import Runner
@@ -29,7 +29,7 @@ from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import wire
-from shared.facts import Fact
+from shared.facts import Fact, Levels
 
 ZERO = Decimal(0)
 
@@ -100,8 +100,8 @@ class Follower:
         await self.start(attempt, fact, plan, told)
 
     async def attend(self) -> None:
-        """See what has become of the parked facts, the oldest first."""
-        for parked in self.parking:
+        """See what has become of parked facts, the oldest first, as far as a turn goes."""
+        for parked in self.parking.turn(TURN_S):
             attempt = parked.attempt
             if attempt.untouched or (self._outdated(parked) and not attempt.unknown):
                 await self._anew(parked)
@@ -214,7 +214,7 @@ class Follower:
         settled = settle(parked.fact, parked.plan, attempt.done())
         left, planned = settled.link.parts if settled.link else (), parked.plan.link.parts
         parts = tuple(part for part in known.parts if part in left or part not in planned)
-        closed = replace(known, parts=parts, followed=ZERO, revision=parked.fact.exposure.revision)
+        closed = replace(known, parts=parts, followed=ZERO, levels=Levels(), revision=parked.fact.exposure.revision)
         text = "it is closed; its opening waits for one before it"
         message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
         attempt.begin_anew()

@@ -211,7 +211,7 @@ class Lane:
         while True:
             await asyncio.sleep(REFRESH_S)
             await self._keeper.refresh()
-            info = await self._terminal.info()
+            info = await self._keeper.info()
             self.meter.info = None if isinstance(info, Unknown) else info
 
     # -- the loop

@@ -34,7 +34,8 @@ class Metrics:
         self._conditions = dict.fromkeys(accounts, "away")
         self._settled = asyncio.Event()
         of = ("account",)
-        self._lane = gauge(registry, "lane", "1 for what a lane is: active, standby, away, or lost (no group).", (*of, "condition"))
+        said = "1 for what a lane is: active, standby, away, or lost (no group)."
+        self._lane = gauge(registry, "lane", said, (*of, "condition"))
         self._takeovers = counter(registry, "lane_begun", "Times that a lane took its account over or anew.", of)
         self.outcomes = counter(registry, "outcomes", "Ends of facts, by result.", (*of, "result"))
         self.denials = counter(registry, "denials", "Openings and facts that we refused, by reason.", (*of, "reason"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 
 from executor.attempt import Attempt
 from executor.book import Link
@@ -9,6 +10,9 @@ from executor.steps import Opening
 from executor.translate import Plan
 from shared.facts import Fact, OrderFact
 from shared.wire import entry_order
+
+TURN_S = 0.1
+"""How long parked facts may end one after the other before others have their turn."""
 
 
 @dataclass
@@ -76,6 +80,14 @@ class Parking:
         for entry in sorted(self._parked, key=entry_order):
             if entry in self._parked:
                 yield self._parked[entry]
+
+    def turn(self, seconds: float) -> Iterator[Parked]:
+        """The oldest first, until one has ended after `seconds`: entries and exits that came meanwhile go first."""
+        began, there = monotonic(), len(self._parked)
+        for parked in self:
+            yield parked
+            if len(self._parked) < there and monotonic() > began + seconds:
+                return
 
     @staticmethod
     def outdated(parked: Parked, link: Link | None) -> bool:

@@ -161,7 +161,8 @@ class Reconciler:
     async def _join(self, sight: Sight) -> None:
         before, book = self._joined, self._keeper.book
         here = {*book.links, *(order_name(link.key, o) for link in book.links.values() for o in link.pendings)}
-        after = joining.looked(before, sight, here, await self._refused(sight))
+        adopts = self._account.join == "adopt"
+        after = joining.looked(before, sight, here, await self._refused(sight), adopts=adopts)
         if not self._account.live:
             after = joining.in_shadow(before, after, joining.held(sight) - here)
         given_up = self._follower.debts.given_up & joining.held(sight)

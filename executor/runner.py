@@ -64,7 +64,7 @@ class Runner:
         self._keeper = keeper
         self._clock = clock
         self._reach = reach
-        self._search = Search(terminal, keeper)
+        self._search = Search(keeper)
         self._openings: deque[datetime] = deque(maxlen=1000)
         self._called: dict[str, None] = {}
 
@@ -191,6 +191,7 @@ class Runner:
         tag, offset = attempt.work.fact[-12:], self._keeper.clock.offset
         wanted = request(step, book, mark, self._account, tag=tag, filling=filling, clock_offset=offset)
         self._remember(attempt.work)
+        self._search.sending(attempt)
         self._reach("fenced")
         reply = await self._terminal.send(wanted, not_after)
         self._reach("called")

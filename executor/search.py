@@ -1,9 +1,11 @@
 """Finds out what became of a step that may have been sent, before anything is decided about it.
 
 Openings are searched by their mark. Exits on a hedging account go by what the position still has, levels and orders by
-what they are: both are read from the terminal at this moment and owe nothing to our memory.
+what they are: both are read from the terminal at this moment and owe nothing to our memory. That a step was not done is
+believed by a reading alone that began after a whole grace, in which nothing of it was sent and the link never lost.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from time import monotonic
 
@@ -11,26 +13,26 @@ from executor import marks
 from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
 from executor.instruments import signed
-from executor.mt5.api import DealType
-from executor.mt5.terminal import Terminal
+from executor.looks import Look, Looks
+from executor.mt5.api import DealType, TradeDeal
 from executor.readings import number
 from executor.reasons import Obstacle
 from executor.requests import as_asked
 from executor.results import Already, Done, Owed, Rejected, Result
 from executor.steps import Close, Marked, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 
-LOOKS = 100
-"""How often at most a grace is looked through: the whole history is read at each look, and exits do not wait for it."""
-REST = 5
-"""After a look that took long, so many times as long passes before the next one."""
-
 
 class Search:
     """Searches one account. Raises TerminalAway when the terminal gives no answer."""
 
-    def __init__(self, terminal: Terminal, keeper: Bookkeeper) -> None:
-        self._terminal = terminal
+    def __init__(self, keeper: Bookkeeper) -> None:
         self._keeper = keeper
+        self._looks = Looks(keeper)
+
+    def sending(self, attempt: Attempt) -> None:
+        """Something of an attempt is about to be sent: what was read before says nothing about it."""
+        attempt.grace.stop()
+        self._looks.sending(attempt.meaning)
 
     async def search(self, attempt: Attempt, step: Step) -> Result | None:
         """What became of a step. None: nobody knows (it stays among the attempt's unknown), or it was not done."""
@@ -41,7 +43,9 @@ class Search:
             case Reduce() if self._keeper.book.margin == "netting":
                 return await self._by_mark(attempt, step)
             case Reduce():
-                return await self.there(attempt, step) or await self._absent(attempt, step)
+                await self._run(attempt.grace)
+                began = monotonic()
+                return await self.there(attempt, step) or await self._absent(attempt, step, began)
             case Close() | Protect() | Move() | Withdraw():
                 there = await self.there(attempt, step)
                 attempt.unknown.discard(step.name)
@@ -53,7 +57,7 @@ class Search:
         if not as_asked(step, self._keeper.book):
             return None
         if isinstance(step, Close | Reduce):
-            return await self._marked(attempt, step) or await self._by_somebody(step)
+            return await self._closed(attempt, step)
         return await self.withdrawn(step, Already()) if isinstance(step, Withdraw) else Already()
 
     async def withdrawn(self, step: Withdraw, result: Result) -> Result:
@@ -63,48 +67,54 @@ class Search:
         return Rejected(0, Obstacle.CHANGED) if pending is None or filled > pending.filled else result
 
     async def _by_mark(self, attempt: Attempt, step: Marked) -> Result | None:
-        began = monotonic()
-        if began < attempt.look_again.get(step.name, 0.0):
+        await self._run(attempt.grace)
+        exits = isinstance(step, Reduce) and attempt.fact is not None
+        look = await self._looks.look(attempt.meaning, attempt.grace, at_once=exits)
+        if look is None:
             return None
-        found = await self._find(attempt, step)
-        result = _result(step, found) if found is not None else await self._absent(attempt, step)
-        attempt.look_again[step.name] = _next_look(attempt.grace, began, monotonic())
-        return result
+        found = self._find(attempt, step, look)
+        return _result(step, found) if found is not None else await self._absent(attempt, step, look.began)
 
-    async def _marked(self, attempt: Attempt, step: Close | Reduce) -> Result | None:
-        """The deal by which an exit of ours was done; None when somebody else did it."""
-        found = await self._find(attempt, step)
-        return _result(step, found) if found is not None else None
+    async def _run(self, grace: Grace) -> None:
+        """Let a grace run for as long as the terminal has its link."""
+        if await self._looks.connected():
+            grace.run(monotonic(), self._keeper.breaks)
+        else:
+            grace.stop()
 
-    async def _by_somebody(self, step: Close | Reduce) -> Result:
-        """The history has to agree: a terminal that has just come back may list no position at all."""
+    def _find(self, attempt: Attempt, step: Marked | Close, look: Look) -> marks.Found | None:
+        ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)
+        return marks.find(ours, step, look.bearing(ours))
+
+    async def _closed(self, attempt: Attempt, step: Close | Reduce) -> Result:
+        """The deal by which an exit of ours was done, or that somebody else did it.
+
+        The history has to agree: a terminal that has just come back may list no position at all.
+        """
         deals = await self._keeper.deals_of_position(step.ticket)
+        own = Look(marks.Traces(positions=(), orders=(), history_orders=(), deals=deals), 0.0, 0.0, 0)
+        if (found := self._find(attempt, step, own)) is None and self._gone(step, deals):
+            return Already()
+        found = found or self._find(attempt, step, await self._looks.read())
+        result = _result(step, found) if found is not None else None
+        return result if isinstance(result, Done) else Owed(Obstacle.NO_ANSWER)
+
+    def _gone(self, step: Close | Reduce, deals: Sequence[TradeDeal]) -> bool:
+        """Whether the deals of a position leave what it has."""
         bought = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), Decimal(0))
         held = self._keeper.book.holdings.get(step.ticket)
-        there = signed(held.side, held.volume) if held else Decimal(0)
-        return Already() if deals and bought == there else Owed(Obstacle.NO_ANSWER)
+        return bool(deals) and bought == (signed(held.side, held.volume) if held else Decimal(0))
 
-    async def _find(self, attempt: Attempt, step: Marked | Close) -> marks.Found | None:
-        ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)
-        return marks.find(ours, step, await self._keeper.traces())
-
-    async def _absent(self, attempt: Attempt, step: Marked) -> Result | None:
-        """Believe that a step was not done when nothing of it has shown for a whole grace."""
-        if not await self._keeper.connected():
-            attempt.grace.began = None
-        elif attempt.grace.over(monotonic(), self._terminal.generation):
-            await self._keeper.reread()
-            attempt.unknown.discard(step.name)
-            attempt.absent.add(step.name)
-            return None
+    async def _absent(self, attempt: Attempt, step: Marked, began: float) -> Result | None:
+        """Believe that a step was not done when a reading that began then was after the whole grace."""
+        keeper, grace = self._keeper, attempt.grace
+        if grace.outlasted(began, keeper.breaks) and await keeper.connected():
+            await keeper.reread()
+            if grace.outlasted(began, keeper.breaks):
+                attempt.unknown.discard(step.name)
+                attempt.absent.add(step.name)
+                return None
         return Owed(Obstacle.NO_ANSWER) if isinstance(step, Reduce) and attempt.fact is not None else None
-
-
-def _next_look(grace: Grace, began: float, ended: float) -> float:
-    """When to look again after a look that took from `began` to `ended`; the end of the grace is not slept through."""
-    due = ended + max(grace.seconds / LOOKS, REST * (ended - began))
-    over = grace.began + grace.seconds if grace.began is not None else 0.0
-    return min(due, over) if over > ended else due
 
 
 def _result(step: Marked | Close, found: marks.Found) -> Result | None:

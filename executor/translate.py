@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from executor.book import Book, Debt, Link, link_key
-from executor.follow import Following, follow, opening_volume, total, wanted
+from executor.follow import Following, based, follow, opening_volume, total, wanted
 from executor.instruments import entry_price, side_of, signed, symbol_of
 from executor.levels import Pair, bare, pair, protect_after, protecting, shift_of, unprotected
 from executor.mirror import Placing, ahead, behind, gave_ahead, is_resting, over, placing, withdraw, withdrawing
@@ -69,7 +69,7 @@ def translate(fact: Fact, book: Book, account: Account) -> Plan | Ignore:
     denied, exits still go. The account's state and the guards come afterwards, per step.
     """
     had = book.links.get(link_key(fact.source, fact.account, fact.exposure.position))
-    link = had or _fresh(fact, book, account)
+    link = based(had, fact, account) if had is not None else _fresh(fact, book, account)
     if not link.symbol:
         return _unmapped(fact, link, account, book)
     if fact.exposure.revision < link.revision:

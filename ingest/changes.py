@@ -41,6 +41,7 @@ class Change(Struct, frozen=True, kw_only=True):
     order: Order | None = None
     reason: Ending | None = None
     text: str = ""
+    anew: bool = False
 
 
 def by_call(call: Call, price: Decimal | None = None) -> Why:

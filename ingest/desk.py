@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ingest.calls import Call, Instrument, Note, NoteKind, OrdersShown, PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Change, Kind, Why, kind_of
 from ingest.sheet import Sheet
-from ingest.state import ZERO, Bracket, Missed, Move, OpenCall, OrderState, Passing, Picture, PositionState
+from ingest.state import ZERO, Bracket, Missed, Move, OpenCall, OrderState, Outrun, Passing, Picture, PositionState
 from shared.facts import Amount, Ending, Levels, Model
 
 GRACE = timedelta(seconds=3)
@@ -61,6 +61,8 @@ class Desk:
     early_calls: tuple[Call, ...]
     removed: tuple[OrdersShown, ...]
     withheld: dict[str, tuple[str, Amount]]
+    outrun: dict[str, Outrun]
+    late: dict[str, OrdersShown | PositionsShown]
     looked: datetime | None
     gaps: tuple[tuple[datetime, datetime], ...]
     passed: dict[str, bool]
@@ -144,13 +146,17 @@ class Desk:
     def trusts(self, poll: OrdersShown | PositionsShown, instrument: str) -> bool:
         """Whether a poll says something about this instrument: not while a call has no reply, and not when its request
         had left before the last reply. A pushed frame that had to wait for a reply still says it."""
-        silent = max((q for name in (ALL, instrument) if (q := self.quiet.get(name))), default=poll.asked)
-        return (poll.firm or poll.asked >= silent) and not self.busy(instrument)
+        silent = self.quieted(instrument)
+        return (poll.firm or silent is None or poll.asked >= silent) and not self.busy(instrument)
+
+    def quieted(self, instrument: str) -> datetime | None:
+        """When the last call on this instrument was answered, or given up."""
+        return max((q for name in (ALL, instrument) if (q := self.quiet.get(name))), default=None)
 
     def calm(self, asked: datetime, instrument: str) -> bool:
         """Whether the last call on this instrument is so long ago that every poll must show its effect by now."""
-        last = [q for name in (ALL, instrument) if (q := self.quiet.get(name))]
-        return not last or asked >= max(last) + GRACE
+        last = self.quieted(instrument)
+        return last is None or asked >= last + GRACE
 
     def orders_are_polled(self, at: datetime) -> bool:
         """Whether orders are listed regularly, so that their fills need not be guessed from positions."""
@@ -197,6 +203,21 @@ class Desk:
         name = f"position:{position.key}/{position.revision}"
         self._say(kind_of(before, position.amount), name, None, position, why)
         self.said[-1] = replace(self.said[-1], before=before)
+
+    def tell_base(self, position: PositionState, quantity: Decimal, why: Why) -> None:
+        """Put down what is held by the first look: as unchanged, so that it is known and nobody follows it by itself.
+
+        Who was told of the position before that look learns that all of it counts as followed. What was told against
+        an older holding opened nothing at the source: it is told as closed first.
+        """
+        told, known = position.held, position.revision > 0
+        if told * (quantity - told) < 0:
+            self.tell_position(replace(position, held=ZERO), why)
+        position = self.keep(replace(self.positions[position.key], held=quantity, unbased=False))
+        if quantity:
+            self.note("baseline", f"{quantity} {position.instrument}")
+            self.tell_again(position, position.amount, why)
+            self.said[-1] = replace(self.said[-1], anew=known)
 
     def _revised(self, before: PositionState | None, position: PositionState) -> PositionState:
         same = before is not None and before.amount == position.amount and stated(before) == stated(position)

@@ -23,10 +23,21 @@ def identify(desk: Desk, row: PositionRow, rows: dict[str, PositionRow]) -> None
         desk.rows.pop(row.id, None)
 
 
+def recognise(desk: Desk, order: OrderState) -> None:
+    """An order has filled whose position may be the row that the polls have shown before, and nothing explained."""
+    position = desk.positions[order.position]
+    if desk.model != "hedging" or position.position_id is not None:
+        return
+    fits = [row for name in desk.rows if (row := desk.panel.get(name)) and _can_be(position, row, desk.panel)]
+    if len(fits) == 1:
+        desk.keep(replace(position, position_id=fits[0].id, shown=True))
+        desk.rows.pop(fits[0].id, None)
+
+
 def without_cause(desk: Desk, row: PositionRow, poll: PositionsShown, first: bool) -> None:
     if first:
-        _add(desk, row, poll)
-        baseline(desk, row.quantity, row.instrument)
+        newcomer = replace(_newcomer(desk, row, poll), suspects=())
+        desk.tell_base(desk.keep(newcomer), row.quantity, Why(at=poll.answered))
     elif _stranger(desk, row, poll):
         _introduce(desk, row, poll)
 
@@ -146,10 +157,6 @@ def moment(poll: PositionsShown) -> datetime | None:
     return None if poll.firm else poll.asked
 
 
-def _add(desk: Desk, row: PositionRow, poll: PositionsShown) -> None:
-    desk.keep(replace(_newcomer(desk, row, poll), suspects=()))
-
-
 def relink(desk: Desk, position_id: str, order_id: str) -> None:
     """The source says which order opened a position. A guess that it contradicts is exchanged while it still can be."""
     desk.links[position_id] = order_id
@@ -163,8 +170,3 @@ def relink(desk: Desk, position_id: str, order_id: str) -> None:
     elif wrong is not None and right.amount == wrong.amount:
         desk.keep(replace(right, position_id=position_id, shown=True))
         desk.keep(replace(wrong, position_id=right.position_id))
-
-
-def baseline(desk: Desk, quantity: Decimal, instrument: str) -> None:
-    if quantity:
-        desk.note("baseline", f"{quantity} {instrument}")

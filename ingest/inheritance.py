@@ -56,7 +56,7 @@ def memory(picture: Picture) -> Picture:
     links = {i: name for i, name in picture.links.items() if any(p.position_id == i for p in positions.values())}
     return replace(
         picture, positions=positions, orders=orders, links=links, instruments={}, quiet={}, answered={}, rows={},
-        strangers={}, panel={}, listed=frozenset(), flows={}, waiting=(),
+        strangers={}, panel={}, listed=frozenset(), flows={}, waiting=(), outrun={}, late={},
         polled=dict.fromkeys(picture.polled, LONG_AGO),
         brackets={name: b for name, b in picture.brackets.items() if b.live},
         uses=dict(list({**picture.used, **picture.uses}.items())[-KEPT_NAMES:]), used={},

@@ -129,7 +129,7 @@ class Intake:
         """State what nothing that passes has contradicted for long enough; to be called every second or so."""
         for source in self.sources:
             for picture in self._album.of(source.name) if self._owns(source) else ():
-                if picture.removed:
+                if picture.removed or picture.late:
                     self._keep(source, pictures.elapsed(picture, source, self._stamp(source)), also=True)
 
     def forget(self, until: datetime) -> None:
@@ -227,12 +227,22 @@ class Intake:
 
 
 def _learnt(before: Picture, after: Picture) -> bool:
-    """Whether something is known now that the page asks for only once, or that the operator has to be shown."""
+    """Whether something is known now that the page asks for only once, that the operator has to be shown, or by which
+    the next call may name a position: it may come before another poll does."""
     if len(before.early) != len(after.early) or before.withheld.keys() != after.withheld.keys():
         return True
-    if before.missed is not after.missed:
+    if before.missed is not after.missed or before.panel.keys() != after.panel.keys() or _linked(before, after):
         return True
     return before.model != after.model or before.instruments is not after.instruments
+
+
+def _linked(before: Picture, after: Picture) -> bool:
+    """Whether a position has got another id at the source."""
+    if before.positions is after.positions:
+        return False
+    known = before.positions.get
+    return any((old := known(p.key)) is not p and (old is None or old.position_id != p.position_id)
+               for p in after.positions.values() if p.position_id)  # fmt: skip
 
 
 def _of(picture: Picture) -> tuple[str, str]:

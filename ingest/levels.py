@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ingest.calls import LevelName, OrderRow, OrdersShown, price_of
 from ingest.changes import Why
-from ingest.desk import Desk, stated
+from ingest.desk import PATIENCE, Desk, stated
 from ingest.rest_rows import bracket_id
 from ingest.state import Bracket, OrderState, PositionState
 from shared.facts import Level, Levels
@@ -142,6 +142,7 @@ def _settle(
     given = Levels(stop_loss=_level("stop_loss", who, shown, gone), take_profit=_level("take_profit", who, shown, gone))
     given = _trailing(desk, who, shown, given)
     if isinstance(who, PositionState):
+        given = given.over(_never_listed(desk, who, shown, poll))
         who = _excuse(desk, who, shown, poll)
         if _leaving(desk, who, shown):
             return
@@ -176,6 +177,26 @@ def _level(name: LevelName, who: Bearer, shown: list[OrderRow], gone: list[Brack
         return known if known in alive else alive[-1]
     ended = any(row.level == name and row.standing not in ("live", "filled") for row in shown)
     return None if ended or any(b.level == name for b in gone) else UNSET
+
+
+def _never_listed(desk: Desk, who: PositionState, shown: list[OrderRow], poll: OrdersShown) -> Levels:
+    """What a call has set and no poll has ever listed, though long since the other level is: it is not there.
+
+    So it is when it was taken back while nobody looked. A broker that lists no brackets at all says nothing by that.
+    """
+    listed = {row.level for row in shown}
+    missing = [name for name in NAMES if getattr(who.levels, name) and name not in listed]
+    if not missing or not poll.complete or not who.held or not any(row.standing == "live" for row in shown):
+        return Levels()
+    if poll.asked < max(who.since, desk.quieted(who.instrument) or who.since) + PATIENCE:
+        return Levels()
+    listed |= {b.level for b in desk.brackets.values() if b.shown and b.level in missing and _is_of(desk, b, who)}
+    return Levels(**dict.fromkeys((name for name in missing if name not in listed), None))
+
+
+def _is_of(desk: Desk, bracket: Bracket, who: PositionState) -> bool:
+    found = bearer(desk, bracket.parent, bracket.id)
+    return isinstance(found, PositionState) and found.key == who.key
 
 
 def _trailing(desk: Desk, who: Bearer, shown: list[OrderRow], given: Levels) -> Levels:

@@ -13,7 +13,7 @@ from ingest import levels, missed
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
-from ingest.identity import baseline, explainers, identify, is_part, moment, names_of, out_of_doubt, without_cause
+from ingest.identity import explainers, identify, is_part, moment, names_of, out_of_doubt, without_cause
 from ingest.state import ZERO, PositionState
 from shared.facts import Levels
 
@@ -49,8 +49,7 @@ def _net(desk: Desk, instrument: str, rows: list[PositionRow], poll: PositionsSh
     if not position.unbased:
         compare(desk, position, quantity, poll, rows[0] if rows else None)
     elif not position.opening and not position.closing:
-        desk.keep(replace(position, held=quantity, unbased=False))
-        baseline(desk, quantity, instrument)
+        desk.tell_base(position, quantity, Why(at=poll.answered))
     if rows and quantity and rows[-1].levels != Levels():
         levels.change(desk, desk.positions[instrument], rows[-1].levels, Why(at=poll.answered))
 

@@ -66,6 +66,7 @@ def _compare(desk: Desk, order: OrderState, row: OrderRow, poll: OrdersShown) ->
         _adopt(desk, order, filled, poll)
         desk.fill(desk.orders[order.id], filled, why, moved=poll.asked)
         order = desk.orders[order.id]
+        identity.recognise(desk, order)
     ending = ENDINGS.get(row.standing)
     if ending is not None and order.live:
         desk.end(order, ending, replace(why, price=None), sure=True, text=row.text)

@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ingest import accepted, broker_rest, forgetting, identity, matching, missed, orders, paper, removal, untold
+from ingest import accepted, broker_rest, forgetting, identity, matching, missed, orders, outrun, paper, removal, untold
 from ingest.calls import (
     AccountShown,
     Asked,
@@ -131,9 +131,9 @@ def restarted(picture: Picture, source: Source, stamp: Stamp, asked: Iterable[Ca
 
 
 def elapsed(picture: Picture, source: Source, stamp: Stamp) -> Interpreted:
-    """What the time that has gone by says: a level whose end was pushed has been removed when nothing replaces it."""
+    """What the time that has gone by says: what was pushed, might have been out of date, and has stayed so."""
     desk = Desk(picture)
-    _removed(desk, stamp.captured)
+    _stayed(desk, stamp.captured)
     return _interpreted(desk.picture(), desk.said, source, stamp)
 
 
@@ -161,15 +161,15 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
     if desk.waiting:
         _catch_up(desk)
     _remembered(desk)
-    if desk.removed:
-        _removed(desk, now)
+    if desk.removed or desk.late:
+        _stayed(desk, now)
     forgetting.prune(desk)
     return desk.picture(), tuple(desk.said)
 
 
-def _removed(desk: Desk, now: datetime) -> None:
-    """Brackets whose end was pushed, and that nothing has replaced."""
-    for poll in removal.due(desk, now) if desk.removed else ():
+def _stayed(desk: Desk, now: datetime) -> None:
+    """Brackets whose end was pushed and that nothing has replaced, and values that a call had seemed to outrun."""
+    for poll in (*removal.due(desk, now), *outrun.due(desk, now)):
         _see_pushed(desk, poll)
 
 
@@ -193,7 +193,7 @@ def _apply(desk: Desk, event: Asked | Call | Refused | Unanswered | Poll) -> Non
         case Unanswered():
             accepted.unanswered(desk, event)
         case PlaceOrder() | ModifyOrder() | CancelOrder() | ModifyPosition() | ClosePosition():
-            accepted.accept(desk, event)
+            outrun.watched(desk, lambda: accepted.accept(desk, event), event.answered or event.asked)
         case OrdersShown() | PositionsShown():
             _see(desk, event)
         case ExecutionsShown() | HistoryShown():
@@ -261,11 +261,14 @@ def _see_frame(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
         desk.waiting = (*desk.waiting, poll)[-200:]
         return
     if not removal.is_held(desk, poll):
-        _see_pushed(desk, poll)
+        _see_pushed(desk, outrun.without(desk, poll))
 
 
 def _see_pushed(desk: Desk, poll: OrdersShown | PositionsShown) -> None:
-    _see_rows(desk, poll, first=False)
+    if isinstance(poll, OrdersShown):
+        outrun.watched(desk, lambda: _see_rows(desk, poll, first=False), poll.answered, fills=True)
+    else:
+        _see_rows(desk, poll, first=False)
     for row in poll.rows:
         desk.hush(row.instrument, poll.asked)
 

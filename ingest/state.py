@@ -141,6 +141,13 @@ class OpenCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     shown: bool = False
 
 
+class Outrun(Struct, frozen=True, kw_only=True):
+    """Values that something had, oldest first, until a call changed it at `at`; frames may still show them."""
+
+    values: tuple[str, ...]
+    at: datetime
+
+
 class Passing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A filled order that nothing of ours explains, until it is clear whether its effect was told.
 
@@ -184,6 +191,7 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     instrument had no reply. `early` is the first look while the model is not known, `early_calls`
     what was accepted before it; `withheld` names what could not be told for want of a unit (`order:ID`, `position:KEY`)
     with its instrument and what was told of it last. `removed` are pushed ends of brackets that may be replaced yet.
+    `outrun` are values that frames may show although a call has changed them, `late` the frames that did.
     `looked` is since when orders and positions are both polled, `gaps` are times in which they were not. `passed` are
     filled orders of others that were seen, `passing` those whose effect may be told yet, `moves` what may be theirs;
     `missed` is what the operator has to be shown, since nobody could be told of it.
@@ -214,6 +222,8 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     removed: tuple[OrdersShown, ...] = ()
     withheld: dict[str, tuple[str, Amount]] = {}
     waiting: tuple[OrdersShown | PositionsShown, ...] = ()
+    outrun: dict[str, Outrun] = {}
+    late: dict[str, OrdersShown | PositionsShown] = {}
     looked: datetime | None = None
     gaps: tuple[tuple[datetime, datetime], ...] = ()
     passed: dict[str, bool] = {}

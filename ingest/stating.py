@@ -102,7 +102,7 @@ def contract_of(found: Instrument | None, source: Source) -> Contract | None:
 def _fact(picture: Picture, change: Change, contract: Contract | None, stamp: Stamp, seq: int) -> Fact:
     exposure = Exposure(
         position=change.position, revision=change.revision, before=change.before, after=change.after,
-        position_id=change.position_id,
+        position_id=change.position_id, anew=change.anew,
     )  # fmt: skip
     more: dict[str, Any] = {} if change.order is None else {"order": change.order}
     if change.kind == "order.ended":

@@ -82,7 +82,8 @@ def _files(redis: Redis, *, encrypted: bool) -> list[tuple[str, str]]:
     given = {key: path for key, path in named.items() if path is not None}
     if given and not encrypted:
         raise SettingsError(
-            f"redis.{next(iter(given))} is set, but redis.url is not encrypted: it must begin rediss://"
+            f"redis.{next(iter(given))} is set, but redis.url is not encrypted: "
+            "it must begin rediss://, or rediss+sentinel:// or rediss+cluster://"
         )
     if (redis.cert_file is None) != (redis.key_file is None):
         raise SettingsError("redis.cert-file and redis.key-file belong together: set both, or none")

@@ -50,7 +50,7 @@ def understood(url: str) -> Endpoints:
     scheme, _, word = parts.scheme.partition("+")
     kind = KINDS[word]
     login, at, hosts = parts.netloc.rpartition("@")
-    servers = tuple(_server(host, PORTS[kind]) for host in hosts.split(",")) if hosts or kind != "one" else ()
+    servers = tuple(_server(host, kind) for host in hosts.split(",")) if hosts or kind != "one" else ()
     service, _, database = parts.path.removeprefix("/").partition("/") if kind == "sentinel" else ("", "", "")
     if kind == "sentinel" and not service:
         raise ValueError(f"must say which service the Sentinels are asked for, as in {EXAMPLES[kind]}")
@@ -81,15 +81,17 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _server(host: str, port: int) -> Address:
+def _server(written: str, kind: Kind) -> Address:
+    """Host and port. Only where one server is named may it go without a host: it is on this machine."""
     try:
-        found = urlsplit(f"//{host}")
-        number = port if found.port is None else found.port
+        found = urlsplit(f"//{written}")
+        port = PORTS[kind] if found.port is None else found.port
+        host = found.hostname or ("localhost" if kind == "one" else "")
     except ValueError:
-        raise ValueError("must name servers as host or host:port, several with commas between") from None
-    if not number or (not found.hostname and "," in host):
+        host, port = "", 0
+    if not (host and port):
         raise ValueError("must name servers as host or host:port, several with commas between")
-    return found.hostname or "localhost", number
+    return host, port
 
 
 def _first(hosts: str) -> str:

@@ -64,7 +64,9 @@ class Exposure(Struct, frozen=True, kw_only=True):
     """One position of the source (netting: one instrument) before and after a fact.
 
     `position` is our key of it and never changes; `position_id` is the source's own id once it is known.
-    `revision` counts this position's changes from 1; a lower one than already followed is out of date.
+    `revision` counts this position's changes from 1; a lower one than already followed is out of date. `anew`: what was
+    told of this position so far left out what had been held before anybody looked, so that `before` is what counts as
+    followed from here on, whatever was followed.
     """
 
     position: str
@@ -72,6 +74,7 @@ class Exposure(Struct, frozen=True, kw_only=True):
     before: Amount
     after: Amount
     position_id: str | None = None
+    anew: bool = False
 
     def __post_init__(self) -> None:
         if self.revision < 1:

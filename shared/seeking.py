@@ -145,7 +145,7 @@ async def _answer(server: Address, options: Mapping[str, Any], question: tuple[s
     client = Redis(connection_pool=ConnectionPool(**{**options, "host": host, "port": port, "protocol": 2}))
     try:
         async with asyncio.timeout(ASK_S):
-            return await client.execute_command(*question)
+            return await client.execute_command(*question)  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
         return error
     finally:

@@ -154,6 +154,18 @@ def metrics(orders: int, runs: int, json_file: Path | None) -> None:
     tell(lines(report), record(report), json_file)
 
 
+@bench.command()
+@click.option("--accounts", type=click.IntRange(min=1), default=100, show_default=True, help="Accounts that follow.")
+@click.option("--facts", type=click.IntRange(min=1), default=50, show_default=True, help="Facts that each follows.")
+@json_option
+def shard(accounts: int, facts: int, json_file: Path | None) -> None:
+    """What a fact costs the Redis server for each account that follows it."""
+    from deploy.bench.scale import Wish, lines, measure
+
+    found = measured(lambda stop, folder: measure(stop, folder, Wish(accounts=accounts, facts=facts), progress))
+    tell(lines(found), found, json_file)
+
+
 def measured(measure: "Callable[[process.Stop, Path], Awaitable[R | None]]") -> R:
     """Run a measurement in a folder of its own and clear it away; ends the process when it was stopped."""
     from deploy.fleet import folder_mode

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy import daemon
-from deploy.daemon import Daemon, Health, Launch
+from deploy.daemon import Daemon, Health, Launch, killed
 from shared.process import UserError
 from tests.processes import wait_until_gone
 
@@ -141,6 +142,54 @@ async def test_a_server_that_dies_is_started_again(script: Script) -> None:
         while script.pid in {None, first}:
             await asyncio.sleep(0.01)
     supervision.cancel()
+
+
+async def test_a_server_that_cannot_have_its_port_back_is_given_up_since_its_clients_know_no_other(
+    script: Script,
+) -> None:
+    await script.started()
+    supervision = asyncio.create_task(script.supervise())
+    await asyncio.sleep(0)
+    assert script.pid is not None
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", script.port))
+        taken.listen()
+        os.kill(script.pid, signal.SIGKILL)
+        with pytest.raises(UserError, match=f"Script cannot listen on 127.0.0.1:{script.port}: the port is in use"):
+            async with asyncio.timeout(20):
+                await supervision
+
+
+async def test_a_server_that_was_killed_is_not_explained_by_what_it_said_before(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    script.script = "echo all is well; touch up; exec sleep 3600"
+    await script.started()
+    supervision = asyncio.create_task(script.supervise())
+    first = script.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while script.pid in {None, first}:
+            await asyncio.sleep(0.01)
+    supervision.cancel()
+    assert "Script ended by itself and is started again: it was killed by SIGKILL (log: " in caplog.text
+    assert "all is well" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (None, ""),
+        (0, ""),
+        (2, ""),
+        (-9, "it was killed by SIGKILL"),
+        (-11, "it was killed by SIGSEGV"),
+        (-99, "it was killed by signal 99"),
+    ],
+)
+def test_only_a_signal_is_told_in_place_of_a_process_s_own_words(code: int | None, said: str) -> None:
+    assert killed(code) == said
 
 
 async def test_a_server_that_keeps_dying_is_given_up(script: Script) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.directory import choose_port, free_port, is_free, lock_file, log_file, secret, write_whole
+from deploy.directory import PORTS, choose_port, free_port, is_free, lock_file, log_file, secret, write_whole
 from shared.process import UserError
 from tests.processes import python, told
 
@@ -80,6 +80,26 @@ def test_a_pinned_port_is_taken_or_refused_but_never_replaced(tmp_path: Path) ->
         with pytest.raises(UserError, match=f"Server cannot listen on 127.0.0.1:{port}: the port is in use"):
             choose_port(tmp_path / "port", port, "Server")
     assert choose_port(tmp_path / "port", free := free_port(), "Server") == free
+
+
+def test_a_chosen_port_is_none_that_a_system_gives_away_and_is_chosen_once() -> None:
+    chosen = [free_port() for _ in range(200)]
+    assert len(set(chosen)) == 200
+    assert set(chosen) <= set(PORTS)
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        assert somebody.getsockname()[1] not in PORTS
+
+
+def test_a_port_that_is_taken_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("deploy.directory.PORTS", range(port, port + 1))
+        monkeypatch.setattr("deploy.directory._candidates", lambda: iter([port]))
+        with pytest.raises(UserError, match=f"no port from {port} to {port} is free"):
+            free_port()
 
 
 def test_a_lock_excludes_other_processes_until_its_holder_is_gone(tmp_path: Path) -> None:

@@ -178,6 +178,25 @@ def test_damaged_valkey_data_is_one_line_that_says_what_to_do(tmp_path: Path, st
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("* DB loaded from append only file: 0.005 seconds\n1:M * Ready to accept connections tcp", None),
+        ("* Creating AOF incr file on server start\n# Out of memory", None),
+        (
+            "# Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...",
+            "make room on the disk",
+        ),
+        ("# Invalid AOF manifest file format", "is damaged: restore a copy"),
+    ],
+)
+def test_only_a_valkey_that_cannot_read_its_data_is_said_to_have_damaged_data(
+    tmp_path: Path, said: str, advice: str | None
+) -> None:
+    told = Valkey(tmp_path).explain(f"1:M * Opening AOF incr file appendonly.aof.1.incr.aof\n{said}\n")
+    assert advice in told if advice is not None else told == said.splitlines()[-1]
+
+
 def test_damaged_postgres_data_is_one_line_that_says_what_to_do(tmp_path: Path, started: Any) -> None:
     postgres = started(Postgres(tmp_path))
     postgres.stop()

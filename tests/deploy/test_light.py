@@ -50,6 +50,7 @@ RED = {
     "lag that nobody can tell": (account(lag=None), "how far it has read"),
     "the executor is silent": (vitals(at=ago(6)), "no executor works"),
     "the executor has never spoken": (account(vitals=None), "no executor works"),
+    "its group was detached": (account(away="detached: nobody read for it", vitals=None), "detached: nobody read"),
     "halted": (account(mode="halted", reason="operator"), r"halted \(operator\)"),
     "facts wait on disk": (source(waiting=2), "2 facts wait on disk"),
     "a dead letter": (replace(WELL, dead=1), "1 dead letters"),

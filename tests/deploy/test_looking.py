@@ -121,3 +121,19 @@ async def test_of_a_redis_that_gives_no_answer_only_the_trouble_is_known(config:
 
     assert found.trouble
     assert found == Seen(at=NOW, trouble=found.trouble)
+
+
+@pytest.mark.parametrize(("kept", "word"), [(True, "detached: nobody read"), (False, "restore it")])
+async def test_an_account_that_was_detached_is_seen_to_be(config: Path, client: Redis, kept: bool, word: str) -> None:
+    source = Source(client)
+    await source.open()
+    await source.buy("p1")
+    entries: Any = await client.xrange(KEYS.orders)
+    ((unread, _),) = entries
+    place: dict[Any, Any] = {"detached": "2026-01-01", "unread": unread, "before": "0-1"}
+    await client.hset(KEYS.account("place", ACCOUNT), mapping=place)
+    if not kept:
+        await client.xdel(KEYS.orders, unread)
+    (account,) = (await seen(config)).accounts
+
+    assert word in account.away

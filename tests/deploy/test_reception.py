@@ -17,6 +17,7 @@ from deploy.reception import Desk, flattened, identity_of, joined, lines, refuse
 from deploy.standing import Standing, standing
 from deploy.surroundings import found
 from executor.book import Link, Part
+from executor.mt5.simulator.faults import FaultKind
 from executor.settings import MetaTrader5
 from shared import streams
 from shared.process import UserError
@@ -147,6 +148,25 @@ async def test_removing_can_close_everything_first(tmp_path: Path) -> None:
         assert (code, await place.simulator.volumes(), await place.simulator.orders()) == (0, [], [])
         assert "main: removed; it left nothing open" in said
         await redis.aclose()
+
+
+async def test_what_is_not_known_to_be_open_yet_is_waited_for_and_closed_too(tmp_path: Path) -> None:
+    async with machine(tmp_path) as place:
+        redis = streams.connect(place.valkey.url)
+        source = Source(redis)
+        await source.open()
+        place.simulator.goes_wrong(FaultKind.LATE, delay=300)
+        await source.buy("a", "0.1")
+        async with asyncio.timeout(30):
+            while not (await standing(redis, KEYS, ACCOUNT)).pending:
+                await asyncio.sleep(0.01)
+        refused = await asyncio.to_thread(run, place.config, "repoint", ACCOUNT, "--yes")
+        code, said = await asyncio.to_thread(run, place.config, "remove", ACCOUNT, "--flatten", "--yes", ACCOUNT)
+        assert (code, await place.simulator.volumes(), len(await place.simulator.deals())) == (0, [], 2)
+        assert "main: removed; it left nothing open. " in said
+        await redis.aclose()
+    assert refused[0] == 2
+    assert "main holds nothing open, and 1 order whose end is not known as 1@Demo: let its executor" in refused[1]
 
 
 async def test_nothing_is_flattened_where_nobody_works(redis: Redis, config: Path) -> None:

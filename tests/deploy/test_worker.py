@@ -70,7 +70,7 @@ async def test_it_is_started_again_whenever_it_ends(tmp_path: Path, caplog: pyte
             await asyncio.sleep(0.01)
     watching.cancel()
     await thing.stop()
-    assert "thing ended by itself and is started again" in caplog.text
+    assert "thing ended by itself and is started again in 0.2 s: thing: it was killed by SIGKILL" in caplog.text
 
 
 async def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

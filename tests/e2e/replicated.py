@@ -69,6 +69,9 @@ class Door(Gate):
 class Server(Valkey):
     """A Valkey with a door before it; `more` settings hold from its next start on."""
 
+    greeting = "PING"
+    """What has to be said to one that follows before it lets us read."""
+
     def __init__(self, directory: Path, more: Mapping[str, object]) -> None:
         super().__init__(directory, free_port())
         self.door = Door()
@@ -84,7 +87,7 @@ class Server(Valkey):
 
     def client(self) -> Redis:
         """A client that comes in by the back door."""
-        return Redis(host=HOST, port=self.port, password=PASSWORD)
+        return Redis(host=HOST, port=self.port, password=PASSWORD, single_connection_client=True)
 
     def kill(self) -> None:
         """As when the machine loses its power: what was not passed on is gone."""
@@ -170,7 +173,7 @@ class Watched:
         self.sentinels = [Sentinel(self._folder / f"sentinel-{n}", first.door.port) for n in range(3)]
         for sentinel in self.sentinels:
             await sentinel.started()
-        await self.whole()
+        await self.pair()
 
     async def close(self) -> None:
         """Stop all of them."""
@@ -189,10 +192,13 @@ class Watched:
                 return next(server for server in self.servers if server.door.port == port)
             await asyncio.sleep(LOOK_S)
 
-    async def whole(self) -> None:
-        """Return when the replica follows the primary and every Sentinel knows it, and the other Sentinels."""
+    async def pair(self) -> tuple[Server, Server]:
+        """The primary and its replica, when every Sentinel knows both, and the other Sentinels."""
         while not await self._is_whole():
             await asyncio.sleep(LOOK_S)
+        primary = await self.primary()
+        (replica,) = (server for server in self.servers if server is not primary)
+        return primary, replica
 
     async def _is_whole(self) -> bool:
         primary = await self.primary()
@@ -242,9 +248,10 @@ async def asked(server: Server, *question: str) -> Any:
 
 
 async def entries(server: Server, stream: str) -> set[str]:
-    """The ids in a stream of one server."""
+    """The ids in a stream of one server, whatever its role."""
     client = server.client()
     try:
+        await client.execute_command(server.greeting)  # type: ignore[no-untyped-call]
         return {entry.decode() for entry, _ in cast(list[Any], await client.xrange(stream))}
     finally:
         await client.aclose()

@@ -215,6 +215,11 @@ class Source:
         assert isinstance(answer, Published), answer
         return answer.entry
 
+    async def held(self, position: str, quantity: str) -> Fact:
+        """The first look at the source shows a position that was there before."""
+        self._held[position] = Amount(coming=Decimal(quantity))
+        return await self.tell(facts.PositionChanged, position, Decimal(0))
+
     async def tell(self, kind: Any, position: str, number: Decimal, **more: Any) -> Fact:
         """Publish a fact of any kind that changes the total of `position` by `number`."""
         self.seq += 1

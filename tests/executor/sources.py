@@ -84,6 +84,13 @@ class Source:
         """Stop loss or take profit of a position are changed."""
         return [PositionChanged(**self._header(), exposure=self._moved(position), levels=levels)]
 
+    def held_before(self, position: str, quantity: str | Decimal) -> list[Fact]:
+        """It turns out that so much of a position is held, whatever was told of it."""
+        anew = position in self.amounts
+        self.amounts[position] = Amount(held=Decimal(quantity))
+        exposure = replace(self._moved(position), anew=anew)
+        return [PositionChanged(**self._header(), exposure=exposure)]
+
     def rest(
         self, position: str, order: str, quantity: str | Decimal, price: str = "1.09", levels: Levels = NO_LEVELS
     ) -> list[Fact]:

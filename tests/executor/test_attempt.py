@@ -26,27 +26,34 @@ def attempt(*, suspect: bool = False) -> Attempt:
     )
 
 
-def test_a_grace_is_over_when_it_ran_without_interruption() -> None:
+def test_a_grace_is_outlasted_by_what_was_read_after_it_alone() -> None:
     grace = Grace(3.0)
+    assert not grace.outlasted(99.0, 1)
 
-    assert [grace.over(now, 1) for now in (10.0, 12.9, 13.0)] == [False, False, True]
+    for now in (10.0, 12.9):
+        grace.run(now, 1)
+
+    assert [grace.outlasted(began, 1) for began in (9.0, 10.0, 12.9, 13.0)] == [False, False, False, True]
 
 
-def test_a_grace_starts_over_with_another_terminal() -> None:
+def test_a_grace_starts_over_when_the_link_was_lost() -> None:
     grace = Grace(3.0)
+    for now, breaks in ((10.0, 1), (12.0, 2), (14.9, 2)):
+        grace.run(now, breaks)
 
-    assert [grace.over(now, generation) for now, generation in ((10.0, 1), (12.0, 2), (14.9, 2), (15.0, 2))] == [
-        False, False, False, True,
-    ]  # fmt: skip
+    assert [grace.outlasted(began, 2) for began in (13.0, 14.9, 15.0)] == [False, False, True]
+    assert not grace.outlasted(15.0, 3)
 
 
-def test_a_grace_starts_over_after_the_terminal_was_cut_off() -> None:
+def test_a_grace_starts_over_when_something_is_sent() -> None:
     grace = Grace(3.0)
-    grace.over(10.0, 1)
-    grace.began = None
+    grace.run(10.0, 1)
+    grace.stop()
+    assert not grace.outlasted(99.0, 1)
 
-    assert not grace.over(13.0, 1)
-    assert grace.over(16.0, 1)
+    grace.run(13.0, 1)
+
+    assert [grace.outlasted(began, 1) for began in (13.0, 15.9, 16.0)] == [False, False, True]
 
 
 def test_a_fresh_attempt_has_sent_nothing() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from executor.book import Link
 from executor.bookkeeping import TerminalAway
+from executor.mt5.api import Connected
 from executor.mt5.simulator.faults import FaultKind
 from tests.executor.rig import Simulator
 
@@ -95,3 +96,20 @@ async def test_none_is_never_read_as_flat(function: str, simulator: Simulator) -
             await keeper.reread()
 
         assert len(keeper.book.holdings) == 1
+
+
+async def test_a_break_is_counted_whenever_the_link_may_have_been_lost(simulator: Simulator) -> None:
+    async with simulator.keeper() as (terminal, keeper):
+        before = keeper.breaks
+        assert await keeper.connected()
+        assert keeper.breaks == before
+
+        simulator.goes_wrong(FaultKind.NONE, function="terminal_info", code=-1)
+        assert not await keeper.connected()
+        silent = keeper.breaks
+        connected = await terminal.connect(simulator.credentials())
+        again = keeper.breaks
+        assert isinstance(connected, Connected)
+        await keeper.open(connected, {})
+
+        assert before < silent < again < keeper.breaks

@@ -133,3 +133,14 @@ def test_dropping_facts_in_between_ends_in_the_same_place(
     for position, index in last.items():
         lots, least = wanted(facts[index], account)
         assert abs(account.own(key(position)) - lots) < least
+
+
+@pytest.mark.parametrize("margin", ["hedging", "netting"])
+def test_what_the_source_finds_out_to_have_held_counts_as_followed_and_opens_nothing(margin: Margin) -> None:
+    source, account = Source("netting"), PerfectAccount(margin)
+    for fact in (*source.market("EURUSD", D(1)), *source.held_before("EURUSD", D(4))):
+        account.follow(fact)
+    assert account.own(key("EURUSD")) == 1
+    for fact in source.market("EURUSD", D(-2)):
+        account.follow(fact)
+    assert account.own(key("EURUSD")) == D("0.5")

@@ -1,5 +1,8 @@
 """What an account is not to follow: what was there before it, until the source has closed it."""
 
+import pytest
+from msgspec.structs import replace
+
 from executor.joining import Joined, in_shadow, looked, over, read, written
 from executor.mirrored import order_name
 from executor.sight import Sight
@@ -46,6 +49,21 @@ def test_what_comes_later_is_to_be_followed() -> None:
     there.told(there.market("o3", "1"))
 
     assert looked(joined, there.sight(), (), ()).left == {O1, LIMIT}
+
+
+@pytest.mark.parametrize("adopts", [True, False])
+def test_what_was_there_before_anybody_looked_is_met_once(adopts: bool) -> None:
+    there = Market()
+    there.told(there.market("o1", "1"))
+    joined = joins(there.sight(), here=(O1,))
+    there.told(there.held_before("o2", "2"))
+    shown = there.sight()
+    joined = looked(joined, shown, (O1,), (), adopts=adopts)
+
+    assert (set(joined.left), set(joined.adopt)) == ((set(), {O2}) if adopts else ({O2}, set()))
+    given_up = replace(joined, left=frozenset(), adopt=frozenset())
+    again = looked(given_up, shown, (O1,), (), adopts=adopts)
+    assert (again.left, again.adopt) == (frozenset(), frozenset())
 
 
 def test_it_ends_with_the_position_at_the_source() -> None:

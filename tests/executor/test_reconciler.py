@@ -238,6 +238,25 @@ async def test_or_is_opened_once_as_it_is_now_where_the_settings_say_so(valkey: 
     assert len(await simulator.orders()) == 1
 
 
+@pytest.mark.parametrize("join", ["new", "adopt"])
+async def test_what_a_source_held_before_anybody_looked_is_left_alone_or_opened_once(
+    join: Any, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking(join=join)):
+        await seen_now(redis)
+        await until(lambda: _looked(redis))
+        await source.held("o1", "0.3")
+        await source.buy("o2", "0.2")
+        await ended(redis, 3 if join == "adopt" else 2)
+        await source.close("o1", "0.1")
+        found = await ended(redis, 4 if join == "adopt" else 3)
+
+    adopted = [("EURUSD", 0, 0.2)] if join == "adopt" else []
+    assert sorted(await simulator.volumes()) == [*adopted, ("EURUSD", 0, 0.2)]
+    assert found[0].result == "ignored"
+    assert await drifts(redis) == []
+
+
 async def test_what_was_adopted_is_not_adopted_again_by_the_next_lane(valkey: Valkey, simulator: Simulator) -> None:
     async with joining_late(valkey, simulator, join="adopt") as (redis, _):
         await seen_now(redis)

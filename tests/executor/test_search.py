@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
-from time import monotonic
 
 from executor import marks
 from executor.attempt import Attempt, Grace
@@ -11,7 +10,7 @@ from executor.book import Link, Pending
 from executor.ledger import Work
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Owed, Rejected
-from executor.search import LOOKS, REST, Search, _next_look
+from executor.search import Search
 from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
 from tests.executor.rig import PATIENCE_S, Simulator
 from tests.shared.samples import placed
@@ -63,8 +62,8 @@ def mark(step: str) -> int:
 async def test_an_opening_is_found_by_its_mark(simulator: Simulator) -> None:
     ticket = bought(simulator, mark("open"))
 
-    async with simulator.keeper() as (terminal, keeper):
-        found = await Search(terminal, keeper).search(attempt(opening()), opening())
+    async with simulator.keeper() as (_, keeper):
+        found = await Search(keeper).search(attempt(opening()), opening())
 
     assert isinstance(found, Done)
     assert (found.identifier, found.volume, found.mark) == (ticket, D("0.1"), mark("open"))
@@ -73,8 +72,8 @@ async def test_an_opening_is_found_by_its_mark(simulator: Simulator) -> None:
 async def test_an_opening_that_does_not_show_stays_unknown_until_the_grace_is_over(simulator: Simulator) -> None:
     sought = attempt(opening(), grace=0.3)
 
-    async with simulator.keeper() as (terminal, keeper):
-        search = Search(terminal, keeper)
+    async with simulator.keeper() as (_, keeper):
+        search = Search(keeper)
         assert await search.search(sought, opening()) is None
         assert "open" in sought.unknown
 
@@ -85,36 +84,63 @@ async def test_an_opening_that_does_not_show_stays_unknown_until_the_grace_is_ov
     assert not sought.maybe_sent(opening())
 
 
-async def test_between_two_looks_through_the_history_other_work_has_its_turn(simulator: Simulator) -> None:
+async def test_what_shows_up_during_a_grace_is_adopted(simulator: Simulator) -> None:
+    sought = attempt(opening(), grace=20.0)
+
+    async with simulator.keeper() as (_, keeper):
+        search = Search(keeper)
+        assert await search.search(sought, opening()) is None
+        ticket = bought(simulator, mark("open"))
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await search.search(sought, opening())) is None:
+                assert "open" in sought.unknown
+
+    assert isinstance(found, Done)
+    assert found.identifier == ticket
+
+
+async def test_what_is_being_sent_again_has_a_whole_grace_of_its_own(simulator: Simulator) -> None:
+    """What the terminal showed before says nothing about a request that was sent after it."""
+    sought = attempt(opening(), grace=0.3)
+
+    async with simulator.keeper() as (_, keeper):
+        search = Search(keeper)
+        async with asyncio.timeout(PATIENCE_S):
+            while "open" not in sought.absent:
+                await search.search(sought, opening())
+        search.sending(sought)
+        sought.grace.seconds = 600.0
+
+        assert await search.search(sought, opening()) is None
+        assert "open" in sought.unknown
+
+
+async def test_an_exit_is_looked_for_at_once_however_soon_after_another_look(netting: Simulator) -> None:
     sought = attempt(opening(), grace=600.0)
 
-    async with simulator.keeper() as (terminal, keeper):
-        search = Search(terminal, keeper)
-        assert await search.search(sought, opening()) is None
-        bought(simulator, mark("open"))
-        assert await search.search(sought, opening()) is None, "it was looked for a moment ago"
-        assert "open" in sought.unknown
-        assert sought.look_again["open"] > monotonic() + 600.0 / LOOKS / 2
+    async with netting.keeper() as (_, keeper):
+        search = Search(keeper)
+        await search.search(sought, opening())
+        exiting = attempt(grace=600.0)
+        search.sending(exiting)
+        bought(netting)
+        closed(netting, 0, 0.04, mark("reduce:1"))
 
-        sought.look_again["open"] = monotonic()
-        assert isinstance(await search.search(sought, opening()), Done)
+        assert isinstance(await search.search(exiting, reducing(0, "0.06")), Done)
 
 
-def test_a_long_look_is_followed_by_a_long_rest_but_never_past_the_end_of_the_grace() -> None:
-    fresh, running = Grace(100.0), Grace(100.0, began=1000.0)
-
-    assert _next_look(fresh, 1000.0, 1000.1) == 1000.1 + 100.0 / LOOKS
-    assert _next_look(running, 1010.0, 1012.0) == 1012.0 + REST * 2
-    assert _next_look(running, 1095.0, 1097.0) == 1100.0
-    assert _next_look(running, 1101.0, 1101.1) == 1101.1 + 100.0 / LOOKS
+async def test_a_close_that_nothing_explains_is_owed(simulator: Simulator) -> None:
+    """A terminal that has just come back may list no position at all, and a refused order of ours says nothing."""
+    async with simulator.keeper() as (_, keeper):
+        assert await Search(keeper).search(attempt(), closing(4711)) == Owed(Obstacle.NO_ANSWER)
 
 
 async def test_a_position_without_our_mark_is_not_taken_for_it(simulator: Simulator) -> None:
     bought(simulator)
     sought = attempt(opening())
 
-    async with simulator.keeper() as (terminal, keeper):
-        assert await Search(terminal, keeper).search(sought, opening()) is None
+    async with simulator.keeper() as (_, keeper):
+        assert await Search(keeper).search(sought, opening()) is None
 
     assert "open" in sought.unknown
 
@@ -123,8 +149,8 @@ async def test_a_close_is_done_when_the_position_is_gone_and_tells_its_deal(simu
     ticket = bought(simulator)
     closed(simulator, ticket, 0.1, mark("close:1"))
 
-    async with simulator.keeper() as (terminal, keeper):
-        found = await Search(terminal, keeper).search(attempt(), closing(ticket))
+    async with simulator.keeper() as (_, keeper):
+        found = await Search(keeper).search(attempt(), closing(ticket))
 
     assert isinstance(found, Done)
     assert (found.volume, found.mark) == (D("0.1"), mark("close:1"))
@@ -134,15 +160,15 @@ async def test_a_close_that_somebody_else_did_needs_nothing(simulator: Simulator
     ticket = bought(simulator)
     closed(simulator, ticket, 0.1)
 
-    async with simulator.keeper() as (terminal, keeper):
-        assert await Search(terminal, keeper).search(attempt(), closing(ticket)) == Already()
+    async with simulator.keeper() as (_, keeper):
+        assert await Search(keeper).search(attempt(), closing(ticket)) == Already()
 
 
 async def test_a_close_whose_position_is_there_is_asked_at_once(simulator: Simulator) -> None:
     sought = attempt()
 
-    async with simulator.keeper() as (terminal, keeper):
-        assert await Search(terminal, keeper).search(sought, closing(bought(simulator))) is None
+    async with simulator.keeper() as (_, keeper):
+        assert await Search(keeper).search(sought, closing(bought(simulator))) is None
 
     assert not sought.unknown
 
@@ -152,16 +178,16 @@ async def test_a_part_close_goes_by_what_the_position_has_left(simulator: Simula
     ticket = bought(simulator)
     closed(simulator, ticket, 0.05)
 
-    async with simulator.keeper() as (terminal, keeper):
-        assert await Search(terminal, keeper).search(attempt(), reducing(ticket, "0.06")) == Already()
+    async with simulator.keeper() as (_, keeper):
+        assert await Search(keeper).search(attempt(), reducing(ticket, "0.06")) == Already()
 
 
 async def test_a_part_close_of_an_unknown_end_is_owed_and_holds_nobody_up(simulator: Simulator) -> None:
     ticket = bought(simulator)
     sought = attempt()
 
-    async with simulator.keeper() as (terminal, keeper):
-        found = await Search(terminal, keeper).search(sought, reducing(ticket, "0.06"))
+    async with simulator.keeper() as (_, keeper):
+        found = await Search(keeper).search(sought, reducing(ticket, "0.06"))
 
     assert found == Owed(Obstacle.NO_ANSWER)
 
@@ -171,8 +197,8 @@ async def test_levels_are_read(simulator: Simulator) -> None:
     wanted = Protect(name="p", link="l", ticket=ticket, symbol="EURUSD", stop_loss=None, take_profit=None)
     other = Protect(name="p", link="l", ticket=ticket, symbol="EURUSD", stop_loss=D(1), take_profit=None)
 
-    async with simulator.keeper() as (terminal, keeper):
-        search = Search(terminal, keeper)
+    async with simulator.keeper() as (_, keeper):
+        search = Search(keeper)
         assert await search.search(attempt(), wanted) == Already()
         assert await search.search(attempt(), other) is None
 
@@ -186,8 +212,8 @@ async def test_an_order_that_filled_instead_of_being_removed_is_not_removed(simu
     link = Link(key="l", instrument="EURUSD", symbol="EURUSD", pendings={"o": pending})
     step = Withdraw(name="withdraw", link="l", order="o", ticket=ticket, symbol="EURUSD")
 
-    async with simulator.keeper({"l": link}) as (terminal, keeper):
-        search = Search(terminal, keeper)
+    async with simulator.keeper({"l": link}) as (_, keeper):
+        search = Search(keeper)
         assert await search.search(attempt(), step) is None
         simulator.price("EURUSD", "1.0790", "1.0791")
         filled = await search.search(attempt(), step)

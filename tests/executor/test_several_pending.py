@@ -52,6 +52,23 @@ async def test_an_increase_that_still_waits_is_not_made_after_the_reversal_behin
     assert await simulator.volumes() == []
 
 
+async def test_a_reversal_whose_opening_waits_does_not_open_with_the_stop_of_what_it_closed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """On the other side it would be invalid, and be owed for ever."""
+    async with running(valkey.url, simulator), simulator.eyes() as eyes:
+        await source.buy("o1", levels=facts.Levels(stop_loss=Decimal("0.5")))
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o2", "0.3")
+        await source.tell(facts.PositionReversed, "o1", Decimal("-0.3"))
+        found = await ended(redis, 3)
+        positions: Any = await eyes.positions()
+
+    assert [o.result for o in found] == ["filled", "filled", "filled"]
+    assert sorted((p.type, p.volume, p.sl) for p in positions) == [(0, 0.3, 0.0), (1, 0.2, 0.0)]
+
+
 async def test_a_close_waits_for_the_opening_that_was_denied_while_nobody_knew_what_is_whose(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:

@@ -109,3 +109,20 @@ def test_a_position_taken_for_a_stranger_s_is_adopted_by_the_order_that_explains
     assert sum(p.total for p in story.picture.positions.values()) == D("0.1")
     assert story.kinds() == ["order.placed", "position.opened", "order.filled"]
     assert story.facts[-1].exposure.position == "p55"
+
+
+def test_a_row_that_was_shown_before_the_fill_was_listed_is_that_order_s_and_no_other_can_be_a_part_of_it() -> None:
+    """It was closed on the phone before another poll could show it together with its order's fill."""
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", type="limit", limitPrice="1.05", qty="0.4")
+    story.wait(5)
+    story.positions(position("a", 0.4))
+    (filled,) = story.orders(order("1", "filled", type="limit", limitPrice=1.05, qty=0.4, filledQty=0.4))
+    assert filled.exposure.after.held == D("0.4")
+    for _ in range(6):
+        story.positions(position("b", 0.15))
+        story.orders(order("1", "filled", type="limit", limitPrice=1.05, qty=0.4, filledQty=0.4))
+    told = [(f.exposure.position, f.exposure.after.held) for f in story.facts[2:]]
+    assert sorted(told) == [("o1", D(0)), ("pb", D("0.15"))]

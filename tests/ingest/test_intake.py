@@ -187,6 +187,23 @@ def test_the_first_look_and_what_is_learnt_once_are_on_disk_at_once(tmp_path: Pa
         assert len(journal.read_bytes()) == sizes[-1]
 
 
+def test_a_position_s_id_is_on_disk_before_a_call_can_name_it(tmp_path: Path) -> None:
+    """Else a close right after a restart would have to wait for the polls to show its effect."""
+    netting = replace(BROKER, positions="netting")
+    row = {"id": "5", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "avgPrice": 1.085}
+    filled = {"id": "77", "instrument": "EURUSD", "qty": 0.1, "side": "buy", "type": "market", "status": "filled"}
+    with desk(tmp_path, netting) as ours:
+        ours.poll("orders", [], 0)
+        ours.poll("positions", [], 0.1)
+        ours.answer(market_buy("f1", 1), {"s": "ok", "d": {"orderId": "77"}})
+        ours.poll("orders", [filled | {"filledQty": 0.1}], 2)
+        ours.poll("positions", [row], 3)
+    with desk(tmp_path, netting) as ours:
+        ours.intake.resume()
+        ours.answer(request("DELETE", "/accounts/10001/positions/5", flow="f2", seconds=5), {"s": "ok"})
+        assert ours.facts()[-1].exposure.after.total == 0
+
+
 def test_only_what_is_of_the_account_is_recorded(tmp_path: Path) -> None:
     paper = Source(name="demo", host="papertrading.tradingview.com", protocol="paper", account="1234567")
     recorder = Recorder(tmp_path)

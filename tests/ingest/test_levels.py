@@ -123,6 +123,25 @@ def test_brackets_that_were_never_listed_are_not_removed_by_their_absence() -> N
     assert story.picture.positions["o1"].levels == Levels(stop_loss=D("1.0"), take_profit=D("1.2"), trailing=None)
 
 
+def test_a_level_that_no_poll_lists_is_gone_when_its_sibling_is_listed_long_after_the_last_call() -> None:
+    """It was taken back while nobody looked: its order is not listed any more, and never was."""
+    story = Story()
+    story.orders()
+    story.positions()
+    story.place("1", stopLoss="1.0", takeProfit="1.2")
+    story.positions(position("55"))
+    rows = (order("1", "filled"), bracket("s", 1.0, "SL", "55"))
+    for _ in range(5):
+        story.orders(*rows)
+    assert story.kinds() == ["order.placed", "order.filled"], "it may be listed later"
+    story.wait(30)
+    assert story.orders(*rows) == []
+    (removed,) = story.orders(*rows)
+    assert removed.levels == Levels(stop_loss=D("1.0"), take_profit=None, trailing=None)
+    story.wait(30)
+    assert story.orders(*rows) == story.orders(*rows) == []
+
+
 def test_a_bracket_that_two_polls_no_longer_list_is_removed() -> None:
     story = Story()
     story.orders()

@@ -349,11 +349,11 @@ def test_a_resting_order_that_fills_is_no_stranger_whatever_frame_comes_first() 
     assert story.kinds() == ["order.placed", "order.filled"]
 
 
-def test_what_the_account_held_before_is_no_fact() -> None:
+def test_what_the_account_held_before_is_stated_as_unchanged() -> None:
     story = Desk()
     story.account_poll({"symbol": MNQ, "qty": -3, "symboltype": "futures"})
     story.push("position_update", symbol=MNQ, side="sell", qty=3)
-    assert story.facts == []
+    assert [(f.exposure.before.held, f.exposure.after.held) for f in story.facts] == [(-3, -3)]
 
 
 def test_a_unit_that_nobody_knows_is_not_guessed() -> None:

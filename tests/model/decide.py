@@ -165,22 +165,12 @@ def _open(view: View, plan: Plan) -> Decision:
     if not rules.search_before_guards and not may_open:
         return _end(view, refused, own)
     if rules.search and not view.work.fresh and view.terminal.opened[i]:
-        return _adopt(view, own, plan.amount)
+        return _end(view, "filled", own + view.terminal.opened[i], ticket=i)
     if view.maybe_sent(i) or (rules.openings_wait and _instrument_waits(view)):
         return _wait(view)
     if view.work.kind == "park" and _no_longer_wanted(view):
         return _end(view, "closed" if plan.kind == "turn" else "superseded", own)
     return Call("open", i, i, plan.amount) if may_open else _end(view, refused, own)
-
-
-def _adopt(view: View, own: int, asked: int) -> Change:
-    """What the search found is ours. More than was asked (a call that ran after the grace) is a debt at once."""
-    i, n = view.fact, view.config.story[view.fact].link
-    found = view.terminal.opened[i]
-    adopted = _end(view, "filled", own + found, ticket=i)
-    if abs(found) <= abs(asked):
-        return adopted
-    return adopted._replace(debts=((n, Debt(own + found, own + asked, i, None)),))
 
 
 def _no_longer_wanted(view: View) -> bool:

@@ -16,6 +16,9 @@ def drifts(story: Story, terminal: Terminal, ledger: Ledger) -> list[str]:
         refused = any(r in REFUSED for fact, r in zip(story, ledger.done, strict=True) if fact.link == n)
         if not refused and link.own != (link.followed or 0):
             found.append(f"link {n}: we have {link.own}, the source {link.followed}")
+    for mark, doubled in enumerate(terminal.doubled):
+        if doubled:
+            found.append(f"«{story[mark % len(story)].name}» was opened once more: {doubled}")
     for mark, opened in enumerate(terminal.opened):
         fact, result = story[mark % len(story)], ledger.done[mark % len(story)]
         if opened and result != "filled":

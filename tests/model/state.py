@@ -155,11 +155,13 @@ class Call(NamedTuple):
 class Terminal(NamedTuple):
     """One account at the broker: signed volume per ticket, executed volume per mark, requests left behind by the dead.
 
+    What was opened under a mark once more is a position of its own: `doubled`, volume per mark.
     `excused` are openings whose refusal a failover forgot: they may be tried again late."""
 
     volume: tuple[int, ...]
     opened: tuple[int, ...]
     closed: tuple[int, ...]
+    doubled: tuple[int, ...]
     left_behind: tuple[Call, ...] = ()
     newest_opening: int = -1
     excused: tuple[int, ...] = ()

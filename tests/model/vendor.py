@@ -7,7 +7,7 @@ from tests.model.story import Story
 def empty(marks: int) -> Terminal:
     """An account without positions. A mark is the number of its fact, plus their count for each attempt after it."""
     zeros = (0,) * marks
-    return Terminal(zeros, zeros, zeros)
+    return Terminal(zeros, zeros, zeros, zeros)
 
 
 def execute(terminal: Terminal, call: Call, story: Story) -> Terminal | None:
@@ -16,18 +16,20 @@ def execute(terminal: Terminal, call: Call, story: Story) -> Terminal | None:
 
 
 def _open(terminal: Terminal, call: Call, story: Story) -> Terminal:
-    wrong = ""
     if terminal.opened[call.mark]:
         wrong = f"two deals for one opening: {story[call.mark % len(story)].name}"
-    elif (
+        doubled = put(terminal.doubled, call.mark, terminal.doubled[call.mark] + call.volume)
+        return terminal._replace(doubled=doubled, wrong=terminal.wrong or wrong)
+    wrong = ""
+    if (
         call.mark < len(story)
         and terminal.newest_opening > call.mark not in terminal.excused
         and _same_instrument(story, terminal.newest_opening, call.mark)
     ):
         wrong = f"openings out of order: {story[call.mark].name} after {story[terminal.newest_opening].name}"
     return terminal._replace(
-        volume=put(terminal.volume, call.mark, terminal.volume[call.mark] + call.volume),
-        opened=put(terminal.opened, call.mark, terminal.opened[call.mark] + call.volume),
+        volume=put(terminal.volume, call.mark, call.volume),
+        opened=put(terminal.opened, call.mark, call.volume),
         newest_opening=max(terminal.newest_opening, call.mark if call.mark < len(story) else -1),
         wrong=terminal.wrong or wrong,
     )

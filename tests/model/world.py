@@ -201,7 +201,8 @@ class Protocol:
         late = {mark % len(story) for mark, v in enumerate(terminal.opened) if v and mark >= len(story)}
         should = expected(story, ledger.done, self.config.act_on, late)
         for n in range(self.links):
-            has = sum(v for mark, v in enumerate(terminal.volume) if story[mark % len(story)].link == n)
+            every = zip(terminal.volume, terminal.doubled, strict=True)
+            has = sum(v + more for mark, (v, more) in enumerate(every) if story[mark % len(story)].link == n)
             if n not in waiting and (has != should[n] or has != ledger.links[n].own):
                 return f"link {n}: the account holds {has}, should {should[n]}, the ledger says {ledger.links[n].own}"
         return None
@@ -217,6 +218,26 @@ class Reconciled(Protocol):
     def _unfinished_account(self, account: Account, group: Group, captured: int) -> str | None:
         why = super()._unfinished_account(account, group, captured)
         return None if why and drifts(self.config.story, account.terminal, group.ledger) else why
+
+
+class Closing(Reconciled):
+    """The same with `doubles = "close"`: what was opened once more is closed, as soon as its fact has its end."""
+
+    def steps(self, state: World) -> Iterator[Step[World]]:
+        """All that can happen next, and what a reconciliation does about a double."""
+        yield from super().steps(state)
+        for number, (account, group) in enumerate(zip(state.accounts, state.redis.groups, strict=True)):
+            for mark, doubled in enumerate(account.terminal.doubled):
+                fact = mark % len(self.config.story)
+                owes = group.ledger.debts[self.config.story[fact].link] is not None
+                if doubled and group.ledger.done[fact] in FINAL and not owes:
+                    without = account.terminal._replace(doubled=put(account.terminal.doubled, mark, 0))
+                    after = account._replace(terminal=without)
+                    yield self._at(state, number, after, f"the second «{self.config.story[fact].name}» is closed")
+
+    def _unfinished_account(self, account: Account, group: Group, captured: int) -> str | None:
+        left = "a double stays open" if any(account.terminal.doubled) else None
+        return left or super()._unfinished_account(account, group, captured)
 
 
 def _unleased(account: Account) -> Account:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import SSLConnection, parse_url
 
+from shared import endpoints
 from shared.addresses import postgres_dsn, redis_url, unencrypted
 from shared.process import UserError
 from shared.settings import Postgres, Redis, Secret, SettingsError
@@ -92,6 +93,31 @@ def test_an_address_that_was_put_together_can_be_again(tmp_path: Path) -> None:
     assert parse_url(redis_url(Redis(url=Secret(once), ca_file=tmp_path / "ca"))) == parse_url(once)
 
 
+def test_who_knows_the_primary_is_told_what_it_needs_and_keeps_it_when_it_is_put_together_again() -> None:
+    watched = Redis(
+        url=Secret("redis+sentinel://a:1,b:2/desk"),
+        password=Secret("p/w"),
+        sentinel_username="u",
+        sentinel_password=Secret("q&r"),
+    )
+    once = redis_url(watched)
+    named = endpoints.understood(once)
+
+    assert (named.servers, named.service) == ((("a", 1), ("b", 2)), "desk")
+    assert (named.username, named.password) == ("u", "q&r")
+    assert parse_url(named.connection)["password"] == "p/w"
+    assert redis_url(Redis(url=Secret(once))) == once
+
+
+def test_a_cluster_is_asked_for_the_namespace_s_slot_with_all_that_proves_who_we_are(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("x")
+    found = redis_url(Redis(url=Secret("rediss+cluster://a,b:2"), namespace="desk-7", ca_file=tmp_path / "ca"))
+    named = endpoints.understood(found)
+
+    assert (named.namespace, named.servers) == ("desk-7", (("a", 6379), ("b", 2)))
+    assert dict(parse_url(named.connection))["ssl_ca_certs"] == str(tmp_path / "ca")
+
+
 MISTAKES = {
     "nothing": (Redis(), "redis.url is not set"),
     "a password with a slash": (Redis(url=Secret("redis://:hu/sh@server:1/0")), "goes into redis.password"),
@@ -100,6 +126,13 @@ MISTAKES = {
     "files without encryption": (
         Redis(url=Secret("redis://s"), ca_file=Path("/ca")), "redis.ca-file is set, but redis.url is not encrypted",
     ),
+    "files without encryption to Sentinels": (
+        Redis(url=Secret("redis+sentinel://s/desk"), ca_file=Path("/ca")), r"it must begin rediss://, or rediss\+",
+    ),
+    "a password for Sentinels that are not there": (
+        Redis(url=Secret("redis://s"), sentinel_password=Secret("p")), "redis.sentinel-password is set, but redis.url",
+    ),
+    "a service without a name": (Redis(url=Secret("redis+sentinel://s:1")), "redis.url must say which service"),
     "half a certificate": (Redis(url=Secret("rediss://s"), cert_file=Path("/c")), "belong together"),
     "no such authority": (Redis(url=Secret("rediss://s"), ca_file=Path("/no/ca")), "redis.ca-file: /no/ca"),
 }  # fmt: skip
@@ -135,6 +168,9 @@ WAYS = {
     "rediss://server/0": None,
     "unix:///run/redis.sock": None,
     "redis://u:p@server.example:1/0": "server.example",
+    "redis+sentinel://127.0.0.1:1,localhost/desk": None,
+    "rediss+cluster://one.example,two.example": None,
+    "redis+cluster://:p@localhost,two.example:3": "two.example",
 }
 
 
