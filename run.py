@@ -100,8 +100,9 @@ def environment() -> "dict[str, str]":
 
 def become(command: "list[str]", settings: "dict[str, str]") -> int:
     """Replace this process by the command; on Windows, where that cannot be done, wait for it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a caller may have closed it
+            stream.flush()
     if not ON_WINDOWS:
         os.execve(command[0], command, settings)
     with subprocess.Popen(command, env=settings) as process:

@@ -195,7 +195,7 @@ def wheel_file(package: str, path: str, title: str, setting: str) -> Path:
     if file is None or not file.exists():
         raise UserError(
             f"{title} cannot be embedded: there is no {package}/{path} in this environment; "
-            f"install it with `python3 run.py`, or set {setting} to a server of your own"
+            f"remove .venv and use `python3 run.py` again, or set {setting} to a server of your own"
         )
     return file
 

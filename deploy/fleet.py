@@ -56,10 +56,11 @@ class Fleet:
 
     async def start(self) -> None:
         """Return when everything serves. Raises UserError, one line that says what to do, when something cannot."""
-        self.machine.data.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
-        await self._take(self.machine.data)
-        scraping.write(self.machine)
-        self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
+        try:
+            await self._settle_in()
+        except OSError as error:
+            where = error.filename or self.machine.data
+            raise UserError(f"the data cannot be kept in {where}: {error.strerror}; choose another --data") from error
         try:
             async with asyncio.TaskGroup() as starting:
                 postgres = starting.create_task(self._start_postgres())
@@ -90,6 +91,12 @@ class Fleet:
                 await asyncio.to_thread(server.stop)
         while self._locks:
             os.close(self._locks.pop())
+
+    async def _settle_in(self) -> None:
+        self.machine.data.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
+        await self._take(self.machine.data)
+        scraping.write(self.machine)
+        self.addresses = {name: f"{HOST}:{self._terminal_port(name)}" for name in self.machine.simulated}
 
     async def _take(self, data: Path) -> None:
         """Take the data for ourselves. Raises UserError when somebody else has it.

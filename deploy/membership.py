@@ -12,6 +12,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from executor import joining
 from executor.remembering import whole
 from shared.outcomes import Kept
 from shared.process import UserError
@@ -68,7 +69,9 @@ async def repoint(
     kept = await memory(redis, keys, account)
     if abandon:
         kept = replace(kept, memory=replace(kept.memory, links={}, debts={}))
-    state = {name: value for name, value in kept.state.items() if name not in FIGURES}
+    # An account that forgets what it holds joins anew: what its sources hold by now is from before it.
+    going = (*FIGURES, joining.FIELD) if abandon else FIGURES
+    state = {name: value for name, value in kept.state.items() if name not in going}
     kept = replace(kept, state={**state, "identity": identity} if identity else state)
     names = [
         keys.account("lease", account),
@@ -77,7 +80,7 @@ async def repoint(
         keys.account("place", account),
     ]
     names += [keys.account(part, account) for part in ("links", "debts", "replay", "drift")] if abandon else []
-    await _done(redis, _REPOINT, names, [token, *_signed(codec, kept), identity, *FIGURES], account)
+    await _done(redis, _REPOINT, names, [token, *_signed(codec, kept), identity, *going], account)
 
 
 async def memory(redis: Redis, keys: Keys, account: str) -> Kept:

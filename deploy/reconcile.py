@@ -129,11 +129,17 @@ async def _ended(surroundings: "Surroundings", redis: "Redis", account: str, the
 
 
 async def _shown(surroundings: "Surroundings", redis: "Redis", account: str, after: str) -> str:
+    """Show what the lane has said since; answers up to where. Raises UserError when it refuses the whole."""
+    from executor.clerk import NOT_DONE
     from shared.outcomes import Notice
 
     reply = cast(list[Any], await redis.xread({surroundings.keys.outcomes: after}, block=200) or [])
     for entry, fields in (each for _, entries in reply for each in entries):
         after, message = entry.decode(), surroundings.codec().outcome(fields)
-        if isinstance(message, Notice) and message.account == account and message.reason == "reconcile":
+        if not isinstance(message, Notice) or message.account != account:
+            continue
+        if message.reason == "reconcile":
             click.echo(f"{account}: {message.text}")
+        elif message.text.startswith(f"{NOT_DONE}: mend: "):
+            raise UserError(f"{account}: {message.text}")
     return after

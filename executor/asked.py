@@ -26,12 +26,16 @@ Answer = Literal["asked", "there", "idle", "ended", "effect"]
 """Kept; there is one for the same already; nobody works for the account; that attempt has ended; the one before it
 had an effect, or needs none."""
 
+ADOPTABLE = outcomes.REPLAYABLE | {"ignored", "closed"}
+"""After what a lane itself may ask for an opening. A reversal has ended as closed when its opening was refused."""
+
 
 class Replay(Struct, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
     """Try a fact again: the signed original as it came with `entry`, as the attempt of that number.
 
     `planned` is the fact as it was stated anew when the lane decided what to send for it: what has been sent, was that.
-    `adopt`: the lane itself asks, for what the account was not to follow before; so its last end may be `ignored`.
+    `adopt`: the lane itself asks, for what the source holds and the account does not; so its last end may be any that
+    opened nothing (`ADOPTABLE`).
     """
 
     fact: str
@@ -137,7 +141,7 @@ class Desk:
             attempt = request.work.key
             before = Work(fact=request.fact, attempt=request.attempt - 1).key if request.attempt > 1 else ""
         args: list[str | bytes | int] = [request.field, self._sealed(request), attempt, before]
-        again = {*outcomes.REPLAYABLE, *(["ignored"] if isinstance(request, Replay) and request.adopt else [])}
+        again = ADOPTABLE if isinstance(request, Replay) and request.adopt else outcomes.REPLAYABLE
         args += [" ".join(sorted(again)), int(archived)]
         keys = [self._requests, self._done, self._lease]
         return cast(Answer, cast(bytes, await self._ask(keys=keys, args=args)).decode())

@@ -22,6 +22,7 @@ from shared.logs import correlated
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.2
+NOT_DONE = "asked by the operator and not done"
 UNSOUND = "it bears no sound signature of ours"
 LATE_S = 300.0
 """Nobody wants to find that done which was asked so long ago; what may have been sent is looked for all the same."""
@@ -88,7 +89,7 @@ class Clerk:
                 assert_never(request)
 
     async def _refuse(self, field: str, why: str) -> None:
-        text = f"asked by the operator and not done: {field}: {why}"
+        text = f"{NOT_DONE}: {field}: {why}"
         log.warning("%s: %s", self._name, text)
         self._desk.noted.pop(field, None)
         await self._follower.write(Change(ends=[End()], messages=[self._teller.notice(text)], requests=[field]))

@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from executor import again
-from executor.asked import Desk, Replay
+from executor.asked import ADOPTABLE, Desk, Replay
 from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
@@ -73,7 +73,7 @@ class Replayer:
         this, last = await self._desk.ends([request.work, replace(request.work, attempt=request.attempt - 1)])
         if this:
             return f"this attempt has ended before: {this}"
-        if last and last not in REPLAYABLE and not (request.adopt and last == "ignored"):
+        if last and last not in (ADOPTABLE if request.adopt else REPLAYABLE):
             return f"the attempt before it ended: {last}"
         unread = entry_order(request.entry) > entry_order(self._follower.place.entry)
         if request.attempt == 1 and (unread or self._follower.debts.owes(fact)):

@@ -159,9 +159,12 @@ class Desk:
         return last is None or asked >= last + GRACE
 
     def orders_are_polled(self, at: datetime) -> bool:
-        """Whether orders are listed regularly, so that their fills need not be guessed from positions."""
-        last = self.polled.get("orders")
-        return last is not None and at - last < 3 * GRACE
+        """Whether orders are listed regularly, so that their fills need not be guessed from positions.
+
+        When polls begin again after a while, that of orders is given the time to come.
+        """
+        last, positions = self.polled.get("orders"), self.polled.get("positions", at)
+        return last is not None and (at - last < 3 * GRACE or at - positions >= 3 * GRACE)
 
     def placements(self, instrument: str, sign: int) -> list[PlaceOrder]:
         """Placements that were asked and have no reply: they may explain what the polls show."""

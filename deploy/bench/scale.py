@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -46,26 +45,25 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What one run found. Times of the server's processor in microseconds, sizes in bytes."""
+    """What one run found. Times of the server's processor are in microseconds."""
 
     accounts: int
     facts: int
     publishing: float
     following: float
     per_second: float
-    memory: float
     conditions: dict[str, str]
 
 
 def lines(report: Report) -> list[str]:
     """The result for a person."""
-    each, core = report.publishing + report.accounts * report.following, 1e6 / report.following
+    whole, core = report.publishing + report.accounts * report.following, 1e6 / report.following
+    work = f"{report.publishing:.0f} µs to publish a fact, {report.following:.0f} µs for each account that follows it"
     return [
-        f"{report.accounts} accounts followed {report.facts} facts: {report.per_second:.0f} a second here",
-        f"the server's processor: {report.publishing:.0f} µs to publish a fact, {report.following:.0f} µs for each "
-        f"account that follows it (delivery, fence, commit); {report.memory:.0f} bytes for what each keeps of it",
-        f"a fact that all of them follow takes the server {each / 1000:.1f} ms; one core is worth {core:.0f} followed "
-        "facts a second",
+        *(f"{name:<9} {text}" for name, text in report.conditions.items()),
+        f"{report.accounts} accounts followed {report.facts} facts: {report.per_second:.0f} a second in one process",
+        f"the server's processor: {work} (delivery, fence, commit)",
+        f"a fact that all of them follow: {whole / 1000:.1f} ms; one core: {core:.0f} followed facts a second",
     ]
 
 
@@ -143,7 +141,7 @@ async def _measured(
     told = list(Feed("shard").many(wish.facts, now()))
     before = await _processor(redis)
     await _publish(redis, keys, codec, told)
-    published, size, began = await _processor(redis), await _memory(redis), perf_counter()
+    published, began = await _processor(redis), perf_counter()
     progress(f"{wish.accounts} accounts follow")
     await asyncio.gather(*(lane.follow(told) for lane in lanes))
     seconds, followed = perf_counter() - began, wish.accounts * wish.facts
@@ -153,7 +151,6 @@ async def _measured(
         publishing=(published - before) * 1e6 / wish.facts,
         following=(await _processor(redis) - published) * 1e6 / followed,
         per_second=followed / seconds,
-        memory=(await _memory(redis) - size) / followed,
         conditions=await machine.of_server(redis, valkey.directory),
     )
 
@@ -174,9 +171,5 @@ def _answer() -> Outcome:
 
 async def _processor(redis: Redis) -> float:
     """Seconds of processor time that the server has used."""
-    told = cast(dict[str, Any], await redis.info("cpu"))
+    told = await redis.info("cpu")
     return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
-
-
-async def _memory(redis: Redis) -> int:
-    return int(cast(dict[str, Any], await redis.info("memory"))["used_memory_dataset"])

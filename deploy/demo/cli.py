@@ -55,7 +55,13 @@ def _folder(wanted: Path | None) -> Path:
         made = Path(tempfile.mkdtemp(prefix="tradecopier-demo-"))
         made.chmod(folder_mode())
         return made
-    wanted.mkdir(parents=True, exist_ok=True)
-    if any(wanted.iterdir()):
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        taken = any(wanted.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or wanted} cannot be used: {error.strerror}; choose another --data"
+        ) from error
+    if taken:
         raise UserError(f"{wanted} is not empty; the demo compares books that start empty, so give it a new folder")
     return wanted.resolve()

@@ -97,6 +97,18 @@ async def test_servers_that_the_settings_name_are_used_and_no_others_started(
     assert not (tmp_path / "data" / "valkey").exists()
 
 
+@pytest.mark.parametrize("broken", ["data", "data/lock", "data/terminals"])
+async def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path, stop: Stop, broken: str) -> None:
+    (tmp_path / broken).parent.mkdir(exist_ok=True)
+    (tmp_path / broken).symlink_to("/proc/nothing")
+    fleet = Fleet(settings.load(written(tmp_path), None, {}), stop)
+    try:
+        with pytest.raises(UserError, match=r"the data cannot be kept in .*: .*; choose another --data"):
+            await fleet.start()
+    finally:
+        await fleet.stop()
+
+
 async def test_a_service_that_cannot_start_is_its_own_line_and_stops_the_rest(tmp_path: Path, stop: Stop) -> None:
     import socket
 

@@ -16,8 +16,8 @@ from shared.process import UserError
 from tests.deploy.test_standing import LINK
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, told
 
-STATE: dict[Any, Any] = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "deals-told": "5"}
-PARTS = ("place", "links", "debts", "done", "state")
+STATE: dict[Any, Any] = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "deals-told": "5", "joined": "{}"}
+PARTS = ("place", "links", "debts", "done", "replay", "state")
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     await client.hset(KEYS.account("links", ACCOUNT), "x", msgspec.json.encode(LINK))
     await client.hset(KEYS.account("debts", ACCOUNT), "x", "{}")
     await client.hset(KEYS.account("done", ACCOUNT), "f#1", "filled 1 1-1")
+    await client.hset(KEYS.account("replay", ACCOUNT), "fact:f", "asked")
     await client.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
     await client.hset(KEYS.account("state", ACCOUNT), mapping=STATE)
     yield client
@@ -56,12 +57,14 @@ async def test_another_login_has_none_of_the_old_one_s_figures(redis: Redis, aba
     async with custody(redis, KEYS, [ACCOUNT], "repoint") as tokens:
         await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "2@Demo", abandon=abandon)
     after = await hashes(redis)
-    assert after["state"] == {"mode": "close-only", "identity": "2@Demo"}
+    joined = {} if abandon else {"joined": "{}"}
+    assert after["state"] == {"mode": "close-only", "identity": "2@Demo", **joined}
     assert after["place"] == {**before["place"], "version": "1"}
     assert len(after.get("links", {})) == links
     (kept,) = await told(redis)
     assert isinstance(kept, Kept)
-    assert (kept.state, len(kept.memory.links)) == ({"identity": "2@Demo"}, links)
+    assert (kept.state, len(kept.memory.links)) == ({"identity": "2@Demo", **joined}, links)
+    assert len(after.get("replay", {})) == links
 
 
 async def test_nothing_is_done_with_an_account_that_somebody_else_has_taken(redis: Redis) -> None:

@@ -19,6 +19,7 @@ from tests.deploy.onlookers import beside
 from tests.deploy.test_replay import typed
 from tests.executor.mends import NOW
 from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
+from tests.executor.test_reconciler import MARKED
 
 PICTURE, DRIFT = KEYS.source("picture", "demo"), KEYS.account("drift", ACCOUNT)
 FOUND = Found(
@@ -95,6 +96,21 @@ async def test_it_lists_asks_and_has_it_mended(
     assert "close it" in mended[1]
     assert "nothing of it disagrees any more" in mended[1]
     assert await simulator.volumes() == []
+
+
+async def test_in_shadow_it_says_at_once_that_nothing_is_mended(
+    config: Path, valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    simulator.trade(action=1, symbol="EURUSD", volume=0.3, type=0, magic=MARKED)
+    async with running(valkey.url, simulator, account(reconcile_every=0.2, mode="shadow")):
+        async with asyncio.timeout(PATIENCE_S):
+            while not await redis.hlen(DRIFT):
+                await asyncio.sleep(0.02)
+        code, text = await typed(config, "reconcile", "--account", ACCOUNT, "--apply", "--yes")
+
+    assert code == 2
+    assert "mend: the account is in shadow: nothing would be sent" in text
+    assert "still there" not in text
 
 
 async def test_with_nobody_at_work_it_lists_what_was_known_and_changes_nothing(config: Path, redis: Redis) -> None:

@@ -32,7 +32,12 @@ Told = tuple[str, str, str, str]
 REST_STORY = """
     const {rest, until} = desk;
     const held = () => rest.positions.reduce((sum, row) => sum + row.qty, 0);
-    const shows = quantity => until(() => held() === quantity);
+    const shows = async quantity => {
+        await until(() => held() === quantity);
+        // That poll may have left before the last reply, and then says nothing to ingest: so have later ones.
+        const seen = rest.polls;
+        await until(() => rest.polls >= seen + 4 && held() === quantity);
+    };
     const buy = {instrument: "EURUSD", side: "buy", type: "market"};
     await rest.mine("POST", "previewOrder", {...buy, qty: "0.1"});
     await rest.place({...buy, qty: "0.1", stopLoss: "1.08", takeProfit: "1.09"});

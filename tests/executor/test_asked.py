@@ -51,8 +51,9 @@ async def test_an_attempt_is_kept_only_when_the_last_one_ended_without_effect(
     assert bool(await desk.requests()) == (answer == "asked")
 
 
-async def test_what_the_account_was_not_to_follow_may_be_adopted_by_its_lane_alone(redis: Redis, desk: Desk) -> None:
-    await redis.hset(DONE, "f#1", "ignored 1 1-1")
+@pytest.mark.parametrize("end", ["ignored", "closed"])
+async def test_what_opened_nothing_here_may_be_adopted_by_the_lane_alone(redis: Redis, desk: Desk, end: str) -> None:
+    await redis.hset(DONE, "f#1", f"{end} 1 1-1")
     assert await desk.ask(AGAIN) == "effect"
     assert await desk.ask(replace(AGAIN, adopt=True)) == "asked"
 

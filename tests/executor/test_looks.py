@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor import looks, marks, search
+from executor import marks, search
 from executor.attempt import Attempt, Grace
 from executor.book import Book
 from executor.bookkeeping import Bookkeeper
@@ -141,9 +141,9 @@ async def test_the_terminal_is_asked_for_its_link_now_and_then_and_when_somethin
 @pytest.mark.parametrize(
     ("began", "took", "now", "rest"),
     [
-        (None, 0.1, 1010.0, REST * 0.1),
+        (None, 2.0, 1010.0, REST * 2.0),
         (None, 0.001, 1010.0, 60.0 / LOOKS),
-        (950.0, 2.0, 1010.0, REST * 2.0),
+        (960.0, 2.0, 1010.0, REST * 2.0),
         (945.0, 2.0, 1006.0, 2.0),
         (940.0, 2.0, 1006.0, REST * 2.0),
     ],
@@ -235,14 +235,14 @@ class History:
             case "slow":
                 terminal.slow = value
             case "lost" | "back":
+                self.lost = self.lost if terminal.linked and event == "back" else terminal.now
                 terminal.linked = event == "back"
                 terminal.breaks += not terminal.linked
-                self.lost = terminal.now
             case "send":
                 self.seeking.sending(self.attempts[value])
                 self.attempts[value].absent.discard("open")
                 self.sent[value] = terminal.now
-            case "executed" if value not in self.done and terminal.now <= self.sent.get(value, 100.0) + GRACE:
+            case "executed" if value not in self.done and terminal.now < self.sent.get(value, 100.0) + GRACE:
                 terminal.deals.append(deal(mark(value), value + 1))
                 self.done.add(value)
             case "look" if "open" not in self.attempts[value].absent:
@@ -277,7 +277,7 @@ def outcome_of(events: list[tuple[str, Any]]) -> None:
         asyncio.run(all_of_it(patch))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(EVENTS)
 def test_absence_is_only_believed_by_a_reading_after_a_whole_uninterrupted_grace(events: list[tuple[str, Any]]) -> None:
     outcome_of(events)
@@ -288,21 +288,15 @@ def believes_early(self: Grace, began: float, breaks: int) -> bool:
     return self.ends is not None and breaks == self.breaks and began + 4.0 >= self.ends
 
 
-def believes_the_cut_off(self: Grace, began: float, _breaks: int) -> bool:
-    return self.ends is not None and began >= self.ends
-
-
-def runs_on(self: Grace, now: float, _breaks: int) -> None:
-    if self.began is None:
-        self.began, self.breaks = now, _breaks
-    self.breaks = _breaks
+def runs_on(self: Grace, now: float, breaks: int) -> None:
+    """As if nothing had happened to the link."""
+    self.began, self.breaks = self.began or now, breaks
 
 
 MUTATIONS: dict[str, tuple[Any, str, Any]] = {
     "a reading counts by when it ended": (Grace, "outlasted", believes_early),
     "a grace does not start over when the link is back": (Grace, "run", runs_on),
     "a grace goes on when something is sent": (Grace, "stop", lambda self: None),
-    "a reading answers for what was sent after it": (Look, "answers", lambda self, meaning, breaks: True),
     "a search takes what is not there for absent at once": (Grace, "outlasted", lambda self, began, breaks: True),
 }
 STORIES: list[list[tuple[str, Any]]] = [
@@ -320,11 +314,9 @@ def test_each_story_is_true(story: list[tuple[str, Any]]) -> None:
     outcome_of(story)
 
 
-@pytest.mark.parametrize("name", ["a reading counts by when it ended", "a grace does not start over when the link is back",
-                                  "a grace goes on when something is sent",
-                                  "a search takes what is not there for absent at once"])  # fmt: skip
-def test_without_the_rule_absence_is_believed_too_early(name: str) -> None:
-    where, attribute, wrong = MUTATIONS[name]
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_without_the_rule_absence_is_believed_too_early(mutation: tuple[Any, str, Any]) -> None:
+    where, attribute, wrong = mutation
 
     with mock.patch.object(where, attribute, wrong), pytest.raises(AssertionError):
         for story in STORIES:

@@ -376,6 +376,24 @@ async def test_what_was_refused_is_opened_when_it_is_asked_for_at_its_present_si
     assert await simulator.volumes() == [("EURUSD", 0, 0.2)]
 
 
+async def test_a_reversal_that_was_only_closed_is_opened_when_it_is_asked_for(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1", "0.2")
+        await ended(redis, 1)
+        await redis.hset(STATE, "mode", "close-only")
+        await source.buy("o1", "-0.3")
+        assert (await ended(redis, 2))[-1].result == "closed"
+        await redis.hset(STATE, "mode", "active")
+        await drifting(redis)
+        await seen_now(redis)
+        await mend(redis)
+        again = (await ended(redis, 3))[-1]
+
+    assert (again.result, await simulator.volumes()) == ("filled", [("EURUSD", 1, 0.1)])
+
+
 async def test_levels_that_somebody_removed_are_set_again(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:

@@ -15,7 +15,7 @@ from tests.ingest.story import BROKER, NETTING, PAPER, Story
 from tests.ingest.world import World
 
 STEPS = 60
-FOUND = (122, 140, 302, 468, 845, 1469)
+FOUND = (122, 140, 302, 468, 845, 1469, 1627, 3129)
 """Seeds that once found something."""
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from shared.facts import Amount
 from tests.ingest.story import NETTING, Story, order, position
 
 D = Decimal
@@ -178,3 +179,22 @@ def test_polls_that_lag_behind_a_newer_one_close_nothing_and_take_back_nothing(l
     for _ in range(lagging):
         story.positions(position("55"), after=0.5)
     assert [str(f.exposure.after.held) for f in story.facts] == ["0", "0.1", "0.06"]
+
+
+def test_on_a_netting_account_nothing_is_taken_for_a_fill_by_the_first_poll_after_a_gap() -> None:
+    """Somebody has closed a part meanwhile; whether the order has filled is for the orders to say, which come next."""
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="4", side="sell")
+    sold = order("1", "filled", qty=4, side="sell")
+    story.orders(sold)
+    story.positions(position("n", 4, "sell"))
+    story.place("2", qty="3")
+    story.wait(20)
+    assert story.positions(position("n", 2, "sell")) == []
+    for _ in range(8):
+        story.orders(sold, order("2", "working", qty=3))
+        story.positions(position("n", 2, "sell"))
+    assert [str(f.exposure.after) for f in story.facts[-1:]] == [str(Amount(held=D(-2), coming=D(3)))]
+    assert "order.filled" not in story.kinds()[2:]

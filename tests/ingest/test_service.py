@@ -126,8 +126,9 @@ async def serving(scene: Scene) -> AsyncIterator[Stop]:
 async def published(redis: Redis, count: int) -> list[Fact]:
     """The first facts in the stream, as soon as there are so many."""
     async with asyncio.timeout(PATIENCE):
-        while len(entries := cast(list[Any], await redis.xrange(Keys("main").orders))) < count:
+        while await redis.xlen(Keys("main").orders) < count:
             await asyncio.sleep(0.01)
+    entries = cast(list[Any], await redis.xrange(Keys("main").orders))
     facts = [CODEC.fact(fields) for _, fields in entries]
     assert all(isinstance(fact, Fact) for fact in facts)
     return cast(list[Fact], facts)

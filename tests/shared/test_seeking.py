@@ -1,8 +1,10 @@
 """Connections go to the primary that those name who are asked for it, and leave a server that is none any more."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ReadOnlyError, RedisError
 
+from deploy.demo import authority
 from deploy.directory import HOST, free_port
 from deploy.embedded import Valkey
 from shared import seeking, streams
@@ -25,8 +28,8 @@ def packed(*words: str) -> bytes:
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w.encode()), w.encode()) for w in words)
 
 
-def sentinel(port: int, epoch: int) -> Answer:
-    return lambda _: packed("name", "desk", "ip", HOST, "port", str(port), "config-epoch", str(epoch))
+def sentinel(port: int, epoch: int, host: str = HOST) -> Answer:
+    return lambda _: packed("name", "desk", "ip", host, "port", str(port), "config-epoch", str(epoch))
 
 
 def unknown(_: Sequence[bytes]) -> bytes:
@@ -41,7 +44,7 @@ def cluster_of(*nodes: tuple[int, int, str]) -> Answer:
 
 
 @asynccontextmanager
-async def answering(answer: Answer) -> AsyncIterator[int]:
+async def answering(answer: Answer, encrypted: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server made up for the test, which says OK to greetings and `answer` to questions; its port."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,7 +56,7 @@ async def answering(answer: Answer) -> AsyncIterator[int]:
             writer.write(answer(words) if words[0] in (b"SENTINEL", b"CLUSTER") else b"+OK\r\n")
         writer.close()
 
-    server = await asyncio.start_server(connected, HOST, 0)
+    server = await asyncio.start_server(connected, HOST, 0, ssl=encrypted)
     yield server.sockets[0].getsockname()[1]
     server.close()
 
@@ -100,6 +103,19 @@ async def test_all_sentinels_away_is_a_lost_connection() -> None:
         with pytest.raises(Disconnected, match="0 of 1 Sentinels know desk"):
             await command()
     await client.aclose()
+
+
+async def test_where_it_is_encrypted_it_is_so_to_whoever_knows_the_primary_and_to_the_primary(tmp_path: Path) -> None:
+    ca, context = authority.issue(tmp_path, "localhost", datetime.now(UTC))
+    async with answering(unknown, context) as port, answering(sentinel(port, 1, "localhost"), context) as asked:
+        for scheme, options in (("rediss", f"&ssl_ca_certs={ca}"), ("redis", ""), ("rediss", "")):
+            client = streams.connect(f"{scheme}+sentinel://localhost:{asked}/desk?protocol=2{options}")
+            if options:
+                assert await client.echo("a") == b"OK"
+            else:
+                with pytest.raises(Disconnected, match="0 of 1 Sentinels know desk"):
+                    await client.ping()
+            await client.aclose()
 
 
 async def test_the_newest_claim_on_the_slot_counts_and_nodes_are_learned(valkey: Valkey) -> None:

@@ -13,8 +13,7 @@ async def test_every_account_follows_every_fact_and_the_server_says_what_it_cost
     assert (report.accounts, report.facts) == (5, 40)
     assert report.following > 0
     assert report.per_second > 0
-    assert report.memory > 100
-    assert "5 accounts followed 40 facts" in lines(report)[0]
+    assert any("5 accounts followed 40 facts" in line for line in lines(report))
     assert "appendfsync always" in str(report.conditions)
 
 

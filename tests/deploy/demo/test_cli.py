@@ -30,6 +30,12 @@ def test_a_folder_is_made_and_has_to_be_empty(tmp_path: Path) -> None:
     assert result.exit_code == 2
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/new cannot be used: Not a directory; choose another --data"):
+        _folder(tmp_path / "file" / "new")
+
+
 def test_without_a_folder_it_takes_a_temporary_one() -> None:
     folder = _folder(None)
     try:
