@@ -5,6 +5,7 @@ from datetime import datetime
 
 from executor import report
 from executor.ledger import Work
+from executor.netting import crosses
 from executor.reasons import Denied, Reason
 from executor.results import Done, Skipped, StepResult
 from executor.steps import Opening, Reducing, Step
@@ -85,7 +86,7 @@ class Attempt:
     @property
     def postponed(self) -> bool:
         """Whether its opening waits for an exit of its own that is owed."""
-        refused = (r.result for r in self.results.values() if isinstance(r.step, Opening))
+        refused = (r.result for r in self.results.values() if isinstance(r.step, Opening) and not crosses(r.step))
         return any(isinstance(result, Denied) and result.reason is Reason.EXIT_OWED for result in refused)
 
     @property
@@ -118,7 +119,8 @@ class Attempt:
     @property
     def waiting_opening(self) -> Opening | None:
         """Its opening whose result is not known yet."""
-        return next((s for s in self.steps if isinstance(s, Opening) and s.name not in self.results), None)
+        openings = (s for s in self.steps if isinstance(s, Opening) and not crosses(s))
+        return next((s for s in openings if s.name not in self.results), None)
 
     def done(self) -> list[StepResult]:
         """The results in the order of the steps."""

@@ -4,7 +4,7 @@ Nothing here is written: each method answers the change to commit. What is reall
 until the debt is paid, whatever newer facts say about its total.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from executor.book import Debt, Link
 from executor.ledger import Change, End
 from executor.owing import joined, unfinished
 from executor.parking import Parked
-from executor.reasons import Reason
+from executor.reasons import Obstacle, Reason
 from executor.states import OPERATOR
 from executor.telling import Teller
 from shared.facts import Fact
@@ -46,6 +46,11 @@ class Debts(dict[str, Debt]):
     def owes(self, fact: Fact) -> bool:
         """Whether a fact waits for a debt."""
         return any(owing.fact == fact.id for debt in self.values() for owing in debt.owing)
+
+    def unsure(self, symbol: str, links: Mapping[str, Link]) -> bool:
+        """Whether nobody knows of an exit of a symbol if it was done, and so what of its position is ours."""
+        unknown = (key for key, debt in self.items() if debt.reason == Obstacle.NO_ANSWER)
+        return any(key in links and links[key].symbol == symbol for key in unknown)
 
     def made(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
         """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""

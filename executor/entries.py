@@ -51,6 +51,7 @@ class Entries:
         """Take everything pending, lowest id first, as maybe sent; says how many entries there were."""
         claimed = await self._reader.claim()
         for entry in claimed:
+            self._follower.parking.recovering = entry is not claimed[-1]
             await self.take(entry, claimed=True)
         if not self._holding:
             await self._all_read([])

@@ -18,7 +18,7 @@ from executor.follow import total
 from executor.instruments import symbol_of
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
-from executor.owing import brought_up, newer, probe, when_paid
+from executor.owing import brought_up, doubted, newer, probe, set_off, when_paid
 from executor.parking import TURN_S, Errand, Parked, Parking
 from executor.parts import adopt_fills
 from executor.reasons import Ignored, say
@@ -84,7 +84,7 @@ class Follower:
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
         await self.ready(fact, key)
-        plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
+        plan = doubted(translate(fact, when_paid(self._keeper.book, self.debts), self._account), fact, suspect=suspect)
         attempt = Attempt(
             work=work,
             meaning=meaning(fact),
@@ -148,8 +148,6 @@ class Follower:
         if wire.entry_order(passed.entry) > wire.entry_order(self.place.entry):
             self.place = wire.Place(entry=passed.entry, seqs={**self.place.seqs, **passed.seqs})
 
-    # -- one fact
-
     async def ready(self, fact: Fact, key: str) -> None:
         """Have what a decision about a fact needs: rules and price of its symbol, and what its mirrors gave."""
         symbol = self._symbol(fact)
@@ -195,7 +193,7 @@ class Follower:
             await self._join(parked)
         elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)):
             await self._park(parked)
-        elif parked.plan.denied is not None and self.parking.unsure(attempt, parked.plan.link.symbol):
+        elif self.parking.doubts(parked, owed=self.debts.unsure(parked.plan.link.symbol, self._keeper.book.links)):
             await self._park(parked)  # what is unknown may be what it was denied for
         elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
@@ -268,10 +266,11 @@ class Follower:
             end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
         known = self._keeper.book.links.get(attempt.link)
         link = unpaid(attempt, settled.link or plan.link, known) if attempt.link in self.debts else settled.link
+        left = link or self.kept(newer(plan.link, known), parked)
         change = Change(
             ends=[end],
             messages=[self._teller.settled(attempt, fact, settled)],
-            links={attempt.link: link or self.kept(newer(plan.link, known), parked)},
+            links={attempt.link: left, **set_off(self._keeper.book, attempt.link, settled.untraded, self.kept)},
             debts={attempt.link: self.debts.made(attempt, fact, settled.debt)} if settled.debt else {},
         )
         await self.commit(parked.entry, fact, change)

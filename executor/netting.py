@@ -11,11 +11,16 @@ from decimal import Decimal
 
 from executor.book import Book, Holding, Link, Part, Specification
 from executor.instruments import chunks, other, side_of, signed, whole_steps
-from executor.steps import Close, Open, Reduce
+from executor.steps import Close, Open, Reduce, Step
 from shared.facts import Side
 
 ZERO = Decimal(0)
 CROSS = "cross"
+
+
+def crosses(step: Step) -> bool:
+    """Whether a step is the rest of an exit that goes past the zero of a netting position: no guard holds it back."""
+    return isinstance(step, Open) and step.name.partition("/")[0] == CROSS
 
 
 def volume_on(link: Link, side: Side) -> Decimal:
@@ -147,7 +152,7 @@ def _reduces(link: Link, side: Side, volume: Decimal, book: Book) -> Iterator[Re
         yield Reduce(
             name="reduce" if number == 1 else f"reduce:{number}",
             link=link.key,
-            ticket=holding.ticket if holding else link.parts[0].ticket,
+            ticket=holding.ticket if holding else link.parts[0].identifier,
             symbol=link.symbol,
             side=side,
             volume=chunk,

@@ -4,24 +4,24 @@ An opening can show up after newer facts of its position were followed: then it 
 debt, so that it is done or stays owed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
-from executor.book import Book, Debt, Link, Owing, link_key
+from executor.book import Book, Debt, Holding, Link, Owing, link_key
 from executor.instruments import side_of, signed
-from executor.netting import net_holding
+from executor.netting import CROSS, crosses, net_holding, others
 from executor.parts import added
 from executor.parts import joined as joined_parts
 from executor.reasons import Obstacle
 from executor.results import Done, Owed, StepResult
 from executor.settle import Settled
-from executor.steps import Close, Open, Reduce, Step
-from executor.translate import Plan, target_steps
-from shared.facts import Fact
+from executor.steps import Close, Open, Opening, Reduce, Rest, Step
+from executor.translate import Ignore, Plan, target_steps, worth_keeping
+from shared.facts import Fact, OrderPlaced
 
 
 def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
@@ -35,14 +35,20 @@ def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
 
 def _less_held(book: Book, before: Link, after: Link) -> Book:
     """A netting account without the volume that a debt will take off: else it would look like somebody else's."""
-    held = net_holding(before.symbol, book) if book.margin == "netting" else None
-    if held is None:
+    if book.margin != "netting" or before.own == after.own:
         return book
+    held = net_holding(before.symbol, book) or _flat(before)
     left = signed(held.side, held.volume) - (before.own - after.own)
     holdings = {ticket: h for ticket, h in book.holdings.items() if ticket != held.ticket}
     if left:
         holdings[held.ticket] = replace(held, side=side_of(left), volume=abs(left))
     return replace(book, holdings=holdings)
+
+
+def _flat(link: Link) -> Holding:
+    """The position of a netting account that is flat because links of ours stand against each other in it."""
+    number, zero = link.parts[0].identifier, Decimal(0)
+    return Holding(ticket=number, identifier=number, symbol=link.symbol, side="buy", volume=zero, price=zero)
 
 
 def at_target(link: Link, target: Decimal) -> Link:
@@ -70,7 +76,7 @@ def unfinished(results: Iterable[StepResult]) -> dict[str, Any]:
     their part, so that the marks of the tries to come are other ones.
     """
     results = list(results)
-    exits = [r for r in results if isinstance(r.step, Close | Reduce)]
+    exits = [r for r in results if isinstance(r.step, Close | Reduce) or crosses(r.step)]
     unknown = [r for r in exits if isinstance(r.result, Owed) and r.result.reason is Obstacle.NO_ANSWER]
     return {
         "sought": tuple(r.step.name for r in unknown),
@@ -88,7 +94,8 @@ def probes(link: Link, debt: Debt, book: Book) -> list[Step]:
     if book.margin == "hedging":
         return [s for s in steps if isinstance(s, Reduce)]
     side, own = side_of(link.own), abs(link.own)
-    names = dict.fromkeys((*debt.sought, *(s.name for s in steps)))
+    crossing = Open(name=CROSS, link=link.key, symbol=link.symbol, side=side, volume=own)
+    names = dict.fromkeys((*debt.sought, *(s.name for s in (*steps, *renamed([crossing], debt.attempts)))))
     floor, symbol = Decimal(0), link.symbol
     return [Reduce(name=n, link=link.key, ticket=0, symbol=symbol, side=side, volume=own, floor=floor) for n in names]
 
@@ -107,6 +114,50 @@ def probe(fact: Fact, symbol: str) -> Plan | None:
     link = Link(key=key, instrument=fact.instrument, symbol=symbol, revision=fact.exposure.revision, followed=after)
     step = Open(name="open", link=key, symbol=symbol, side=side_of(after), volume=Decimal(0))
     return Plan(link=link, steps=(step,))
+
+
+def set_off(book: Book, key: str, lots: Decimal, kept: Callable[[Link], Link | None]) -> dict[str, Link | None]:
+    """The other links of a netting position without the signed `lots` that the link `key` gave up untraded.
+
+    These lots stood against theirs, so neither is in the position any more: the sum of what is ours stays what it is.
+    `kept` says what is remembered of a link that is over.
+    """
+    changed: dict[str, Link | None] = {}
+    for link in others(book.links[key], book) if lots and book.margin == "netting" and key in book.links else ():
+        off = min(abs(lots), abs(link.own)) if link.own * lots < 0 else Decimal(0)
+        if off:
+            lots -= off if lots > 0 else -off
+            less = at_target(link, link.own - signed(side_of(link.own), off))
+            changed[link.key] = less if worth_keeping(less) else kept(less)
+    return changed
+
+
+def doubted(plan: Plan | Ignore, fact: Fact, *, suspect: bool) -> Plan | Ignore:
+    """The plan of a fact; with a search where an opening is denied now that may have been made before.
+
+    A terminal that has just come back may not tell what a size needs, and a denial must not be written over an effect.
+    """
+    if not suspect or isinstance(plan, Ignore) or plan.denied is None or not plan.link.symbol:
+        return plan
+    sought = _sought(fact, plan.link)
+    if sought is None or any(isinstance(step, Opening) for step in plan.steps):
+        return plan
+    return replace(plan, steps=(*plan.steps, sought))
+
+
+def _sought(fact: Fact, link: Link) -> Open | Rest | None:
+    """The opening of a fact as it is searched: without volume, so it is never sent."""
+    if isinstance(fact, OrderPlaced) and fact.order.type != "market":
+        order, zero = fact.order, Decimal(0)
+        price = order.limit_price if order.type == "limit" else order.stop_price
+        return Rest(
+            name="rest", link=link.key, order=order.id, symbol=link.symbol, type=order.type, side=order.side,
+            volume=zero, price=price or zero,
+        )  # fmt: skip
+    after, before = fact.exposure.after.total, fact.exposure.before.total
+    if not after or (after * before > 0 and abs(after) <= abs(before)):
+        return None
+    return Open(name="open", link=link.key, symbol=link.symbol, side=side_of(after), volume=Decimal(0))
 
 
 def brought_up(

@@ -6,6 +6,8 @@ from time import monotonic
 
 from executor.attempt import Attempt
 from executor.book import Link
+from executor.netting import crosses
+from executor.reasons import Reason
 from executor.steps import Opening
 from executor.translate import Plan
 from shared.facts import Fact, OrderFact
@@ -41,7 +43,7 @@ class Parked:
     @property
     def opens(self) -> bool:
         """Whether the plan has an opening."""
-        return any(isinstance(step, Opening) for step in self.plan.steps)
+        return any(isinstance(step, Opening) and not crosses(step) for step in self.plan.steps)
 
     @property
     def expected(self) -> str | None:
@@ -64,10 +66,11 @@ class Errand:
 
 
 class Parking:
-    """Parked facts by entry."""
+    """Parked facts by entry. `recovering`: facts that may have been followed before are still to come."""
 
     def __init__(self) -> None:
         self._parked: dict[str, Parked] = {}
+        self.recovering = False
 
     def __bool__(self) -> bool:
         return bool(self._parked)
@@ -119,6 +122,17 @@ class Parking:
     def unsure(self, attempt: Attempt, symbol: str) -> bool:
         """Whether an older opening of an instrument is unknown, so that nobody can say what is whose in it."""
         return any(other.expected == symbol for other in self._before(attempt))
+
+    def doubts(self, parked: Parked, *, owed: bool) -> bool:
+        """Whether a fact was denied for what may not be so: something before it is unknown, or what of it is whose.
+
+        `owed`: of an exit of its instrument nobody knows whether it was done.
+        """
+        denied, symbol = parked.plan.denied, parked.plan.link.symbol
+        if denied is None:
+            return False
+        foreign = denied.reason is Reason.FOREIGN_POSITION
+        return self.unsure(parked.attempt, symbol) or (foreign and (owed or self.recovering))
 
     def blocks(self, attempt: Attempt, indebted: Container[str]) -> Callable[[Opening], bool]:
         """Says of an opening whether it has to wait: for an exit that is owed, or an opening of its instrument."""

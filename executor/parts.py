@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from executor.book import Book, Link, Margin, Part
 from executor.instruments import other, side_of, signed
 from executor.mirror import over, placed
-from executor.netting import CROSS, net_holding
+from executor.netting import crosses, net_holding
 from executor.results import Already, Done, StepResult
 from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Withdraw
 from shared.facts import Fact, OrderFact, Side
@@ -52,7 +52,7 @@ def after_step(link: Link, done: StepResult, fact: Fact | None) -> Link:
     """The link with one step's effect."""
     step, result = done.step, done.result
     match step:
-        case Open(name=name) if name == CROSS:
+        case Open() if crosses(step):
             crossed = (result.volume or step.volume) if isinstance(result, Done) else ZERO
             return replace(link, parts=_less(link.parts, other(step.side), crossed, "", 0))
         case Open():
@@ -78,7 +78,7 @@ def let_go(link: Link, results: Sequence[StepResult]) -> Link:
     The exit down to zero is done; what another link of ours holds against it stays that link's.
     """
     for done in results:
-        if isinstance(done.step, Open) and done.step.name == CROSS:
+        if isinstance(done.step, Open) and crosses(done.step):
             crossed = (done.result.volume or done.step.volume) if isinstance(done.result, Done) else ZERO
             left = done.step.volume - crossed
             link = replace(link, parts=_less(link.parts, other(done.step.side), left, "", 0))

@@ -16,7 +16,7 @@ from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
 from executor.ledger import Change, End, Work
-from executor.owing import probes, renamed
+from executor.owing import probes, renamed, set_off
 from executor.reasons import Obstacle
 from executor.results import Skipped
 from executor.runner import Runner
@@ -137,7 +137,8 @@ class Payer:
             told = [self._teller.paid(o, read, o.did or result, reason, text, steps) for o in debt.owing]
             known = self._keeper.book.links.get(key)
             left = settled.link or (self._follower.kept(known) if known else None)
-            change = Change(ends=ends, messages=told, links={key: left}, debts={key: None})
+            links = {key: left, **set_off(self._keeper.book, key, settled.untraded, self._follower.kept)}
+            change = Change(ends=ends, messages=told, links=links, debts={key: None})
             self._inherited.discard(key)
             self._searched.discard(key)
         await self._follower.write(change)

@@ -21,7 +21,7 @@ from executor.guards import guard
 from executor.ledger import Fenced, Ledger, Passed, Work
 from executor.mt5.api import Expired, OrderFilling
 from executor.mt5.terminal import Terminal
-from executor.netting import net_holding
+from executor.netting import crosses, net_holding
 from executor.reasons import Denied, Obstacle, Reason
 from executor.requests import as_asked, fillings, request
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
@@ -104,10 +104,10 @@ class Runner:
             known = await self._found(attempt, step)
             if known is not None or step.name in attempt.unknown:
                 return known
-        if attempt.probe:
+        if attempt.probe or (isinstance(step, Opening) and not step.volume):
             return Skipped()
         if isinstance(step, Opening):
-            if blocked(step):
+            if not crosses(step) and blocked(step):
                 return None
             refused = self._refused(attempt, step)
             if refused is not None:
@@ -119,7 +119,9 @@ class Runner:
     def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
         if any(isinstance(r.result, Owed | Rejected) for r in attempt.done()):
             return Denied(Reason.EXIT_OWED)
-        assert attempt.fact is not None, "a debt only reduces"
+        if crosses(step):
+            return None
+        assert attempt.fact is not None, "a debt only has exits"
         link = self._keeper.book.links.get(step.link)
         if link is not None and link.revision > attempt.fact.exposure.revision and not link.followed:
             return Skipped(superseded=True)
@@ -223,7 +225,7 @@ class Runner:
     def _not_after(self, attempt: Attempt, step: Step, before: datetime, passed: Passed) -> int:
         """When it is too late to call the vendor, counted from before the fence: a pause after it counts too."""
         latest = before + timedelta(seconds=min(self._account.window, passed.lease_left))
-        if isinstance(step, Opening) and attempt.fact is not None:
+        if isinstance(step, Opening) and not crosses(step) and attempt.fact is not None:
             latest = min(latest, attempt.fact.captured + timedelta(seconds=float(self._account.limits.max_age)))
         return int(latest.timestamp() * 1e9)
 
@@ -258,7 +260,7 @@ def _fenced(step: Step, fenced: Fenced) -> Result:
         return Skipped()
     if fenced.mode in (AccountState.SHADOW, AccountState.ACTIVE):
         return Skipped(shadow=True)  # an active account that the settings keep in shadow
-    if isinstance(step, Opening):
+    if isinstance(step, Opening) and not (crosses(step) and fenced.mode == AccountState.HALTED):
         return Denied(Reason.STATE, {"state": fenced.mode})
     return Owed(Obstacle.HALTED)
 
@@ -273,6 +275,6 @@ def _exhausted(step: Step, retry: Retry) -> Result:
 
 
 def _passing(step: Step, passing: Passing) -> Result:
-    if isinstance(step, Opening):
+    if isinstance(step, Opening) and not crosses(step):
         return Rejected(passing.retcode, passing.reason, passing.text)
     return Owed(passing.reason, passing.retcode, passing.text)

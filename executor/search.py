@@ -15,6 +15,7 @@ from executor.bookkeeping import Bookkeeper
 from executor.instruments import signed
 from executor.looks import Look, Looks
 from executor.mt5.api import DealType, TradeDeal
+from executor.netting import crosses, foreign, net_holding
 from executor.readings import number
 from executor.reasons import Obstacle
 from executor.requests import as_asked
@@ -68,8 +69,7 @@ class Search:
 
     async def _by_mark(self, attempt: Attempt, step: Marked) -> Result | None:
         await self._run(attempt.grace)
-        exits = isinstance(step, Reduce) and attempt.fact is not None
-        look = await self._looks.look(attempt.meaning, attempt.grace, at_once=exits)
+        look = await self._looks.look(attempt.meaning, attempt.grace, at_once=_is_exit(attempt, step))
         if look is None:
             return None
         found = self._find(attempt, step, look)
@@ -91,18 +91,34 @@ class Search:
 
         The history has to agree: a terminal that has just come back may list no position at all.
         """
-        deals = await self._keeper.deals_of_position(step.ticket)
+        deals = await self._keeper.deals_of_position(await self._position(step))
         own = Look(marks.Traces(positions=(), orders=(), history_orders=(), deals=deals), 0.0, 0.0, 0)
-        if (found := self._find(attempt, step, own)) is None and self._gone(step, deals):
+        if (found := self._find(attempt, step, own)) is None and self._stands(step):
+            return Owed(Obstacle.CHANGED)
+        if found is None and self._gone(step, deals):
             return Already()
         found = found or self._find(attempt, step, await self._looks.read())
         result = _result(step, found) if found is not None else None
         return result if isinstance(result, Done) else Owed(Obstacle.NO_ANSWER)
 
+    async def _position(self, step: Close | Reduce) -> int:
+        """The identifier of the position that an exit works on; on a netting account that of the symbol's last deal."""
+        if self._keeper.book.margin == "hedging":
+            return step.ticket
+        deals = [d for d in await self._keeper.deals() if d.symbol == step.symbol]
+        return max(deals, key=lambda d: d.ticket).position_id if deals else step.ticket
+
+    def _stands(self, step: Close | Reduce) -> bool:
+        """Whether nothing of ours is missing from a netting position: other links of ours stand against this one."""
+        book = self._keeper.book
+        link = book.links.get(step.link) if book.margin == "netting" else None
+        return link is not None and signed(step.side, foreign(link, book)) >= 0
+
     def _gone(self, step: Close | Reduce, deals: Sequence[TradeDeal]) -> bool:
         """Whether the deals of a position leave what it has."""
         bought = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), Decimal(0))
-        held = self._keeper.book.holdings.get(step.ticket)
+        book = self._keeper.book
+        held = net_holding(step.symbol, book) if book.margin == "netting" else book.holdings.get(step.ticket)
         return bool(deals) and bought == (signed(held.side, held.volume) if held else Decimal(0))
 
     async def _absent(self, attempt: Attempt, step: Marked, began: float) -> Result | None:
@@ -114,7 +130,12 @@ class Search:
                 attempt.unknown.discard(step.name)
                 attempt.absent.add(step.name)
                 return None
-        return Owed(Obstacle.NO_ANSWER) if isinstance(step, Reduce) and attempt.fact is not None else None
+        return Owed(Obstacle.NO_ANSWER) if _is_exit(attempt, step) else None
+
+
+def _is_exit(attempt: Attempt, step: Marked) -> bool:
+    """Whether a step is an exit that a fact asks for: what nobody knows of it is owed, and does not wait."""
+    return (isinstance(step, Reduce) or crosses(step)) and attempt.fact is not None
 
 
 def _result(step: Marked | Close, found: marks.Found) -> Result | None:

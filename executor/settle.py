@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from executor.book import Debt, Link
 from executor.instruments import plain
-from executor.netting import CROSS
+from executor.netting import crosses
 from executor.parts import after_step, down_to, let_go
 from executor.reasons import Denied, Ignored, Obstacle, say
 from executor.results import Already, Done, Owed, Rejected, Skipped, StepResult
@@ -29,7 +29,8 @@ class Settled(Struct, frozen=True, kw_only=True):
     """What is known of a fact at its end, or that it is still owed.
 
     `link` None: forget it. `result` None: `debt` says what is owed; its entry, since, attempt and attempts are for the
-    lane to fill in. `reason` is a code of `executor.reasons`, `text` the same for a trader.
+    lane to fill in. `reason` is a code of `executor.reasons`, `text` the same for a trader. `untraded` are signed lots
+    that the link does not claim any more though they were not traded.
     """
 
     link: Link | None
@@ -37,6 +38,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     result: Result | None
     reason: str = ""
     text: str = ""
+    untraded: Decimal = ZERO
 
 
 def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
@@ -45,8 +47,10 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
     for done in results:
         link = after_step(link, done, fact)
     owed, unfinished = _owed(results), any(_unfinished(r) for r in results)
+    left = link.own
     if not unfinished:
         link = let_go(link, results)
+    untraded = left - link.own
     if owed is not None:
         target = plan.reduced if unfinished and plan.reduced is not None else link.own
         effect = _effect([r.step for r in results if isinstance(r.result, Done)])
@@ -56,7 +60,7 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
         link = replace(link, remainder=ZERO)
     result, reason, text = _end(plan, results)
     text = "; ".join(filter(None, (text, plan.note)))
-    return Settled(link=_kept(link), debt=None, result=result, reason=reason, text=text)
+    return Settled(link=_kept(link), debt=None, result=result, reason=reason, text=text, untraded=untraded)
 
 
 def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settled:
@@ -67,8 +71,15 @@ def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settle
     if owed is not None:
         still = replace(debt, reason=str(owed.reason))
         return Settled(link=link, debt=still, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
-    paid = _kept(down_to(link, debt.target))
-    return Settled(link=paid, debt=None, result=_paid({type(r.step) for r in results}))
+    paid = down_to(link, debt.target)
+    reason, text = _why_untraded(results)
+    result = _paid({type(r.step) for r in results})
+    return Settled(link=_kept(paid), debt=None, result=result, reason=reason, text=text, untraded=link.own - paid.own)
+
+
+def _why_untraded(results: Sequence[StepResult]) -> tuple[str, str]:
+    refused = (r.result for r in results if isinstance(r.result, Denied))
+    return next(((str(denied.reason), denied.text) for denied in refused), ("", ""))
 
 
 def _paid(kinds: set[type[Step]]) -> Result:
@@ -92,11 +103,12 @@ def _owed(results: Sequence[StepResult]) -> Owed | None:
 
 def _unfinished(done: StepResult) -> bool:
     """Whether a reducing step has not taken off what it was to take."""
-    if not isinstance(done.step, Close | Reduce):
+    step = done.step
+    if not (isinstance(step, Close | Reduce) or (isinstance(step, Open) and crosses(step))):
         return False
     match done.result:
         case Done(volume=volume):
-            return ZERO < volume < done.step.volume
+            return ZERO < volume < step.volume
         case Owed() | Rejected():
             return True
         case _:
@@ -132,7 +144,7 @@ def _end(plan: Plan, results: Sequence[StepResult]) -> tuple[Result, str, str]:
 
 def _effect(done: Sequence[Step]) -> Result | None:
     """What the steps that were done come to, the strongest first."""
-    kinds = {Close if isinstance(s, Open) and s.name == CROSS else type(s) for s in done}
+    kinds = {Close if crosses(s) else type(s) for s in done}
     if Open in kinds:
         return "filled"
     if kinds & {Close, Reduce}:
@@ -146,7 +158,8 @@ def _effect(done: Sequence[Step]) -> Result | None:
 
 def _refusal(plan: Plan, results: Sequence[StepResult]) -> Denied | Rejected | None:
     refused = (r.result for r in results if isinstance(r.result, Denied | Rejected))
-    return next(refused, plan.denied)
+    found = any(isinstance(r.step, Open | Rest) and not r.step.volume and isinstance(r.result, Done) for r in results)
+    return next(refused, None if found else plan.denied)
 
 
 def _why(refusal: Denied | Rejected) -> tuple[str, str]:

@@ -80,9 +80,9 @@ def translate(fact: Fact, book: Book, account: Account) -> Plan | Ignore:
     return _planned(fact, had, levelled, book, account)
 
 
-def target_steps(link: Link, target: Decimal, book: Book) -> tuple[Close | Reduce, ...]:
-    """The reducing steps from what a link has to `target` signed lots: for what is owed and for `flatten`."""
-    return tuple(step for step in reducing(link, target, book) if not isinstance(step, Open))
+def target_steps(link: Link, target: Decimal, book: Book) -> tuple[Close | Reduce | Open, ...]:
+    """The exits from what a link has to `target` signed lots: for what is owed and for `flatten`."""
+    return reducing(link, target, book)
 
 
 def level_steps(link: Link, book: Book) -> tuple[Protect, ...]:
@@ -240,7 +240,7 @@ def _is_closed(identifier: int, reductions: tuple[Close | Reduce | Open, ...]) -
     return any(isinstance(s, Close) and s.name == f"close:{identifier}" for s in reductions)
 
 
-def _closed(reductions: tuple[Close | Reduce, ...]) -> set[int]:
+def _closed(reductions: tuple[Close | Reduce | Open, ...]) -> set[int]:
     return {step.ticket for step in reductions if isinstance(step, Close)}
 
 

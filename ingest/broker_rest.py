@@ -242,7 +242,7 @@ def _rows_of(resource: str, answer: bytes) -> tuple[tuple[Any, ...], frozenset[s
     """The rows of a poll's answer. Most polls say the same as the one before, byte for byte, and are read once."""
     try:
         listed = [_row_of(resource, bytes(row)) for row in _LISTED.decode(answer).d]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return rows(_said(read_json(answer)), _READ.get(resource, instrument))
     return sorted_out(listed)
 

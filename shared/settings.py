@@ -118,10 +118,11 @@ def read(path: Path, environment: Mapping[str, str]) -> Document:
 
 def section(document: Document, name: str, kind: type[T]) -> T:
     """The section `name` as `kind`. Raises SettingsError naming the path of the key that is wrong."""
+    table = document.get(name, {})
     try:
-        return msgspec.convert(document.get(name, {}), kind, strict=False, dec_hook=_decode)
+        return _converted(table, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(_readable(name, str(error))) from error
+        raise SettingsError(_readable(name, _named(table, kind, str(error)))) from error
 
 
 def require_name(name: str) -> None:
@@ -234,6 +235,23 @@ def _decode(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value).expanduser()
     raise NotImplementedError(kind)
+
+
+def _converted(table: Any, kind: type[T]) -> T:
+    return msgspec.convert(table, kind, strict=False, dec_hook=_decode)
+
+
+def _named(table: Any, kind: type[Table], message: str) -> str:
+    """The message with the name of the account or source, for which msgspec writes `[...]`: each is tried alone."""
+    group = message.partition("[...]")[0].rpartition(" - at `$.")[2]
+    members = table.get(group) if isinstance(table, Mapping) else None
+    for name, member in members.items() if isinstance(members, Mapping) else ():
+        try:
+            _converted({**table, group: {name: member}}, kind)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return message.replace("[...]", f".{name}", 1)
+    return message
 
 
 def _readable(name: str, message: str) -> str:

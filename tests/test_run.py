@@ -215,6 +215,16 @@ def test_a_home_that_is_missing_or_shut_does_not_matter(clone_with_uv: Clone) ->
     assert "uv cannot be used" not in complaints
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no shell that closes a descriptor")
+def test_a_caller_that_has_closed_the_output_is_no_trouble(clone_with_uv: Clone) -> None:
+    clone_with_uv.tell("demo")
+    command = [sys.executable, str(clone_with_uv.root / "run.py"), "demo"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_clone_that_cannot_be_written_to_is_one_line(clone: Clone) -> None:
     (clone.root / ".tools").touch()
     code, _, complaints = clone.run("demo")

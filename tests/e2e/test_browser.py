@@ -34,9 +34,11 @@ REST_STORY = """
     const held = () => rest.positions.reduce((sum, row) => sum + row.qty, 0);
     const shows = async quantity => {
         await until(() => held() === quantity);
-        // That poll may have left before the last reply, and then says nothing to ingest: so have later ones.
-        const seen = rest.polls;
-        await until(() => rest.polls >= seen + 4 && held() === quantity);
+        // That poll, and one on its way, may have left before the last reply: to ingest they say nothing, the next does.
+        for (const _ of "12") {
+            const before = rest.positions;
+            await until(() => rest.positions !== before);
+        }
     };
     const buy = {instrument: "EURUSD", side: "buy", type: "market"};
     await rest.mine("POST", "previewOrder", {...buy, qty: "0.1"});

@@ -152,7 +152,8 @@ def test_on_a_netting_account_the_position_is_seen_as_paid_too() -> None:
     after = when_paid(before, {KEY: debt("0.1")})
 
     assert (after.links[KEY].own, after.holdings[1].volume) == (D("0.1"), D("0.3"))
-    assert when_paid(replace(before, holdings={}), {KEY: debt("0.1")}).holdings == {}
+    flat = when_paid(replace(before, holdings={}), {KEY: debt("0.1")}).holdings[1]
+    assert (flat.side, flat.volume) == ("sell", D("0.2"))
 
 
 def test_a_fact_that_comes_again_waits_for_a_debt_once() -> None:

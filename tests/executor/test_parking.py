@@ -54,6 +54,22 @@ def parking(*facts: Parked) -> Parking:
     return lot
 
 
+def test_a_turn_goes_through_all_that_stay_and_is_over_with_the_first_end_after_its_time() -> None:
+    lot = parking(*(parked(f"{n}-1", "a", opening()) for n in (3, 1, 2)))
+    assert [each.entry for each in lot.turn(0.0)] == ["1-1", "2-1", "3-1"]
+
+    seen = []
+    for each in lot.turn(0.0):
+        seen.append(each.entry)
+        if each.entry == "2-1":
+            lot.drop("2-1")
+    assert seen == ["1-1", "2-1"]
+
+    for each in lot.turn(60.0):
+        lot.drop(each.entry)
+    assert not lot
+
+
 def test_openings_of_an_instrument_wait_for_an_older_unknown_one_of_any_position() -> None:
     older, younger, elsewhere = (
         parked("1-1", "a", opening("a")),

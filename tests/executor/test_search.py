@@ -3,16 +3,21 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import monotonic
 
+from redis.asyncio import Redis
+
+from deploy.embedded import Valkey
 from executor import marks
 from executor.attempt import Attempt, Grace
 from executor.book import Link, Pending
 from executor.ledger import Work
+from executor.mt5.simulator.faults import FaultKind
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Owed, Rejected
 from executor.search import Search
 from executor.steps import Close, Open, Protect, Reduce, Step, Withdraw
-from tests.executor.rig import PATIENCE_S, Simulator
+from tests.executor.rig import ACCOUNT, GRACE_S, KEYS, PATIENCE_S, Simulator, Source, ended, running
 from tests.shared.samples import placed
 
 D = Decimal
@@ -219,3 +224,20 @@ async def test_an_order_that_filled_instead_of_being_removed_is_not_removed(simu
         filled = await search.search(attempt(), step)
 
     assert filled == Rejected(0, Obstacle.CHANGED)
+
+
+async def test_an_opening_that_was_sent_after_a_grace_is_sent_again_only_after_another_one(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """It was not there for a grace, so it was sent; that grace says nothing about the call that had no answer."""
+    called: list[float] = []
+    await source.buy("o1")
+    await redis.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"}, count=1)
+    simulator.goes_wrong(FaultKind.RETCODE, code=10012)
+
+    async with running(valkey.url, simulator, reach=lambda p: called.append(monotonic()) if p == "called" else None):
+        (outcome,) = await ended(redis, 1)
+
+    assert outcome.result == "filled"
+    first, second = called
+    assert second - first >= GRACE_S

@@ -587,3 +587,11 @@ def test_an_execution_is_a_fill_where_all_of_it_is_said() -> None:
     assert isinstance(shown, ExecutionsShown)
     found = [one.fill and (one.fill.order_id, one.fill.quantity) for one in shown.rows]
     assert found == [("7", D("0.1")), None, None]
+
+
+@pytest.mark.parametrize("kind", ["orders", "positions", "executions", "ordersHistory", "instruments"])
+def test_a_poll_that_is_nested_deeper_than_anybody_can_read_is_a_failed_poll(kind: str) -> None:
+    deep = b'{"s":"ok","d":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    (note,) = read(replace(heard("GET", f"/accounts/1/{kind}"), answer=deep), SOURCE)
+    assert isinstance(note, Note)
+    assert note.kind == "poll-failed"

@@ -90,8 +90,8 @@ def test_on_a_netting_account_what_was_held_before_our_first_order_is_told_when_
     story.positions(*([position("n", abs(shown), "buy" if shown > 0 else "sell")] if shown else []))
     assert story.kinds()[:2] == ["order.placed", "order.filled"]
     rest = [f.exposure for f in story.facts[2:]]
-    assert [(e.before.total, e.after.total, e.anew) for e in rest] == told
-    assert story.picture.positions["EURUSD"].held == shown
+    assert [(int(e.before.total), int(e.after.total), e.anew) for e in rest] == told
+    assert int(story.picture.positions["EURUSD"].held) == shown
 
 
 def test_a_netting_fill_shown_by_positions_first_is_counted_once() -> None:

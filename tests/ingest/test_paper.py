@@ -353,7 +353,7 @@ def test_what_the_account_held_before_is_stated_as_unchanged() -> None:
     story = Desk()
     story.account_poll({"symbol": MNQ, "qty": -3, "symboltype": "futures"})
     story.push("position_update", symbol=MNQ, side="sell", qty=3)
-    assert [(f.exposure.before.held, f.exposure.after.held) for f in story.facts] == [(-3, -3)]
+    assert [(int(f.exposure.before.held), int(f.exposure.after.held)) for f in story.facts] == [(-3, -3)]
 
 
 def test_a_unit_that_nobody_knows_is_not_guessed() -> None:
