@@ -207,21 +207,6 @@ class Desk:
         self._say(kind_of(before, position.amount), name, None, position, why)
         self.said[-1] = replace(self.said[-1], before=before)
 
-    def tell_base(self, position: PositionState, quantity: Decimal, why: Why) -> None:
-        """Put down what is held by the first look: as unchanged, so that it is known and nobody follows it by itself.
-
-        Who was told of the position before that look learns that all of it counts as followed. What was told against
-        an older holding opened nothing at the source: it is told as closed first.
-        """
-        told, known = position.held, position.revision > 0
-        if told * (quantity - told) < 0:
-            self.tell_position(replace(position, held=ZERO), why)
-        position = self.keep(replace(self.positions[position.key], held=quantity, unbased=False))
-        if quantity:
-            self.note("baseline", f"{quantity} {position.instrument}")
-            self.tell_again(position, position.amount, why)
-            self.said[-1] = replace(self.said[-1], anew=known)
-
     def _revised(self, before: PositionState | None, position: PositionState) -> PositionState:
         same = before is not None and before.amount == position.amount and stated(before) == stated(position)
         if not same or position.revision == 0:

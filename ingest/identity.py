@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import missed
+from ingest import firstlook, missed
 from ingest.calls import PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
@@ -37,7 +37,7 @@ def recognise(desk: Desk, order: OrderState) -> None:
 def without_cause(desk: Desk, row: PositionRow, poll: PositionsShown, first: bool) -> None:
     if first:
         newcomer = replace(_newcomer(desk, row, poll), suspects=())
-        desk.tell_base(desk.keep(newcomer), row.quantity, Why(at=poll.answered))
+        firstlook.tell(desk, desk.keep(newcomer), row.quantity, Why(at=poll.answered))
     elif _stranger(desk, row, poll):
         _introduce(desk, row, poll)
 

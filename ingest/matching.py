@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import levels, missed
+from ingest import firstlook, levels, missed
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
@@ -49,7 +49,7 @@ def _net(desk: Desk, instrument: str, rows: list[PositionRow], poll: PositionsSh
     if not position.unbased:
         compare(desk, position, quantity, poll, rows[0] if rows else None)
     elif not position.opening and not position.closing:
-        desk.tell_base(position, quantity, Why(at=poll.answered))
+        firstlook.tell(desk, position, quantity, Why(at=poll.answered))
     if rows and quantity and rows[-1].levels != Levels():
         levels.change(desk, desk.positions[instrument], rows[-1].levels, Why(at=poll.answered))
 

@@ -4,6 +4,8 @@ Each story is one that a random search has shown to end with a debt for ever, an
 position that nobody knows of.
 """
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -39,7 +41,7 @@ async def test_flattening_positions_that_stand_against_each_other_comes_to_an_en
         await source.buy("o1", "0.3")
         await source.buy("o2", short)
         await ended(redis, 2)
-        state = {"mode": "close-only", "reason": "operator", "flatten": "now"}
+        state: Any = {"mode": "close-only", "reason": "operator", "flatten": "now"}
         await redis.hset(KEYS.account("state", ACCOUNT), mapping=state)
         while await redis.hget(KEYS.account("state", ACCOUNT), "flattened") != b"now":
             await redis.xread({KEYS.outcomes: "$"}, block=50)
@@ -61,7 +63,7 @@ async def test_an_exit_across_zero_that_is_not_allowed_leaves_no_debt_behind(
         await source.close("o2")
         found, net = await at_rest(redis, netting, 4)
 
-    assert (found[2:], net) == ([("o1/2", "denied"), ("o2/2", "ignored")], 0)
+    assert (found[2:], net) == ([("o1/2", "denied"), ("o2/2", "ignored")], D(0))
 
 
 async def test_an_exit_that_is_owed_crosses_zero_when_the_market_opens(
