@@ -231,13 +231,15 @@ def _learnt(before: Picture, after: Picture) -> bool:
     the next call may name a position: it may come before another poll does."""
     if len(before.early) != len(after.early) or before.withheld.keys() != after.withheld.keys():
         return True
-    if before.missed is not after.missed or before.panel.keys() != after.panel.keys() or _linked(before, after):
+    if before.missed is not after.missed or _renamed(before, after):
         return True
     return before.model != after.model or before.instruments is not after.instruments
 
 
-def _linked(before: Picture, after: Picture) -> bool:
-    """Whether a position has got another id at the source."""
+def _renamed(before: Picture, after: Picture) -> bool:
+    """Whether the panel shows other positions, or one is known by another id at the source."""
+    if before.panel is not after.panel and before.panel.keys() != after.panel.keys():
+        return True
     if before.positions is after.positions:
         return False
     known = before.positions.get

@@ -31,6 +31,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
 def parse_host(text: str) -> tuple[str, int, tuple[str, ...]]:
     """Take `name[:port][/prefix]` apart into host, port and path segments; ValueError says what is wrong."""
+    if "://" in text:
+        raise ValueError(f"'{text}' is an address: leave out {text.partition('://')[0]}://")
     place, _, prefix = text.partition("/")
     name, colon, port = place.partition(":")
     if not name or any(c in name for c in "*@?# \t"):

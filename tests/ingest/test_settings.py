@@ -70,6 +70,7 @@ def test_files_lie_beside_the_settings_unless_they_are_told_otherwise(tmp_path: 
             '[ingest.sources.demo]\nhost = "a:99999"\naccount = "1"',
             r"^ingest\.sources\.demo: host: '99999' is not a port",
         ),
+        ('[ingest.sources.demo]\nhost = "https://a/b"\naccount = "1"', "host: .* is an address: leave out https://"),
         ('[ingest.sources.demo]\nhost = "*.a.com"\naccount = "1"', r"^ingest\.sources\.demo: host: .* is not a host"),
         ('[ingest.sources.demo]\nhost = "a"\naccount = "1/2"', r"^ingest\.sources\.demo: account must be"),
         (
