@@ -21,12 +21,12 @@ from shared import streams
 from shared.process import UserError
 from shared.streams import Keys
 
-# KEYS: the account's state.  ARGV: mode, reason, whether to flatten.
+# KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or '').
 _SET = """
 redis.call('HSET', KEYS[1], 'mode', ARGV[1], 'reason', ARGV[2])
-if ARGV[3] == '1' then
+if ARGV[3] ~= '' then
   local t = redis.call('TIME')
-  redis.call('HSET', KEYS[1], 'flatten', t[1] .. string.format('%06d', t[2]))
+  redis.call('HSET', KEYS[1], ARGV[3], t[1] .. string.format('%06d', t[2]))
 end
 return 1
 """
@@ -39,7 +39,7 @@ SAID: Mapping[Command, str] = {
     "pause": "halted: nothing is sent, exits stay owed",
     "close-only": "close-only: nothing is opened, exits go on",
     "flatten": "close-only, and everything of ours is being closed",
-    "resume": "following again",
+    "resume": "following again; limits on losses count from now",
 }
 
 
@@ -55,7 +55,8 @@ async def order(redis: Redis, keys: Keys, command: Command, accounts: Mapping[st
     script, told = redis.register_script(_SET), []
     for name, live in accounts.items():
         transition = after(command, live=live)
-        args = [str(transition.state), OPERATOR, "1" if transition.flatten else "0"]
+        besides = "flatten" if transition.flatten else "rearm" if command == "resume" else ""
+        args = [str(transition.state), OPERATOR, besides]
         await script(keys=[keys.account("state", name)], args=args)
         told.append(Ordered(name, transition))
     return told

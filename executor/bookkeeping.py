@@ -100,6 +100,11 @@ class Bookkeeper:
             if symbol not in self.book.specifications:
                 await self._ticked(symbol)
 
+    def rearm(self) -> None:
+        """Let limits on losses count from the equity that the account has now."""
+        figures = self.book.figures
+        self._put(figures=msgspec.structs.replace(figures, day_start=figures.equity, peak=figures.equity))
+
     def take_fresh(self) -> bool:
         """Whether the account was read again since this was asked last, with nothing of ours in between."""
         fresh, self._fresh = self._fresh, False

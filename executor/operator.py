@@ -2,7 +2,8 @@
 
 `mode` in the account's state needs no help: the fence reads it before each call. `flatten` does: it is a token, and as
 long as it is not the one that was carried out last, everything that is ours becomes a debt. The token is noted after
-the debts are durable, so a crash between the two only writes them again.
+the debts are durable, so a crash between the two only writes them again. `resume` arms the limits on losses again: they
+count from the equity that the account has then.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +15,11 @@ from executor.flatten import flattening
 from executor.follower import Follower
 from executor.ledger import Change, Ledger
 from executor.states import OPERATOR
+from executor.watch import noted
 from shared.outcomes import Notice
 
 EVERY_S = 0.2
-FLATTEN, FLATTENED, TOLD = "flatten", "flattened", "told-mode"
+FLATTEN, FLATTENED, REARM, REARMED, TOLD = "flatten", "flattened", "rearm", "rearmed", "told-mode"
 """Fields of the account's state: what was asked, what was done of it, and the mode that was told as a notice."""
 
 
@@ -39,6 +41,7 @@ class Operator:
         self._follower = follower
         self._clock = clock
         self._flattened = state.get(FLATTENED, "")
+        self._rearmed = state.get(REARMED, "")
         self._told = state.get(TOLD, "")
         self._due = 0.0
 
@@ -47,7 +50,11 @@ class Operator:
         if monotonic() < self._due:
             return
         self._due = monotonic() + EVERY_S
-        mode, reason, flatten = await self._ledger.state("mode", "reason", FLATTEN)
+        mode, reason, flatten, rearm = await self._ledger.state("mode", "reason", FLATTEN, REARM)
+        if rearm and rearm != self._rearmed:
+            self._keeper.rearm()
+            await self._ledger.note(**noted(self._keeper.book.figures), **{REARMED: rearm})
+            self._rearmed = rearm
         if reason == OPERATOR and mode != self._told:
             await self._tell(f"the operator has set the account to {mode}")
             await self._ledger.note(**{TOLD: mode})

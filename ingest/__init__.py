@@ -11,8 +11,9 @@ stamp)` returns the new picture of one source account, the facts in order, and n
 Behind it: `state` (what a picture is made of), `desk` (a working copy, the one place where quantities change; `sheet`
 knows what was written on it), `changes` (one change), `stating` (change to fact), `forgetting` (what a picture need
 not remember). Calls: `accepted`, `subject`, `order_calls`, `position_calls`. Polls: `orders`, `matching` (what a
-position's quantity means), `identity` (which position a row is), `levels` (stop loss and take profit). What cannot be
-told: `untold` (for want of a model or a unit), `missed` (it was over before anybody looked).
+position's quantity means), `identity` (which position a row is), `levels` (stop loss and take profit). Pushed
+frames that may be out of date: `outrun` (by a call), `removal` (a level that is only moved). What cannot be told:
+`untold` (for want of a model or a unit), `missed` (it was over before anybody looked).
 
 Around it, the shells: `tap` (the proxy's addon), `intake` (one exchange, every source and account it concerns),
 `streaming` (replies read while they pass), `proxy` and `scope` (which hosts are opened), `album` (the pictures and

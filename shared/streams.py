@@ -190,7 +190,8 @@ class Reader:
                 self._group, self._consumer, {self._stream: ">"}, count=count, block=block_ms
             )
         except ResponseError as error:
-            raise _lost(error) from error
+            _require_group(error)
+            raise
         return [_entry(raw) for _, entries in cast(list[Any], reply or []) for raw in entries]
 
     async def claim(self) -> list[Entry]:
@@ -222,7 +223,8 @@ class Reader:
             try:
                 page = await self._redis.xpending_range(self._stream, self._group, start, "+", PAGE)
             except ResponseError as error:
-                raise _lost(error) from error
+                _require_group(error)
+                raise
             ids += [row["message_id"].decode() for row in cast(list[Any], page)]
             if len(page) < PAGE:
                 return ids
@@ -233,10 +235,9 @@ def _entry(raw: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
     return Entry(raw[0].decode(), dict(raw[1] or {}))
 
 
-def _lost(error: ResponseError) -> Exception:
+def _require_group(error: ResponseError) -> None:
     if str(error).startswith("NOGROUP") or "no such key" in str(error):
-        return GroupLost(str(error))
-    return error
+        raise GroupLost(str(error)) from error
 
 
 # KEYS: stream, producers, place, state.  ARGV: group.  The place says which sequences the group starts after.

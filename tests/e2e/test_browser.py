@@ -34,7 +34,7 @@ REST_STORY = """
     const held = () => rest.positions.reduce((sum, row) => sum + row.qty, 0);
     const shows = async quantity => {
         await until(() => held() === quantity);
-        // That poll, and one on its way, may have left before the last reply: to ingest they say nothing, the next does.
+        // It, and a poll on its way, may have left before the last reply and then say nothing to ingest; the next does.
         for (const _ of "12") {
             const before = rest.positions;
             await until(() => rest.positions !== before);

@@ -46,6 +46,7 @@ class Terminal:
     now: float = 100.0
     slow: float = 0.0
     linked: bool = True
+    cut: bool = False
     breaks: int = 0
     deals: list[Any] = field(default_factory=list)
     readings: list[float] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Terminal:
         self.readings.append(self.now)
         shown = traces(self.deals)
         self.now += self.slow
+        self.linked = self.linked and not self.cut
         return shown
 
     async def connected(self) -> bool:
@@ -181,6 +183,18 @@ async def test_a_reading_that_began_in_a_grace_and_ended_after_it_decides_nothin
     await seeking.search(attempt, OPENING)
 
     assert terminal.now > 100.0 + GRACE
+    assert "open" in attempt.unknown
+
+
+async def test_a_reading_during_which_the_link_was_lost_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, attempt = Terminal(), sought()
+    seeking = searching(terminal, monkeypatch)
+    await seeking.search(attempt, OPENING)
+
+    terminal.now, terminal.cut = terminal.now + GRACE, True
+    await seeking.search(attempt, OPENING)
+
+    assert terminal.readings[-1] == 100.0 + GRACE
     assert "open" in attempt.unknown
 
 

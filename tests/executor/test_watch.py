@@ -3,10 +3,12 @@
 import asyncio
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from deploy.control import order
 from deploy.embedded import Valkey
 from executor.book import Figures
 from executor.settings import Limits
@@ -132,6 +134,33 @@ async def test_a_loss_past_the_limit(
 
     assert mode == (b"active" if action == "notify" else b"close-only")
     assert found[-1].result == BREACHES[action][0]
+
+
+@pytest.mark.parametrize("limit", ["daily", "drawdown"])
+async def test_resume_arms_a_limit_on_losses_again_and_a_new_lane_keeps_it_so(
+    limit: str, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    wide: Any = {"max_age": D(60), "max_drift_percent": D(100), "max_spread_percent": D(100)}
+    narrow: Any = {
+        f"max_{name}_percent": D("0.5" if name.startswith(limit) else 90) for name in ("daily_loss", "drawdown")
+    }
+    settings = account(limits=Limits(**wide, **narrow, on_breach="close-only"))
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.price("EURUSD", "1.0700", "1.0701")
+        await seen(redis, outcomes.Notice)
+        await order(redis, KEYS, "resume", {ACCOUNT: True})
+        async with asyncio.timeout(PATIENCE_S):
+            while not await redis.hexists(KEYS.account("state", ACCOUNT), "rearmed"):
+                await asyncio.sleep(0.02)
+        await source.buy("o2", "0.1")
+        await ended(redis, 2)
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o3", "0.1")
+        found = await ended(redis, 3)
+
+    assert [o.result for o in found] == ["filled", "filled", "filled"]
 
 
 def test_what_limits_are_measured_from_survives_a_restart() -> None:

@@ -58,3 +58,11 @@ def test_a_server_that_says_nothing_may_not_speak_tls() -> None:
 def test_everything_else_keeps_its_words_in_one_line() -> None:
     assert plainly(Disconnected("one\ntwo")) == "one two"
     assert plainly(TimeoutError()) == "TimeoutError"
+
+
+@pytest.mark.timeout(10)
+def test_errors_that_led_to_each_other_are_one_line_too() -> None:
+    first, second = Disconnected("connection lost"), Disconnected("again")
+    first.__cause__, second.__cause__ = second, first
+
+    assert plainly(first) == "connection lost"

@@ -198,3 +198,14 @@ async def test_an_error_that_is_not_about_the_group_stays_itself(redis: Redis) -
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await Reader(redis, KEYS.orders, "a", "executor").read(block_ms=1)
+
+
+async def test_an_error_of_the_server_is_not_its_own_cause(redis: Redis) -> None:
+    """Whoever looks for the cause behind an error would look for ever."""
+    await redis.set(KEYS.orders, "no stream")
+    reader = Reader(redis, KEYS.orders, "main", "c1")
+
+    for asked in (reader.read(block_ms=None), reader.pending()):
+        with pytest.raises(ResponseError) as found:
+            await asked
+        assert found.value.__cause__ is not found.value
