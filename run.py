@@ -23,6 +23,8 @@ import time
 OLDEST = (3, 11)
 SUCCESSORS = ("python3.13", "python3.12", "python3.11", "python3.14")
 """Where a Python that is new enough may be, the best tested first."""
+WHOLE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+"""How the whole suite is run: its files on all cores, since most of its time is waiting for servers and browsers."""
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, ".venv")
 TOOLS = os.path.join(HERE, ".tools")
@@ -55,7 +57,7 @@ def main(arguments: "list[str]") -> int:
         return 130
     if testing:
         os.chdir(HERE)
-    module = ["pytest"] + arguments[1:] if testing else ["deploy"] + arguments
+    module = ["pytest"] + (arguments[1:] or WHOLE) if testing else ["deploy"] + arguments
     return become([VENV_PYTHON, "-m"] + module, environment())
 
 
