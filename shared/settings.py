@@ -104,7 +104,8 @@ Document = Mapping[str, Any]
 def read(path: Path, environment: Mapping[str, str]) -> Document:
     """The settings file with the environment laid over it.
 
-    Raises SettingsError: there is no such file, it is not TOML, it has a section that nobody knows, or others can read its passwords.
+    Raises SettingsError: there is no such file, it is not TOML, it has a section that nobody knows, or others
+    can read its passwords.
     """
     written = _parse(path)
     if (key := _written_out(written)) is not None:
