@@ -23,8 +23,8 @@ import time
 OLDEST = (3, 11)
 SUCCESSORS = ("python3.13", "python3.12", "python3.11", "python3.14")
 """Where a Python that is new enough may be, the best tested first."""
-WHOLE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
-"""How the whole suite is run: its files on all cores, since most of its time is waiting for servers and browsers."""
+WHOLE = ["--numprocesses=4", "--dist=loadfile"]
+"""How the whole suite is run: four files at a time, since most of it is waiting for servers, graces and browsers."""
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, ".venv")
 TOOLS = os.path.join(HERE, ".tools")

@@ -54,9 +54,7 @@ def hand_over(directory: Path, binaries: Path, who: Identity) -> Path:
         )
     for path in (directory, *directory.rglob("*")):
         give(path, who)
-    return (
-        binaries if closed_parent(binaries) is None else copied(binaries.parent, directory / "pginstall", who) / "bin"
-    )
+    return binaries if closed_parent(binaries) is None else copied(binaries.parent, directory / "programs", who) / "bin"
 
 
 def closed_parent(path: Path) -> Path | None:
@@ -65,15 +63,22 @@ def closed_parent(path: Path) -> Path | None:
 
 
 def copied(installation: Path, place: Path, who: Identity) -> Path:
-    """A copy of the server's programs that others can reach; made once."""
+    """A copy of the server's programs that others can reach, made once; returns where the installation is in it.
+
+    The programs find the libraries that came in the same wheel by where these are beside the package.
+    """
+    package = installation.parent
+    libraries = package.with_name(f"{package.name}.libs")
     if not place.exists():
-        partial = place.with_name("pginstall.new")
+        partial = place.with_name(f"{place.name}.new")
         remove(partial)
-        shutil.copytree(installation, partial, symlinks=True)
+        shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         for path in (partial, *partial.rglob("*")):
             give(path, who)
         partial.rename(place)
-    return place
+    return place / package.name / installation.name
 
 
 def give(path: Path, who: Identity) -> None:

@@ -244,6 +244,9 @@ def test_grafanas_role_is_made_by_the_shipped_command(postgres: Database, tmp_pa
     subprocess.run([*reader.entrypoint, script], env={"PATH": path, **places}, check=True)
     with psycopg.connect(postgres.dsn, user="tradecopier_reader", password="a b'c$") as connection:
         assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+    with psycopg.connect(postgres.dsn) as connection:  # a role is the whole server's, which other tests use too
+        connection.execute("DROP OWNED BY tradecopier_reader")
+        connection.execute("DROP ROLE tradecopier_reader")
 
 
 async def listening(port: int) -> None:

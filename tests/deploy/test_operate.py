@@ -67,7 +67,10 @@ def test_what_stops_no_exit_is_done_at_once_and_resume_says_when_it_only_compute
     assert mode(valkey) == "close-only"
 
     resumed = run(config, "resume", "--all")
-    assert (resumed.exit_code, resumed.output) == (0, "main: following again (in shadow: nothing is sent)\n")
+    assert (resumed.exit_code, resumed.output) == (
+        0,
+        "main: following again; limits on losses count from now (in shadow: nothing is sent)\n",
+    )
     assert mode(valkey) == "shadow"
 
 

@@ -65,20 +65,25 @@ def test_a_directory_that_nobody_can_reach_is_one_line_and_no_permission_changes
 def test_the_directory_becomes_theirs_and_programs_out_of_reach_are_copied(open_path: Path) -> None:
     (data := open_path / "data").mkdir()
     (data / "password").touch()
-    (programs := open_path / "closed" / "pginstall" / "bin").mkdir(parents=True)
+    (programs := open_path / "closed" / "package" / "pginstall" / "bin").mkdir(parents=True)
     (programs / "postgres").write_text("program")
+    (libraries := open_path / "closed" / "package.libs").mkdir()
+    (libraries / "libpq").write_text("library")
     (open_path / "closed").chmod(0o700)
-    assert hand_over(data, programs, (65534, 65534)) == data / "pginstall" / "bin"
-    assert (data / "pginstall" / "bin" / "postgres").read_text() == "program"
+    there = hand_over(data, programs, (65534, 65534))
+    assert there.is_relative_to(data)
+    assert (there / "postgres").read_text() == "program"
+    assert (there / "../../../package.libs/libpq").read_text() == "library"
     assert {path.stat().st_uid for path in (data, *data.rglob("*"))} == {65534}
 
 
 def test_programs_are_copied_once_and_whole(open_path: Path) -> None:
     (source := open_path / "source").mkdir()
     (source / "file").write_text("new")
-    (open_path / "pginstall.new").mkdir()
-    (open_path / "pginstall.new" / "half").touch()
-    place = copied(source, open_path / "pginstall", (os.getuid(), os.getgid()))
+    (open_path / "programs.new").mkdir()
+    (open_path / "programs.new" / "half").touch()
+    there = copied(source, open_path / "programs", (os.getuid(), os.getgid()))
     (source / "file").write_text("newer")
-    copied(source, place, (os.getuid(), os.getgid()))
-    assert [(path.name, path.read_text()) for path in place.iterdir()] == [("file", "new")]
+    assert copied(source, open_path / "programs", (os.getuid(), os.getgid())) == there
+    assert [(path.name, path.read_text()) for path in there.iterdir()] == [("file", "new")]
+    assert not (open_path / "programs" / "half").exists()

@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "quick-start.md"
 STAYS = "python3 run.py up"
 """The one command that runs until Ctrl-C; what follows is typed in another terminal."""
 PATIENCE_S = 120
+LOOKS = 5
 
 
 @contextmanager
@@ -54,8 +55,14 @@ def test_every_command_of_the_quick_start_works(tmp_path: Path) -> None:
 
 def type_in(text: str, home: Path, environment: dict[str, str]) -> None:
     for line in text.splitlines():
-        ended = subprocess.run(
-            ["sh", "-c", line], cwd=home, env=environment, capture_output=True, text=True, check=False,
-            timeout=PATIENCE_S,
-        )  # fmt: skip
+        ended = typed_in(line, home, environment)
+        for _ in range(LOOKS if line.endswith(" status") else 0):
+            # Each service tells once a second how it is: for a moment what is shown is from before it was ready.
+            ended = ended if ended.returncode == 0 else typed_in(line, home, environment)
         assert ended.returncode == 0, f"{line}\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
+
+
+def typed_in(line: str, home: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["sh", "-c", line], cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
