@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from deploy.embedded import Valkey
+from ingest.desk import GRACE
 from ingest.recollection import recollect
 from shared import streams
 from shared.facts import Fact, OrderPlaced
@@ -236,6 +237,8 @@ async def trade(trader: Trader, broker: Broker, server: Valkey) -> None:
             await asyncio.to_thread(server.stop)
         if number == 250:
             await server.started()
+    # What no call explains is believed when every poll has to show what the last call did.
+    await asyncio.sleep(GRACE.total_seconds())
     await trader.look(4)
 
 
