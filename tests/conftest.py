@@ -7,6 +7,7 @@ A test that needs a tool which is absent skips; the run ends with a list of all 
 skip is a failure.
 """
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ class Database:
     """An empty database for one test; `dsn` holds its password."""
 
     dsn: str
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """What a command sets for the whole process, as `--log-level` does, holds for its own test alone."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

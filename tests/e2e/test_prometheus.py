@@ -453,6 +453,7 @@ async def held(stage: Stage) -> None:
         file.write("retention = 0\n")
     await stage.killed("archiver run")
     await stage.shows("trim_held", "bytes_per_fact", "headroom", "detached")
+    await stage.until('count(ALERTS{alertname="TrimHeld"}) > 0')
 
 
 SITUATIONS = (refused, owed, forged, trailed, unknown, waiting, full, strange, unseen, out_of_step, torn, lost, held)
