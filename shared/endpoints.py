@@ -4,6 +4,7 @@
 `redis+cluster://host:port,host:port` asks the nodes of a cluster; `rediss` in place of `redis` is the same encrypted.
 """
 
+import re
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
@@ -72,7 +73,10 @@ def understood(url: str) -> Endpoints:
 
 def _split(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
+        # Several hosts, one of them with brackets, are no netloc to every version of the library: it gets the rest.
+        scheme, _, rest = url.partition("://")
+        netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+        parts = urlsplit(f"{scheme}://{rest[len(netloc) :]}")._replace(netloc=netloc)
     except ValueError:
         parts = SplitResult("", "", "", "", "")
     scheme, _, word = parts.scheme.partition("+")

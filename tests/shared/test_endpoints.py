@@ -38,7 +38,7 @@ MISTAKES = {
     "http://hush": "must be as in redis://",
     "redis+raft://hush": "must be as in redis://",
     "unix+sentinel://hush/desk": "must be as in redis://",
-    "redis://[hush": "must be as in redis://",
+    "redis://[hush": "must name servers",
     "redis+sentinel://hush:1": "must say which service",
     "redis+sentinel://hush:1/": "must say which service",
     "redis+cluster://hush:1/3": "must name no database",
