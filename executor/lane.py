@@ -195,7 +195,7 @@ class Lane:
         if known not in (None, identity):
             raise UserError(
                 f"account {self.name} was {known} and the terminal is logged in as {identity}: "
-                f"log in as {known} again, or give the new account a name of its own in the settings"
+                f"log in as {known} again, or run `tradecopier account repoint {self.name}`"
             )
         await self._ledger.note(identity=identity)
         await self._ledger.tighten(AccountState.ACTIVE)
