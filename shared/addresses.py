@@ -3,9 +3,9 @@ server, user, password, and the files with which both sides prove who they are.
 """
 
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
-from shared.endpoints import Endpoints, understood
+from shared.endpoints import Endpoints, parted, understood
 from shared.listening import is_loopback
 from shared.settings import Postgres, Redis, SettingsError
 from shared.vault import require_private
@@ -16,7 +16,7 @@ def redis_url(redis: Redis) -> str:
     if redis.url is None:
         raise SettingsError("redis.url is not set: name your Redis, or run `tradecopier up`, which brings one")
     url = redis.url.reveal()
-    named, parts = _named(url), urlsplit(url)
+    named, parts = _named(url), parted(url)
     more = [*_files(redis, encrypted=named.encrypted), *_seeking(redis, named)]
     query = urlencode(dict([*parse_qsl(parts.query), *more]))
     return parts._replace(netloc=_server(redis, parts.netloc), query=query).geturl()

@@ -47,10 +47,12 @@ class Endpoints(Struct, frozen=True, kw_only=True):
 
 def understood(url: str) -> Endpoints:
     """What the address names. Raises ValueError, without any part of the address, since a password may be in it."""
-    parts = _split(url)
+    parts = parted(url)
     scheme, _, word = parts.scheme.partition("+")
     kind = KINDS[word]
     login, at, hosts = parts.netloc.rpartition("@")
+    if "[" in login or "]" in login:
+        raise ValueError("must have no brackets before the @")  # no client library could take it apart
     servers = tuple(_server(host, kind) for host in hosts.split(",")) if hosts or kind != "one" else ()
     service, _, database = parts.path.removeprefix("/").partition("/") if kind == "sentinel" else ("", "", "")
     if kind == "sentinel" and not service:
@@ -71,7 +73,8 @@ def understood(url: str) -> Endpoints:
     )
 
 
-def _split(url: str) -> SplitResult:
+def parted(url: str) -> SplitResult:
+    """The parts of an address, the servers still together. Raises ValueError, without any part of the address."""
     try:
         # Several hosts, one of them with brackets, are no netloc to every version of the library: it gets the rest.
         scheme, _, rest = url.partition("://")

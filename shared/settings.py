@@ -184,7 +184,7 @@ def _tells(name: str, value: str) -> bool:
     try:
         return "password=" in value or urlsplit(value).password is not None
     except ValueError:
-        return True  # a bracket or the like, which only a password would have
+        return "@" in value  # a bracket or the like: in a password, or in several hosts with none
 
 
 def _require_private(path: Path, key: str) -> None:

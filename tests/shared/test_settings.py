@@ -117,16 +117,17 @@ def test_says_when_no_key_file_is_set() -> None:
         settings.keyring(settings.Security())
 
 
-WRITTEN_OUT = {
-    "redis.password": '[redis]\npassword = "hush"',
-    "redis.url": '[redis]\nurl = "redis://:hush@server/0"',
-    "postgres.dsn": '[postgres]\ndsn = "host=server password=hush"',
-    "ingest.proxy-auth": '[ingest]\nproxy-auth = "desk:hush"',
-    "executor.accounts.one.terminal.password": '[executor.accounts.one.terminal]\npassword = "hush"',
-}
+WRITTEN_OUT = (
+    ("redis.password", '[redis]\npassword = "hush"'),
+    ("redis.url", '[redis]\nurl = "redis://:hush@server/0"'),
+    ("redis.url", '[redis]\nurl = "redis://:hu[sh@server/0"'),
+    ("postgres.dsn", '[postgres]\ndsn = "host=server password=hush"'),
+    ("ingest.proxy-auth", '[ingest]\nproxy-auth = "desk:hush"'),
+    ("executor.accounts.one.terminal.password", '[executor.accounts.one.terminal]\npassword = "hush"'),
+)
 
 
-@pytest.mark.parametrize(("key", "text"), WRITTEN_OUT.items(), ids=WRITTEN_OUT)
+@pytest.mark.parametrize(("key", "text"), WRITTEN_OUT)
 def test_a_settings_file_with_a_password_has_to_be_ours_alone(tmp_path: Path, key: str, text: str) -> None:
     path = write(tmp_path, text)
     path.chmod(0o644)
@@ -143,6 +144,7 @@ ELSEWHERE = (
     '[redis]\nurl = "redis://server/0"\npassword = "file:/etc/secret"',
     '[postgres]\ndsn = "file:/etc/dsn"\npassword = "env:PASSWORD"',
     '[executor.accounts.one.terminal]\npassword = "keyring:copier/one"',
+    '[redis]\nurl = "redis+sentinel://one:1,[::1]:2/desk"',
 )
 
 
