@@ -14,37 +14,12 @@ from deploy.embedded import Valkey
 from deploy.surroundings import Surroundings, found
 from executor.asked import Desk
 from executor.replay import Wish
-from shared import streams
 from shared.process import UserError
 from tests.conftest import Database
 from tests.deploy.archived import archive, configured
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, ended, running
 from tests.executor.test_replaying import denied, request
 from tests.executor.test_resolving import owed
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def source(redis: Redis) -> Source:
-    source = Source(redis)
-    await source.open()
-    return source
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    simulator.price("EURUSD", "1.08504", "1.08512")
-    yield simulator
-    simulator.stop()
 
 
 @pytest.fixture

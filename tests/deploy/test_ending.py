@@ -1,6 +1,5 @@
 """What an end by hand would change is said before it is asked for; that it changes it is in test_replay."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +14,6 @@ from deploy.ending import foretold
 from deploy.surroundings import Surroundings, found
 from executor.asked import Resolve, TargetKind
 from executor.book import Debt, Link, Owing, Part
-from shared import streams
 from shared.outcomes import Result
 from shared.process import UserError
 from tests.deploy.onlookers import beside
@@ -32,14 +30,6 @@ DEBT = Debt(
     link=LINK.key, fact="f1", entry="1-1", target=Decimal("-0.1"), since=NOW, captured=NOW, reason="market-closed",
     also=(Owing(fact="f2", entry="2-1", captured=NOW),),
 )  # fmt: skip
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -14,25 +14,9 @@ from deploy.foresight import UNKNOWN, Outlook, outlooks, with_address
 from deploy.surroundings import Surroundings, found
 from executor.replay import Wish
 from executor.settings import Simulated
-from shared import streams
 from tests.deploy.onlookers import beside
 from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, account, ended, running
 from tests.executor.test_replaying import denied
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def source(redis: Redis) -> Source:
-    source = Source(redis)
-    await source.open()
-    return source
 
 
 @pytest.fixture

@@ -64,20 +64,10 @@ def archive_of_rig(postgres: Database) -> Database:
 
 
 @pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    await client.set(KEYS.source("lease", "demo"), OWNER)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    yield simulator
-    simulator.stop()
+async def redis(redis: Redis) -> Redis:
+    """A server on which the source owns its name already."""
+    await redis.set(KEYS.source("lease", "demo"), OWNER)
+    return redis
 
 
 async def story(source: Source, redis: Redis) -> None:

@@ -1,7 +1,6 @@
 """Accounts come, go and become another login's; whoever else trades goes on as if nothing had happened."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,20 +40,10 @@ HELD = Standing(
 
 
 @pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    await client.set(KEYS.source("lease", "demo"), OWNER)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    yield simulator
-    simulator.stop()
+async def redis(redis: Redis) -> Redis:
+    """A server on which the source owns its name already."""
+    await redis.set(KEYS.source("lease", "demo"), OWNER)
+    return redis
 
 
 @pytest.fixture

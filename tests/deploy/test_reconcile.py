@@ -1,7 +1,7 @@
 """`tradecopier reconcile` as an operator types it, beside a lane that works."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,6 @@ from deploy.embedded import Valkey
 from deploy.reconcile import lines
 from executor import reconciler, steady
 from executor.drift import Found
-from shared import streams
 from tests.deploy.onlookers import beside
 from tests.deploy.test_replay import typed
 from tests.executor.mends import NOW
@@ -35,23 +34,6 @@ def soon() -> Iterator[None]:
         patch.setattr(steady, "STEADY", timedelta(seconds=0.3))
         patch.setattr(reconciler, "AGAIN_S", 0.1)
         yield
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "terminal")
-    await simulator.start()
-    simulator.price("EURUSD", "1.08504", "1.08512")
-    yield simulator
-    simulator.stop()
 
 
 @pytest.fixture

@@ -10,27 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from shared import streams
 from tests.deploy.onlookers import beside
-from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from tests.executor.rig import ACCOUNT, PATIENCE_S, Simulator, Source, account, ended, running, told
 from tests.executor.test_replaying import denied
 from tests.executor.test_resolving import NEVER, O1, owed, unresolved
 from tests.processes import ROOT
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def source(redis: Redis) -> Source:
-    source = Source(redis)
-    await source.open()
-    return source
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is put back, piece by piece; that trading goes on with it is shown in test_rebuilding.py."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +15,19 @@ from deploy.custody import custody
 from deploy.embedded import Valkey
 from deploy.memory import Wanted, entries
 from deploy.recollection import Ended, Origin, begun
-from deploy.restoring import Present, add_missing, ended, lasts, passed, restore_account, restore_sources, settled
-from shared import streams
+from deploy.restoring import (
+    Present,
+    add_missing,
+    ended,
+    lacking,
+    lasts,
+    passed,
+    restore_account,
+    restore_sources,
+    settled,
+)
 from shared.facts import Fact
-from shared.outcomes import Kept, Memory
+from shared.outcomes import Kept, Lacking, Memory
 from shared.pictures import source_picture
 from shared.process import UserError
 from shared.wire import BadSignature, UnknownKey
@@ -30,12 +38,10 @@ NOW = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
-    await client.set(KEYS.source("lease", "demo"), OWNER)
-    yield client
-    await client.aclose()
+async def redis(redis: Redis) -> Redis:
+    """A server on which the source owns its name already."""
+    await redis.set(KEYS.source("lease", "demo"), OWNER)
+    return redis
 
 
 async def present(redis: Redis) -> list[Present]:
@@ -146,7 +152,9 @@ async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis
     found.ends[fact_of(originals[1]).id, 1] = Ended("denied", NOW)
     await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "server": "old", "flatten": "1"})
     async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
-        assert await restore_account(redis, KEYS, tokens[ACCOUNT], found, await present(redis)) == 1
+        again = await restore_account(redis, KEYS, tokens[ACCOUNT], found, await present(redis))
+    assert [each.entry for each in again] == [originals[2].entry]
+    assert lacking(again) == (Lacking("rig", 3, 3),)
     place: Any = await redis.hgetall(KEYS.account("place", ACCOUNT))
     state: Any = await redis.hgetall(KEYS.account("state", ACCOUNT))
     assert (place[b"entry"], place[b"seq:rig"]) == (originals[2].entry.encode(), b"3")
@@ -193,3 +201,12 @@ def test_marks_say_what_has_ended_and_what_needs_no_end_any_more() -> None:
 def test_what_waits_for_a_key_is_read_again_and_what_is_forged_is_not() -> None:
     assert restoring._wanted(Present("1-0", UnknownKey("k9")), lambda _fact: False)
     assert not restoring._wanted(Present("1-0", BadSignature("k1")), lambda _fact: True)
+
+
+def test_what_is_to_be_followed_again_is_told_in_spans() -> None:
+    from tests.archiver.entries import fact
+
+    there = [Present(f"{n}-0", fact(n)) for n in (3, 1, 2, 7, 8, 5)]
+
+    assert lacking(there) == tuple(Lacking(fact(1).producer, *span) for span in ((1, 3), (5, 5), (7, 8)))
+    assert lacking([Present("9-0", UnknownKey("k9"))]) == ()
