@@ -36,6 +36,19 @@ select entry, what, k, s, m from (
 ) told
 order by published, split_part(entry, '-', 2)::numeric
 """
+LACKING = """
+select entry, account || ' ' || reason || ' ' || entry as what, k, s, m from observations o
+where namespace = %(namespace)s and account = %(account)s and kind = 'notice' and reason in ('removed', 'restored')
+    and not exists (
+        select from observations left_
+        where (left_.namespace, left_.account) = (o.namespace, o.account) and left_.kind = 'kept'
+            and left_.reason = 'removed'
+            and (left_.published, split_part(left_.entry, '-', 2)::numeric)
+                > (o.published, split_part(o.entry, '-', 2)::numeric)
+    )
+order by published, split_part(entry, '-', 2)::numeric
+"""
+"""What an account had still to follow at some time, since it was removed last."""
 STATES = """
 select o.entry, o.account || ' ' || o.fact || ' ' || o.result as what, o.k, o.s, o.m from outcomes o
 where o.namespace = %(namespace)s and o.account = %(account)s and exists (
@@ -95,6 +108,10 @@ class Archive(Struct, frozen=True, kw_only=True):
     def states(self, account: str) -> Iterator[Original]:
         """What was told of those facts of an account that once were unresolved or owed, in order."""
         return self._read(STATES, account=account)
+
+    def lacking(self, account: str) -> Iterator[Original]:
+        """The notices of what an account had still to follow at some time, in order."""
+        return self._read(LACKING, account=account)
 
     def _read(self, query: str, **asked: object) -> Iterator[Original]:
         for entry, what, k, s, m in streamed(self.dsn, query, {"namespace": self.namespace, **asked}):

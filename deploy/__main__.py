@@ -1,6 +1,11 @@
 """`python -m deploy` is `tradecopier`."""
 
-from deploy.cli import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from deploy.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # Ctrl-C before the command began

@@ -51,6 +51,39 @@ def durability(settings: Mapping[str, str]) -> Iterator[Check]:
         yield ok(what, found) if found == value else judge(what, found, advice)
 
 
+class Replication(Struct, frozen=True, kw_only=True):
+    """A server and those that follow it. `watched`: somebody promotes a replica when it is gone.
+
+    `near` is how many of the `replicas` lag less than `max_lag` (seconds; None: not told), None when the server writes
+    with none, too. `lease` is for how long an executor keeps an account, in seconds.
+    """
+
+    watched: bool
+    replicas: int
+    near: int | None
+    max_lag: float | None
+    lease: float
+
+
+def replication(seen: Replication) -> Iterator[Check]:
+    """Whether a primary that was cut off from its replicas ends before another one is promoted and leased."""
+    what, advice = "redis min-replicas-to-write", "set `min-replicas-to-write 1` and `min-replicas-max-lag 5`"
+    if seen.watched and not seen.replicas:
+        yield warn("redis replicas", "none follows", "start one: until then nobody can be promoted")
+    if not (seen.watched or seen.replicas):
+        return
+    if seen.near is None:
+        found = "0: a primary that was cut off takes trades that nobody will have"
+        yield warn(what, found, f"{advice} on every server, replicas too")
+    elif not seen.near:
+        yield fail(what, "no replica is near enough, so the server refuses to write", "see why none follows")
+    elif seen.max_lag is not None and seen.max_lag >= seen.lease:
+        found = f"a primary that was cut off writes for {seen.max_lag:g} s, the lease is {seen.lease:g} s"
+        yield warn(what, found, "set `min-replicas-max-lag` below executor.lease, on every server")
+    else:
+        yield ok(what, f"on, {seen.near} of {seen.replicas} replicas near enough")
+
+
 def clock(offset_s: float, uncertainty_s: float) -> Check:
     """Our clock against the Redis server's."""
     found = f"{offset_s * 1000:+.1f} ms against Redis (± {uncertainty_s * 1000:.1f} ms)"
@@ -78,14 +111,21 @@ def source(seen: SourceSeen, at: Seen) -> Iterator[Check]:
         return
     polled = age(told.polled, at.at)
     advice = "open TradingView with the trading panel connected, and let the browser use `tradecopier ingest pac`"
+    judge, stake = (fail, "something") if told.blind or seen.positions else (warn, "nothing")
     if polled is None:
-        yield warn(what, "TradingView has not been seen through the proxy", advice)
+        yield judge(what, f"TradingView has not been seen through the proxy, with {stake} open there", advice)
     elif polled > BLIND_S:
-        yield fail(what, f"TradingView was seen last {span(polled)} ago", advice)
+        yield judge(what, f"TradingView was seen last {span(polled)} ago, with {stake} open there", advice)
     else:
         yield ok(what, f"TradingView was seen {span(polled)} ago")
     if told.waiting:
         yield fail(f"{what} outbox", f"{told.waiting} facts wait on disk", "see why Redis does not take them")
+    for text in told.held_back:
+        trouble, _, advice = text.rpartition(": ")
+        yield fail(f"{what} trades", trouble, advice)
+    if told.unwritten:
+        advice = "make room on the disk, or see what holds it up, and do not stop ingest before"
+        yield fail(f"{what} journal", f"{told.unwritten} records are in memory only", advice)
 
 
 def account(seen: AccountSeen, at: Seen) -> Iterator[Check]:
@@ -94,8 +134,12 @@ def account(seen: AccountSeen, at: Seen) -> Iterator[Check]:
     if told is None or (age(told.at, at.at) or 0.0) > SILENT_S:
         yield fail(what, "no executor works for it", "run `tradecopier up`, or `tradecopier executor run`")
         return
+    if told.condition == "starting":
+        yield warn(f"{what} terminal", "is being connected", "look again in a moment")
+        return
     if told.condition != "active":
-        yield fail(f"{what} terminal", "gone", "start MetaTrader 5 and log in, then it goes on by itself")
+        found = told.why or "the terminal is gone: start MetaTrader 5 and log in"
+        yield fail(f"{what} terminal", found, "when that is mended, it goes on by itself")
         return
     reached = "set its server and password, and see whether the broker is open"
     yield (

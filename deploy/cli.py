@@ -19,6 +19,8 @@ from shared.process import MENDABLE, UserError
 from shared.version import VERSION
 
 DEFAULT_CONFIG = Path("tradecopier.toml")
+STOPPED = 130
+"""Exit code after Ctrl-C, as a shell has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ COMMANDS = {
     "key": Entry("deploy.keys", "cli", "The keys that entries are signed with: list, add, use, retire."),
     "status": Entry("deploy.operate", "status", "Is everything copied? What is not, and why?"),
     "doctor": Entry("deploy.operate", "doctor", "What has to be mended before money is at risk."),
+    "dead-letters": Entry("deploy.operate", "dead_letters", "What could not be followed or stored, and why."),
     "pause": Entry("deploy.operate", "pause", "Send nothing at all to accounts, not even exits."),
     "close-only": Entry("deploy.operate", "close_only", "Open nothing on accounts; exits go on."),
     "flatten": Entry("deploy.operate", "flatten", "Close everything that is ours on accounts."),
@@ -83,6 +86,8 @@ class Commands(click.Group):
         except UserError as error:
             click.echo(f"tradecopier: {error}", err=True)
             ctx.exit(MENDABLE)
+        except KeyboardInterrupt:  # before a service listens to signals, or where nothing has to be cleared away
+            ctx.exit(STOPPED)
 
 
 class Deferred(click.Command):

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from deploy.surroundings import Surroundings, found
 from executor.states import OPERATOR, Command, Transition, after
 from shared import streams
+from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 
@@ -100,7 +101,7 @@ def carry_out(
     try:
         told = asyncio.run(tell())
     except (RedisError, OSError) as error:
-        raise UserError(f"nothing was changed, Redis does not answer: {error}") from error
+        raise UserError(f"nothing was changed, Redis does not answer: {plainly(error)}") from error
     for each in told:
         shadow = " (in shadow: nothing is sent)" if command == "resume" and not accounts[each.account] else ""
         click.echo(f"{each.account}: {SAID[command]}{shadow}")

@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from shared.process import cancelled
 from shared.streams import Keys
 
-LASTS_S = 60
-RENEW_S = 15.0
+LASTS_S = 10.0
+"""How long an account still waits for a command that was killed; one that works renews the lease all the time."""
+RENEW_S = 1.0
 
 # KEYS: lease.  ARGV: token, milliseconds.  Answers for how long the lease would have lasted, in milliseconds.
 _SEIZE = """
@@ -45,7 +46,7 @@ async def custody(redis: Redis, keys: Keys, accounts: Collection[str], why: str)
     tokens = {name: f"{why}:{secrets.token_hex(8)}" for name in accounts}
     leases = {name: keys.account("lease", name) for name in accounts}
     seize, release = redis.register_script(_SEIZE), redis.register_script(_RELEASE)
-    left = [cast(int, await seize(keys=[leases[n]], args=[tokens[n], LASTS_S * 1000])) for n in accounts]
+    left = [cast(int, await seize(keys=[leases[n]], args=[tokens[n], int(LASTS_S * 1000)])) for n in accounts]
     renewing = asyncio.create_task(_renewed(redis, leases, tokens))
     try:
         await asyncio.sleep(max([0, *left]) / 1000)
@@ -61,4 +62,4 @@ async def _renewed(redis: Redis, leases: Mapping[str, str], tokens: Mapping[str,
     while True:
         await asyncio.sleep(RENEW_S)
         for name, lease in leases.items():
-            await renew(keys=[lease], args=[tokens[name], LASTS_S * 1000])
+            await renew(keys=[lease], args=[tokens[name], int(LASTS_S * 1000)])

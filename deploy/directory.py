@@ -5,6 +5,8 @@ import os
 import random
 import secrets
 import socket
+import sys
+from collections import deque
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,8 @@ PORTS = range(20_000, 30_000)
 """Where ports are chosen: below those that a system gives to whoever asks for any port, each connection for instance,
 so that a port is still free when its server comes to use it.
 """
+HELD = 64
+"""So many of the ports that were chosen last are kept from other processes."""
 LOG_LIMIT = 10_000_000
 """Bytes; a longer log is set aside as `log.1` at the next start."""
 
@@ -97,19 +101,44 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that is free now and that this process was not given before.
+    """A port that is free now, and that was given neither to this process before nor to another one that runs.
 
     Raises UserError when all of PORTS are taken.
     """
     for port in itertools.islice(_candidates(), len(PORTS)):
-        if is_free(port):
+        if _hold(port):
             return port
     raise UserError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {HOST}; end what listens there")
 
 
+def _hold(port: int) -> bool:
+    """Keep a port from others who look for one; whether it was free. A server can listen on it all the same.
+
+    Linux lets one socket listen on a port that another one only has, if both say that they share it. Who looks for a
+    port says so when he has it, and no sooner: so he gets none that somebody has.
+    """
+    with socket.socket() as ours:
+        try:
+            ours.bind((HOST, port))
+        except OSError:
+            return False
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            _held().append(ours.detach())
+    if len(_held()) > HELD:
+        os.close(_held().popleft())
+    return True
+
+
+@cache
+def _held() -> deque[int]:
+    """The descriptors of the ports that we keep, the newest last. They end with the process."""
+    return deque()
+
+
 @cache
 def _candidates() -> Iterator[int]:
-    """All of PORTS, over and over, in an order of our own, so that two processes at once hardly choose the same."""
+    """All of PORTS, over and over, in an order of our own: two processes hardly ever ask for the same."""
     return itertools.cycle(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 

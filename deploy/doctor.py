@@ -8,25 +8,27 @@ import shutil
 import socket
 import stat
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
+from typing import Any
 
 import click
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from archiver import migrate
 from archiver.patience import Away
-from deploy import checks
-from deploy.checks import Check, fail, ok, warn
+from deploy import checks, scraping
+from deploy.checks import Check, Replication, fail, ok, warn
 from deploy.looking import look
 from deploy.surroundings import Surroundings, found
 from ingest import certificate, settings
 from shared import clock, streams
 from shared.addresses import unencrypted
 from shared.durability import unsafe
+from shared.endpoints import understood
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.settings import SettingsError
@@ -37,6 +39,8 @@ MARKS = {
     "fail": click.style("FAIL", fg="red"),
 }
 CONNECT_S = 2.0
+ANSWER = 1_000_000
+"""Bytes of an answer that are read."""
 NOT_WELL = 1
 
 
@@ -62,6 +66,7 @@ def examine(config: Path, data: Path | None = None) -> Iterator[Check]:
     yield ok("settings", str(config))
     yield from files(surroundings)
     yield from proxy(surroundings)
+    yield from ports(surroundings)
     yield from asyncio.run(_served(surroundings))
     yield from database(surroundings)
 
@@ -91,10 +96,12 @@ def proxy(surroundings: Surroundings) -> Iterator[Check]:
     """The proxy's port and its certificate authority."""
     ingest = surroundings.machine.ingest
     host, port = settings.parse_listen(ingest.listen, "listen")
-    if reachable(host, port):
+    if not reachable(host, port):
+        yield fail("proxy", f"nobody answers at {ingest.listen}", "run `tradecopier up`, or see the log of ingest")
+    elif b"mitmproxy" in said(host, port, "/"):
         yield ok("proxy", f"answers at {ingest.listen}")
     else:
-        yield fail("proxy", f"nobody answers at {ingest.listen}", "run `tradecopier up`, or see the log of ingest")
+        yield fail("proxy", f"another program answers at {ingest.listen}", "end that, or set another ingest.listen")
     confdir = ingest.confdir or surroundings.machine.data / "proxy"
     if not (confdir / "mitmproxy-ca-cert.pem").exists():
         yield fail("certificate", "there is none yet", "the proxy makes it at its first start")
@@ -106,6 +113,19 @@ def proxy(surroundings: Surroundings) -> Iterator[Check]:
         if trusted
         else warn("certificate", "not trusted on this computer", "run `tradecopier ingest certificate install`")
     )
+
+
+def ports(surroundings: Surroundings) -> Iterator[Check]:
+    """The ports for metrics: who has them."""
+    for service, address in scraping.addresses_of(surroundings.machine).items():
+        host, _, port = address.rpartition(":")
+        if not address or not reachable(host.strip("[]"), int(port)):
+            continue  # whether the service runs at all is seen elsewhere
+        if f'service="{service}"'.encode() in said(host.strip("[]"), int(port), "/metrics"):
+            yield ok(f"metrics of {service}", f"at {address}")
+        else:
+            found = f"another program answers at {address}"
+            yield fail(f"metrics of {service}", found, f"end that, or set another {service}.metrics")
 
 
 async def _served(surroundings: Surroundings) -> list[Check]:
@@ -120,12 +140,13 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
         yield fail("redis", str(error), "run `tradecopier up`, or set redis.url")
         return
     if (open_to_all := unencrypted(surroundings.redis_url())) is not None:
-        advice = "use rediss:// and redis.ca-file: whoever is on the way sees the password and every trade"
+        advice = "use rediss:// and redis.ca-file: whoever is on the way sees the password, and can trade with it"
         yield warn("redis encryption", f"none on the way to {open_to_all}", advice)
     try:
         for complaint in await unsafe(client):
             yield fail("redis", complaint, "nothing is copied until that is so")
-        for check in checks.durability(await _kept(client)):
+        info, told = await client.info("everything"), await _told(client)
+        for check in (*checks.durability(_kept(info, told)), *checks.replication(_followed(info, told, surroundings))):
             yield check
         measured = await clock.measure(client)
         yield checks.clock(measured.ns / 1e9, measured.uncertainty_ns / 1e9)
@@ -144,15 +165,33 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
         await client.aclose()
 
 
-async def _kept(client: Redis) -> dict[str, str]:
-    """The settings that decide whether a trade can be lost. A user that only looks on may not ask for the last one."""
-    info = await client.info("everything")
-    known = {"appendonly": "yes" if int(info.get("aof_enabled", 0)) else "no"}
-    known["maxmemory-policy"] = str(info.get("maxmemory_policy", "not told"))
+async def _told(client: Redis) -> dict[str, str]:
+    """Settings of the server. A user that only looks on may not ask for them, and many a provider lets nobody."""
     try:
-        return known | _text(await client.config_get("appendfsync"))
-    except NoPermissionError:
-        return known | {"appendfsync": "not told to this user"}
+        return _text(await client.config_get("appendfsync", "min-replicas-max-lag"))
+    except ResponseError:
+        return {}
+
+
+def _kept(info: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, str]:
+    """The settings that decide whether a trade can be lost."""
+    return {
+        "appendonly": "yes" if int(info.get("aof_enabled", 0)) else "no",
+        "maxmemory-policy": str(info.get("maxmemory_policy", "not told")),
+        "appendfsync": told.get("appendfsync", "not told to this user"),
+    }
+
+
+def _followed(info: Mapping[str, Any], told: Mapping[str, str], surroundings: Surroundings) -> Replication:
+    """How the server is followed. It tells how many replicas are near enough only when it writes with some alone."""
+    good, lag = info.get("min_slaves_good_slaves"), told.get("min-replicas-max-lag")
+    return Replication(
+        watched=understood(surroundings.redis_url()).kind != "one",
+        replicas=int(info.get("connected_slaves", 0)),
+        near=None if good is None else int(good),
+        max_lag=None if lag is None else float(lag),
+        lease=surroundings.machine.executor.lease,
+    )
 
 
 def database(surroundings: Surroundings) -> Iterator[Check]:
@@ -172,6 +211,16 @@ def reachable(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def said(host: str, port: int, path: str) -> bytes:
+    """What somebody answers to a plain question, which tells who it is; nothing when there is no answer."""
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S) as peer, peer.makefile("rb") as answer:
+            peer.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            return answer.read(ANSWER)
+    except OSError:
+        return b""
 
 
 def _text(raw: object) -> dict[str, str]:

@@ -23,6 +23,7 @@ from executor.replay import described
 from shared import streams
 from shared.facts import Fact
 from shared.outcomes import EFFECTIVE, Result
+from shared.plainly import plainly
 from shared.process import UserError
 
 TAKEN = "has just taken it up: `tradecopier status` shows what came of it"
@@ -51,7 +52,7 @@ def carry_out(
     try:
         asyncio.run(_resolve(surroundings, account, request, yes=yes))
     except (RedisError, OSError) as error:
-        raise UserError(f"redis.url: the server does not answer: {error}; run this again") from error
+        raise UserError(f"redis.url: the server does not answer: {plainly(error)}; run this again") from error
 
 
 async def _resolve(surroundings: Surroundings, account: str, request: Resolve, *, yes: bool) -> None:

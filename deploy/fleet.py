@@ -17,7 +17,8 @@ import msgspec
 
 import deploy
 from deploy import acl, aclfile, scraping, settings
-from deploy.directory import HOST, choose_port, lock_file
+from deploy.beginning import begun
+from deploy.directory import HOST, choose_port, free_port, lock_file
 from deploy.embedded import Postgres, Valkey
 from deploy.groundwork import join_groups, migrated, nothing, pin_prices, remembered_by
 from deploy.settings import Machine
@@ -53,6 +54,7 @@ class Fleet:
         self._workers: dict[str, Worker] = {}
         self._tending: dict[str, asyncio.Task[None]] = {}
         self._locks: list[int] = []
+        self._latecomers: dict[str, str] = {}
 
     async def start(self) -> None:
         """Return when everything serves. Raises UserError, one line that says what to do, when something cannot."""
@@ -62,16 +64,20 @@ class Fleet:
             where = error.filename or self.machine.data
             raise UserError(f"the data cannot be kept in {where}: {error.strerror}; choose another --data") from error
         try:
-            async with asyncio.TaskGroup() as starting:
-                postgres = starting.create_task(self._start_postgres())
-                redis = starting.create_task(self._start_redis())
-                for name in self.machine.simulated:
-                    starting.create_task(self._start_terminal(name))
-                starting.create_task(self._start_service("ingest", redis))
-                starting.create_task(self._start_service("executor", redis))
-                starting.create_task(self._start_service("archiver", redis, postgres))
+            with begun(self.machine.data):
+                await self._start_all()
         except BaseExceptionGroup as group:
             raise _plainest(group) from None
+
+    async def _start_all(self) -> None:
+        async with asyncio.TaskGroup() as starting:
+            postgres = starting.create_task(self._start_postgres())
+            redis = starting.create_task(self._start_redis())
+            for name in self.machine.simulated:
+                starting.create_task(self._start_terminal(name))
+            starting.create_task(self._start_service("ingest", redis))
+            starting.create_task(self._start_service("executor", redis))
+            starting.create_task(self._start_service("archiver", redis, postgres))
 
     @property
     def logs(self) -> list[Path]:
@@ -151,7 +157,7 @@ class Fleet:
         addresses = {name: self.addresses[name] for name in self.machine.simulated if name in self.addresses}
         told = settings.environment(self.machine, redis, self.postgres, addresses)
         if accounts:
-            told["TRADECOPIER_EXECUTOR__METRICS"] = ""  # the address is that of the executor of all others
+            told["TRADECOPIER_EXECUTOR__METRICS"] = self._metrics_of(name)
         return Job(name, command, {**_PYTHON, **told}, ready)
 
     # -- accounts that come and go while everything runs
@@ -169,7 +175,7 @@ class Fleet:
         worker = self._worker(self._service(f"executor-{name}", "executor", [name]))
         try:
             await worker.started()
-            log.info("%s is copied to", name)
+            log.info("%s has its executor; `tradecopier status` says how it is", name)
         except UserError as error:
             log.error("%s is not copied to yet: %s", name, error)
         self._tend(worker)
@@ -182,6 +188,14 @@ class Fleet:
             await self._end(worker)
         self._know(machine)
         return alone
+
+    def _metrics_of(self, name: str) -> str:
+        """Where an executor of its own serves its metrics, if that of all others does: beside it, at another port."""
+        host, _, _ = (self.machine.executor.metrics or "").rpartition(":")
+        if host and name not in self._latecomers:
+            self._latecomers[name] = f"{host}:{free_port()}"
+            scraping.tell(self.machine, self._latecomers)
+        return self._latecomers.get(name, "")
 
     def _know(self, machine: Machine) -> None:
         """Go by these settings; services that have to start again are told what holds then."""
@@ -203,6 +217,8 @@ class Fleet:
             await cancelled(task)
         if (worker := self._workers.pop(name, None)) is not None:
             await worker.stop()
+        if self._latecomers.pop(name, None) is not None:
+            scraping.tell(self.machine, self._latecomers)
 
     async def _remembered(self, accounts: Collection[str]) -> Collection[str]:
         await self._archive.wait()

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deploy.looking import AccountSeen, Seen, SourceSeen
+from deploy.looking import REMOVED, AccountSeen, Seen, SourceSeen
 
 Colour = Literal["green", "yellow", "red"]
 
@@ -18,6 +18,8 @@ SILENT_S = 5.0
 """A service that has said nothing for so long is gone."""
 BLIND_S = 30.0
 """A source without a good poll for so long is blind: TradingView asks every few seconds while it is open."""
+STARTING_S = 15.0
+"""A lane that has not found its terminal for so long does not just start any more."""
 UNRESOLVED_S = 30.0
 PENDING_S = 5.0
 ARCHIVE_BEHIND = 1000
@@ -52,48 +54,65 @@ def age(since: datetime | None, now: datetime) -> float | None:
 
 
 def _reasons(seen: Seen) -> Iterator[Reason]:
+    if seen.trouble and "executor" in seen.starting:
+        yield Reason("yellow", f"everything is starting; Redis does not answer yet ({seen.trouble})")
+        return
     if seen.trouble:
         yield Reason("red", f"Redis does not answer ({seen.trouble}): nothing is copied; what is traded waits on disk")
         return
     for source in seen.sources:
-        yield from _source(source, seen.at)
+        yield from _source(source, seen)
     for account in seen.accounts:
-        yield from _account(account, seen.at)
+        yield from _account(account, seen)
     if seen.dead:
-        yield Reason("red", f"{seen.dead} dead letters: entries that cannot be followed, see `docs/runbook.md`")
+        yield Reason("red", f"{seen.dead} dead letters, followed by nobody: see `tradecopier dead-letters`")
     if seen.archive_lag is None or seen.archive_lag > ARCHIVE_BEHIND:
         yield Reason("yellow", f"the archive is behind ({_number(seen.archive_lag)} entries): is PostgreSQL there?")
     if seen.memory_used > MEMORY_FULL:
         yield Reason("red", f"Redis has used {seen.memory_used:.0%} of its memory")
 
 
-def _source(source: SourceSeen, now: datetime) -> Iterator[Reason]:
+def _source(source: SourceSeen, seen: Seen) -> Iterator[Reason]:
     told = source.vitals
-    silent = age(told.at, now) if told else None
+    silent = age(told.at, seen.at) if told else None
     if told is None or silent is None or silent > SILENT_S:
-        yield Reason("red", f"{source.name}: the proxy is not running: nothing of it is seen")
+        gone = Reason("red", f"{source.name}: the proxy is not running: nothing of it is seen")
+        yield Reason("yellow", f"{source.name}: the proxy is starting") if "ingest" in seen.starting else gone
         return
     if told.waiting:
         yield Reason("red", f"{source.name}: {told.waiting} facts wait on disk and are not copied yet")
+    if told.unwritten:
+        left = f"{told.unwritten} records of the outbox are in memory only"
+        yield Reason("red", f"{source.name}: the disk is full or hangs, {left}: see to it before you stop ingest")
+    yield from (Reason("red", text) for text in told.held_back)
     if told.untold:
         yield Reason("yellow", f"{source.name}: {len(told.untold)} trades nobody could be told of: see `ingest untold`")
-    blind = age(told.polled, now)
-    if blind is None:
-        yield Reason("yellow", f"{source.name}: TradingView has not been seen yet: open it with the proxy set")
-    elif blind > BLIND_S:
-        yield Reason("red", f"{source.name}: blind, no look at the account for {span(blind)}: is TradingView open?")
+    yield from _sight(source, age(told.polled, seen.at), blind=told.blind)
 
 
-def _account(account: AccountSeen, now: datetime) -> Iterator[Reason]:
+def _sight(source: SourceSeen, looked: float | None, *, blind: bool) -> Iterator[Reason]:
+    """With nothing open, TradingView may be closed; with something open, what becomes of it has to be seen."""
+    name, at_stake = source.name, blind or bool(source.positions)
+    if at_stake and (blind or looked is None or looked > BLIND_S):
+        since = "since the proxy began" if looked is None else f"for {span(looked)}"
+        yield Reason("red", f"{name}: blind, no look at the account {since}: is TradingView open?")
+    elif looked is None:
+        yield Reason("yellow", f"{name}: TradingView has not been seen yet: open it with the proxy set")
+    elif looked > BLIND_S:
+        yield Reason("yellow", f"{name}: TradingView is closed, seen last {span(looked)} ago; nothing is open there")
+
+
+def _account(account: AccountSeen, seen: Seen) -> Iterator[Reason]:
     name, told = account.name, account.vitals
     if account.away:
-        yield Reason("red", f"{name}: {account.away}")
+        yield Reason("yellow" if account.away.startswith(REMOVED) else "red", f"{name}: {account.away}")
         return
-    silent = age(told.at, now) if told else None
+    silent = age(told.at, seen.at) if told else None
     if told is None or silent is None or silent > SILENT_S:
-        yield Reason("red", f"{name}: no executor works for it")
+        gone = Reason("red", f"{name}: no executor works for it")
+        yield Reason("yellow", f"{name}: its executor is starting") if "executor" in seen.starting else gone
         return
-    yield from _terminal(account)
+    yield from _terminal(account, seen.at)
     if told.drift:
         yield Reason("red", f"{name}: drift, {told.drift[0]}")
     if told.owed:
@@ -109,13 +128,15 @@ def _account(account: AccountSeen, now: datetime) -> Iterator[Reason]:
     yield from _state(account)
 
 
-def _terminal(account: AccountSeen) -> Iterator[Reason]:
+def _terminal(account: AccountSeen, now: datetime) -> Iterator[Reason]:
     name, told = account.name, account.vitals
     assert told is not None
     if told.condition == "lost":
         yield Reason("red", f"{name}: it has lost its place in Redis: `tradecopier account list` says what to do")
+    elif told.condition == "starting" and (age(told.since, now) or 0.0) <= STARTING_S:
+        yield Reason("yellow", f"{name}: starting: its terminal is being connected")
     elif told.condition != "active":
-        yield Reason("red", f"{name}: the terminal is gone: start MetaTrader 5 and log in")
+        yield Reason("red", f"{name}: {told.why or 'the terminal is gone: start MetaTrader 5 and log in'}")
     elif not told.connected:
         yield Reason("red", f"{name}: the terminal has no connection to the broker")
     elif not told.algo and account.live:

@@ -5,8 +5,10 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
@@ -42,7 +44,7 @@ async def serve(machine: Machine, stop: Stop) -> None:
     fleet = Fleet(machine, stop, ("--log-level", level, "--log-form", form))
     try:
         if await unless_stopped(stop, fleet.start()):
-            for line in welcome(machine):
+            for line in [*welcome(machine), *await left_to_do(machine)]:
                 click.echo(line)
             # Only from here on: what keeps a service from starting has been told in one line.
             tail = Tail(fleet.logs)
@@ -61,6 +63,16 @@ def welcome(machine: Machine) -> list[str]:
         f"TradeCopier runs. The proxy is {machine.ingest.listen}; accounts: {accounts}.",
         f"Logs are in {machine.data / 'log'}. Ctrl-C stops everything; nothing that was accepted is lost.",
     ]
+
+
+async def left_to_do(machine: Machine) -> list[str]:
+    """What `status` would say is not as it should be."""
+    from deploy.light import light
+    from deploy.looking import look
+    from deploy.surroundings import Surroundings
+
+    seen = await look(Surroundings(machine=machine), datetime.fromtimestamp(time(), UTC))
+    return [f"  ● {reason.text}" for reason in light(seen).reasons]
 
 
 async def unless_stopped(stop: Stop, work: Coroutine[Any, Any, None]) -> bool:

@@ -1,7 +1,7 @@
 """Looks at a running TradeCopier from outside, through Redis alone, and puts what it finds into plain values.
 
 What services tell of themselves (`shared.vitals`) is put beside what the streams and the accounts' memory show, so a
-service that is gone is seen by its silence.
+service that is gone is seen by its silence, unless `up` is just bringing it up on this machine.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,18 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from deploy.beginning import starting
 from deploy.standing import standing
 from deploy.surroundings import Surroundings
 from shared import depth, streams, vitals
 from shared.depth import Depth
 from shared.outcomes import EFFECTIVE, Outcome
 from shared.pictures import source_picture
+from shared.plainly import plainly
 from shared.vitals import AccountVitals, SourceVitals
 
+REMOVED = "removed"
+"""How what is said of an account begins that a person has taken out."""
 RECENT = 500
 """Entries of the outcomes stream that are searched for each account's last trade."""
 
@@ -52,7 +56,7 @@ class LastTrade(Struct, frozen=True, kw_only=True):
 class AccountSeen(Struct, frozen=True, kw_only=True):
     """An account. `mode` is its state with the `reason`, `lag` what it has not read, None when nobody can tell.
 
-    `away` says that its group was detached, and what to do; empty when it was not.
+    `away` says that its group was detached or the account removed, and what to do; empty when it was not.
     """
 
     name: str
@@ -69,10 +73,14 @@ class AccountSeen(Struct, frozen=True, kw_only=True):
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """Everything at one moment. With `trouble` (Redis gives no answer) nothing else is known."""
+    """Everything at one moment. With `trouble` (Redis gives no answer) nothing else is known.
+
+    `starting` are the services that `up` is bringing up here.
+    """
 
     at: datetime
     trouble: str = ""
+    starting: frozenset[str] = frozenset()
     sources: tuple[SourceSeen, ...] = ()
     accounts: tuple[AccountSeen, ...] = ()
     dead: int = 0
@@ -86,7 +94,8 @@ async def look(surroundings: Surroundings, now: datetime) -> Seen:
     try:
         return await _look(surroundings, redis, now)
     except (RedisError, OSError) as error:
-        return Seen(at=now, trouble=str(error) or type(error).__name__)
+        trouble = plainly(error)
+        return Seen(at=now, trouble=trouble, starting=starting(surroundings.machine.data, now))
     finally:
         await redis.aclose()
 
@@ -98,6 +107,7 @@ async def _look(surroundings: Surroundings, redis: Redis, now: datetime) -> Seen
     lags = [g.lag for g in found.groups if g.name == "archiver"]
     return Seen(
         at=now,
+        starting=starting(surroundings.machine.data, now),
         sources=tuple([await _source(surroundings, redis, name) for name in surroundings.machine.ingest.sources]),
         accounts=tuple(
             [await _account(surroundings, redis, n, found, last.get(n)) for n in surroundings.executor.accounts]
@@ -141,6 +151,8 @@ async def _account(
 
 async def _away(surroundings: Surroundings, redis: Redis, name: str) -> str:
     now = await standing(redis, surroundings.keys, name)
+    if now.group == "removed":
+        return f"{REMOVED}: take [executor.accounts.{name}] out of the settings file"
     return now.words() if now.group in ("detached", "trimmed") else ""
 
 

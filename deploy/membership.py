@@ -35,13 +35,18 @@ redis.call('HSET', KEYS[4], 'removed', ARGV[6])
 return 1
 """
 
-# KEYS: lease, outcomes, state, place, then what is deleted.  ARGV: token, m, k, s, identity or '', then fields that go
+# KEYS: lease, outcomes, state, place, done, then what is deleted.  ARGV: token, m, k, s, identity or '', then fields
+# that go. With what is deleted the effects of all attempts stay at the old login: for the new one they did nothing.
 _REPOINT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('XADD', KEYS[2], '*', 'm', ARGV[2], 'k', ARGV[3], 's', ARGV[4])
 for i = 6, #ARGV do redis.call('HDEL', KEYS[3], ARGV[i]) end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], 'identity', ARGV[5]) end
-for i = 5, #KEYS do redis.call('DEL', KEYS[i]) end
+if #KEYS > 5 then
+  local ends = redis.call('HGETALL', KEYS[5])
+  for i = 1, #ends, 2 do redis.call('HSET', KEYS[5], ends[i], (string.gsub(ends[i + 1], '^%S+', 'ignored'))) end
+end
+for i = 6, #KEYS do redis.call('DEL', KEYS[i]) end
 redis.call('HINCRBY', KEYS[4], 'version', 1)
 return 1
 """
@@ -78,6 +83,7 @@ async def repoint(
         keys.outcomes,
         keys.account("state", account),
         keys.account("place", account),
+        keys.account("done", account),
     ]
     names += [keys.account(part, account) for part in ("links", "debts", "replay", "drift")] if abandon else []
     await _done(redis, _REPOINT, names, [token, *_signed(codec, kept), identity, *going], account)

@@ -55,8 +55,9 @@ class Lookup(Struct, frozen=True, kw_only=True):
         found = self._begun(name, sources, mine)
         if found is None:
             return None
-        earliest = min(since, entry_time(found.begun))
-        for original, message in self._sound(self.archive.states(name)):
+        lacking = list(self._sound(self.archive.lacking(name)))
+        earliest = min(since, entry_time(found.begun), *(entry_time(original.entry) for original, _ in lacking))
+        for original, message in chain(lacking, self._sound(self.archive.states(name))):
             found.take(original.entry, message)
         told = self._sound(self.archive.told(name, earliest))
         in_order = merge(told, mine, key=lambda pair: entry_order(pair[0].entry))

@@ -1,4 +1,4 @@
-"""The commands of an operator: `status`, `doctor`, `pause`, `close-only`, `flatten` and `resume`."""
+"""The commands of an operator: `status`, `doctor`, `dead-letters`, `pause`, `close-only`, `flatten` and `resume`."""
 
 import sys
 from pathlib import Path
@@ -32,6 +32,17 @@ def doctor(config: Path, *, data: Path | None) -> None:
     from deploy.doctor import show
 
     sys.exit(show(config, data))
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="You have seen them: take away those that are listed.")
+@DATA
+@click.pass_obj
+def dead_letters(config: Path, *, clear: bool, data: Path | None) -> None:
+    """List the entries that could not be followed or stored: who gave each up, and why."""
+    from deploy.letters import show
+
+    show(config, data, clear=clear)
 
 
 def _order(command: "Command", summary: str, *, asks: bool = False) -> click.Command:

@@ -33,6 +33,7 @@ from deploy.surroundings import Surroundings, found
 from shared import streams
 from shared.facts import Fact
 from shared.outcomes import Message, Notice
+from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 from shared.wire import Codec, Refused
@@ -49,7 +50,7 @@ def show(config: Path, data: Path | None, accounts: Sequence[str], *, dry_run: b
     except Away as error:
         raise UserError(f"postgres.dsn: the archive does not answer: {error}") from error
     except (RedisError, OSError) as error:
-        raise UserError(f"redis.url: the server does not answer: {error}; run this again") from error
+        raise UserError(f"redis.url: the server does not answer: {plainly(error)}; run this again") from error
 
 
 async def _restore(surroundings: Surroundings, accounts: Sequence[str], *, dry_run: bool, yes: bool) -> None:
@@ -90,8 +91,9 @@ class Work(Struct, kw_only=True):
 
     async def remember(self, accounts: Sequence[str]) -> None:
         """Find out what the archive, and what is left of the stream, know of these accounts."""
-        told: list[tuple[Original, Message]] = list(
-            sound(await entries(self.redis, self.keys.outcomes), self.codec.outcome, self.lookup.refused)
+        raw = await entries(self.redis, self.keys.outcomes)
+        told: list[tuple[Original, Message]] = await asyncio.to_thread(
+            lambda: list(sound(raw, self.codec.outcome, self.lookup.refused))
         )
         for name in accounts:
             known = await asyncio.to_thread(self.lookup.account, name, self.sources[name], told, self.since)
@@ -151,7 +153,7 @@ def _needs(now: Standing, known: Recollection) -> bool:
     if known.removed or now.group == "removed":
         return False
     behind = any(now.seqs.get(producer, 0) < seq for producer, seq in known.passed.items())
-    return now.group in ("lost", "trimmed") or (now.group == "attached" and behind)
+    return now.group in ("lost", "trimmed") or (now.group == "attached" and (behind or now.reason == "removed"))
 
 
 def remembered(known: Recollection) -> str:
@@ -188,15 +190,18 @@ async def restored(work: Work, names: Sequence[str]) -> list[str]:
 
 async def _account(work: Work, token: str, account: Recollection, present: Sequence[Present]) -> str:
     again = await restoring.restore_account(work.redis, work.keys, token, account, present)
-    text = f"restored from the archive; {counted(again, 'fact')} followed again, each looked up first"
-    notice = Notice(account=account.account, reason="restored", text=text, seen=datetime.fromtimestamp(time(), UTC))
+    text = f"restored from the archive; {counted(len(again), 'fact')} followed again, each looked up first"
+    seen, lacking = datetime.fromtimestamp(time(), UTC), restoring.lacking(again)
+    notice = Notice(account=account.account, reason="restored", text=text, seen=seen, lacking=lacking)
     await work.redis.xadd(work.keys.outcomes, cast(Any, work.codec.entry("outcomes", notice)))
     look = f"look at `tradecopier status`, then `tradecopier resume {account.account}`"
     return f"{account.account}: {text}. It opens nothing yet: {look}"
 
 
 async def _orders(work: Work) -> list[tuple[Original, Fact | Refused]]:
-    return [(original, work.codec.fact(original.fields)) for original in await entries(work.redis, work.keys.orders)]
+    """What is left of the stream; read in a thread, since the accounts that we hold are renewed meanwhile."""
+    originals = await entries(work.redis, work.keys.orders)
+    return await asyncio.to_thread(lambda: [(each, work.codec.fact(each.fields)) for each in originals])
 
 
 class _Once:

@@ -21,6 +21,7 @@ from deploy.standing import Standing, counted, holding, known, standing
 from deploy.surroundings import Surroundings, found
 from executor.settings import Account, MetaTrader5
 from shared import streams, vitals
+from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 
@@ -212,7 +213,7 @@ def _run(config: Path, data: Path | None, work: Callable[[Desk], Coroutine[Any, 
     except Away as error:
         raise UserError(f"postgres.dsn: the archive does not answer: {error}") from error
     except (RedisError, OSError) as error:
-        raise UserError(f"redis.url: the server does not answer: {error}") from error
+        raise UserError(f"redis.url: the server does not answer: {plainly(error)}") from error
 
 
 async def _at_desk(surroundings: Surroundings, work: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:

@@ -17,7 +17,7 @@ from executor.book import Debt, Link
 from executor.remembering import FORGOTTEN
 from shared import wire
 from shared.facts import Fact, objects
-from shared.outcomes import Kept, Memory, Message, Outcome, Pending
+from shared.outcomes import Kept, Lacking, Memory, Message, Notice, Outcome, Pending
 
 M = TypeVar("M")
 
@@ -33,7 +33,7 @@ class Recollection(Struct, kw_only=True):
     """What one account remembered. `begun` is the entry with which all of it was told, `base` what it had passed then.
 
     `links` and `debts` are in JSON by the link's key; `ends` by fact and attempt; `unended` are facts with a state and
-    no end.
+    no end, `lacking` those that were not there when their turn came, or waited to be followed again.
     """
 
     account: str
@@ -47,6 +47,7 @@ class Recollection(Struct, kw_only=True):
     passed: dict[str, int] = field(default_factory=dict)
     ends: dict[tuple[str, int], Ended] = field(default_factory=dict)
     unended: set[str] = field(default_factory=set)
+    lacking: set[Lacking] = field(default_factory=set)
 
     def take(self, entry: str, message: Message) -> None:
         """Take in what was told next. What came before the whole says only how attempts ended."""
@@ -55,6 +56,8 @@ class Recollection(Struct, kw_only=True):
             self.unended.discard(message.fact)
         elif isinstance(message, Pending) and (message.fact, message.attempt) not in self.ends:
             self.unended.add(message.fact)
+        elif isinstance(message, Notice):
+            self.lacking.update(message.lacking)
         if not isinstance(message, Outcome | Pending | Kept) or wire.entry_order(entry) <= wire.entry_order(self.begun):
             return
         if isinstance(message, Kept) and message.whole:
@@ -72,7 +75,8 @@ class Recollection(Struct, kw_only=True):
         def wants(fact: Fact) -> bool:
             if fact.source not in self.sources or fact.id in owed or self.ended(fact.id):
                 return False
-            return fact.id in self.unended or fact.seq > self.base.get(fact.producer, 0)
+            beyond = fact.seq > self.base.get(fact.producer, 0)
+            return beyond or fact.id in self.unended or any(_covers(each, fact) for each in self.lacking)
 
         return wants
 
@@ -160,6 +164,10 @@ def _why(refusal: wire.Refused) -> str:
             return "nobody of ours has signed it as it is"
         case wire.Malformed(text):
             return f"it cannot be read: {text}"
+
+
+def _covers(lacking: Lacking, fact: Fact) -> bool:
+    return lacking.producer == fact.producer and lacking.first <= fact.seq <= lacking.last
 
 
 def _laid(changes: Mapping[str, Raw], over: dict[str, bytes]) -> None:

@@ -55,6 +55,7 @@ async def _carried_out(surroundings: "Surroundings", account: str, *, applying: 
 
     from deploy.handing import newest
     from shared import streams
+    from shared.plainly import plainly
 
     redis = streams.connect(surroundings.redis_url())
     try:
@@ -67,7 +68,7 @@ async def _carried_out(surroundings: "Surroundings", account: str, *, applying: 
         await _asked(surroundings, redis, account, there, yes=yes)
         return await _ended(surroundings, redis, account, there, after)
     except (RedisError, OSError) as error:
-        raise UserError(f"Redis does not answer: {error}") from error
+        raise UserError(f"Redis does not answer: {plainly(error)}") from error
     finally:
         await redis.aclose()
 

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from deploy.surroundings import Surroundings, found
 from shared import streams
+from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 from shared.wire import Codec
@@ -52,7 +53,7 @@ def resealed(config: Path, data: Path | None, key: str) -> int:
             _connected(around, lambda redis: reseal(redis, around.keys, codec, key, tuple(_sources(around))))
         )
     except (RedisError, OSError) as error:
-        raise UserError(f"nothing was changed, Redis does not answer: {error}") from error
+        raise UserError(f"nothing was changed, Redis does not answer: {plainly(error)}") from error
 
 
 async def counted(redis: Redis, keys: Keys, sources: tuple[str, ...]) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from deploy.memory import Wanted
 from deploy.recollection import Origin, Recollection
 from shared.facts import Fact
+from shared.outcomes import Lacking
 from shared.process import UserError
 from shared.returned import returned
 from shared.streams import Keys
@@ -133,8 +134,10 @@ async def add_missing(
     return [Present(entry.decode(), each.fact) for entry, each in zip(added, missing, strict=True)]
 
 
-async def restore_account(redis: Redis, keys: Keys, token: str, found: Recollection, present: Sequence[Present]) -> int:
-    """Put an account's memory and group back; answers how many entries it has to follow again.
+async def restore_account(
+    redis: Redis, keys: Keys, token: str, found: Recollection, present: Sequence[Present]
+) -> Sequence[Present]:
+    """Put an account's memory and group back; answers what it has to follow again.
 
     `present` is all of the orders stream. Raises UserError when somebody took the account from us, and redis errors.
     """
@@ -156,7 +159,18 @@ async def restore_account(redis: Redis, keys: Keys, token: str, found: Recollect
     script = redis.register_script(_ACCOUNT)
     if not await script(keys=[*names, keys.orders, keys.producers], args=[token, msgspec.msgpack.encode(told)]):
         raise UserError(f"{found.account}: another command has taken the account; nothing was restored, try again")
-    return len(again)
+    return again
+
+
+def lacking(again: Iterable[Present]) -> tuple[Lacking, ...]:
+    """The facts that an account has to follow again, for the notice: its place is beyond them."""
+    spans: list[Lacking] = []
+    for producer, seq in sorted({(p.read.producer, p.read.seq) for p in again if not isinstance(p.read, Refused)}):
+        if spans and spans[-1].producer == producer and spans[-1].last == seq - 1:
+            spans[-1] = Lacking(producer, spans[-1].first, seq)
+        else:
+            spans.append(Lacking(producer, seq, seq))
+    return tuple(spans)
 
 
 def ended(found: Recollection, last: str) -> dict[str, str]:

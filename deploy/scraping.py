@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import deploy
 from deploy.settings import Machine
 
 FILES = ("prometheus.yml", "recording.yml", "alerts.yml")
+NONE: Mapping[str, str] = {}
 
 
 def write(machine: Machine) -> None:
@@ -16,17 +18,22 @@ def write(machine: Machine) -> None:
     (folder / "targets").mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(Path(deploy.__file__).with_name(name), folder / name)
-    fresh = folder / "targets" / "tradecopier.json.new"
-    fresh.write_text(json.dumps(targets(machine), indent=2) + "\n", encoding="utf-8")
+    tell(machine)
+
+
+def tell(machine: Machine, more: Mapping[str, str] = NONE) -> None:
+    """Write where the services are. `more` are those that came while everything ran, by name."""
+    fresh = machine.data / "prometheus" / "targets" / "tradecopier.json.new"
+    fresh.write_text(json.dumps(targets(machine, more), indent=2) + "\n", encoding="utf-8")
     fresh.replace(fresh.with_name("tradecopier.json"))
 
 
-def targets(machine: Machine) -> list[dict[str, object]]:
+def targets(machine: Machine, more: Mapping[str, str] = NONE) -> list[dict[str, object]]:
     """The services that can be scraped, in Prometheus' form of file-based discovery."""
-    addresses = addresses_of(machine).items()
     namespace = machine.redis.namespace
     return [
-        {"targets": [address], "labels": {"namespace": namespace, "service": service}} for service, address in addresses
+        {"targets": [address], "labels": {"namespace": namespace, "service": service}}
+        for service, address in {**addresses_of(machine), **more}.items()
     ]
 
 

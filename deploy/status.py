@@ -13,8 +13,11 @@ import msgspec
 from deploy.light import Light, age, light, span
 from deploy.looking import AccountSeen, Seen, SourceSeen, look
 from deploy.surroundings import Surroundings, found
+from shared.process import UserError
 
 EVERY_S = 1.0
+COPIERS = ("ingest", "executor")
+"""Without these nothing is copied yet."""
 COPYING = {"green": "COPYING", "yellow": "COPYING, BUT", "red": "NOT ALL IS WELL"}
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
 NOT_WELL = 1
@@ -22,6 +25,8 @@ NOT_WELL = 1
 
 def show(config: Path, data: Path | None, *, watch: bool, as_json: bool) -> int:
     """Show it; returns the exit code, 1 when the light is red. Raises UserError when there is nothing to look at."""
+    if watch and as_json:
+        raise UserError("give --watch or --json, not both")
     surroundings = found(config, os.environ, data)
     if watch:
         _watch(surroundings)
@@ -38,7 +43,8 @@ def show(config: Path, data: Path | None, *, watch: bool, as_json: bool) -> int:
 
 def lines(seen: Seen, judged: Light) -> Iterator[str]:
     """The screen."""
-    yield click.style(f" {COPYING[judged.colour]} ", bg=judged.colour, fg="black", bold=True)
+    head = "STARTING" if judged.colour == "yellow" and {*COPIERS} & seen.starting else COPYING[judged.colour]
+    yield click.style(f" {head} ", bg=judged.colour, fg="black", bold=True)
     for reason in judged.reasons:
         yield f"  {click.style('●', fg=reason.colour)} {reason.text}"
     if seen.trouble:

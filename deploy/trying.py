@@ -21,6 +21,7 @@ from deploy.surroundings import Surroundings, found
 from executor.asked import Desk, Replay
 from executor.replay import Candidate, Wish, aged, described
 from shared import streams
+from shared.plainly import plainly
 from shared.process import UserError
 
 MEAN = "say which: --dead, --denied REASON, --unfinished, --id ID, or a period with --from and --to"
@@ -45,7 +46,7 @@ def carry_out(
     try:
         asyncio.run(_replay(surroundings, account, wish, dry_run=dry_run, yes=yes))
     except (RedisError, OSError) as error:
-        raise UserError(f"redis.url: the server does not answer: {error}; run this again") from error
+        raise UserError(f"redis.url: the server does not answer: {plainly(error)}; run this again") from error
 
 
 def require(surroundings: Surroundings, account: str) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from executor import present
 from executor.book import Book, Link, Margin
 from executor.follow import total
-from executor.instruments import side_of, symbol_of
+from executor.instruments import side_of, wanted_symbol
 from executor.mirror import is_resting
 from executor.present import Present, link_of
 from executor.reasons import Ignored
@@ -55,7 +55,7 @@ def sought(sent: Fact, book: Book, account: Account) -> Plan:
         planned = present.planned(sent, book, account)
         if isinstance(planned, Present) and any(isinstance(step, Open | Rest) for step in planned.plan.steps):
             return planned.plan
-    symbol = symbol_of(sent.instrument, account.symbols, book) or ""
+    symbol = wanted_symbol(sent.instrument, account.symbols)
     base = known or Link(key=link_of(sent), instrument=sent.instrument, symbol=symbol)
     after = total(sent.exposure.after, account)
     return Plan(

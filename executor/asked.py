@@ -96,7 +96,7 @@ Request = Replay | Resolve | Mend
 # KEYS: requests, done, lease.  ARGV: field, request, attempt (or ''), attempt before it (or ''), results after which
 # it may be tried again, whether the archive has the end of the attempt before.
 _ASK = """
-if redis.call('EXISTS', KEYS[3]) == 0 then return 'idle' end
+if not redis.call('GET', KEYS[3]) then return 'idle' end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 'there' end
 if ARGV[3] ~= '' then
   if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return 'ended' end

@@ -30,7 +30,11 @@ return {'back', place[1]}
 
 
 class Unattached(GroupLost):
-    """There is no group to read with; the text says what to do, in one line."""
+    """There is no group to read with; the text says what to do, in one line. `is_removed`: a person wanted it so."""
+
+    def __init__(self, text: str, *, is_removed: bool = False) -> None:
+        super().__init__(text)
+        self.is_removed = is_removed
 
 
 async def attach(redis: Redis, keys: Keys, account: str) -> bool:
@@ -43,7 +47,12 @@ async def attach(redis: Redis, keys: Keys, account: str) -> bool:
     word, since = (x.decode() for x in cast(list[bytes], await script(keys=names, args=[account])))
     if word in ("there", "back"):
         return word == "back"
-    raise Unattached(_line(word, account, since))
+    raise Unattached(_line(word, account, since), is_removed=word == "removed")
+
+
+def condition(error: GroupLost) -> str:
+    """What a lane is without its group."""
+    return "removed" if isinstance(error, Unattached) and error.is_removed else "lost"
 
 
 def line(account: str, error: GroupLost) -> str:

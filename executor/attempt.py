@@ -48,8 +48,9 @@ class Attempt:
     """What is known of one attempt so far. `meaning` is what its marks are made from.
 
     `origin` is the entry that its outcome names, where it is not followed by that. `suspect`: it may have been tried
-    before we knew of it. `probe`: it is only searched, never sent. `shown` are the
-    steps after which the account was read, so that the book has their effect already.
+    before we knew of it. `probe`: it is only searched, never sent. `contested`: what is missing of its netting position
+    may be another exit's effect, of which nobody knows. `shown` are the steps after which the account was read, so that
+    the book has their effect already.
     """
 
     work: Work
@@ -63,6 +64,7 @@ class Attempt:
     origin: str = ""
     suspect: bool = False
     probe: bool = False
+    contested: bool = False
     results: dict[str, StepResult] = field(default_factory=dict)
     calls: dict[str, report.Call] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)

@@ -56,7 +56,10 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """The account's money, in its currency. `day_start` is equity when `day` (UTC) began, `peak` its highest so far."""
+    """The account's money, in its currency.
+
+    `day_start` is equity when `day` began (by the broker's clock where that is known), `peak` the highest so far.
+    """
 
     currency: str
     balance: Decimal

@@ -44,6 +44,7 @@ class Bookkeeper:
         self._effects = 0
         self._fresh = False
         self._lost = 0
+        self._turn = 0
 
     async def open(self, connected: Connected, links: Mapping[str, Link], known: Figures | None = None) -> None:
         """Read the whole account. `known` are the day's start and the peak of equity from before."""
@@ -54,7 +55,7 @@ class Bookkeeper:
             account=self._account,
             identity=f"{info.login}@{info.server}",
             margin=readings.margin(info),
-            figures=readings.figures(info, self._clock(), known),
+            figures=readings.figures(info, self._broker_time(), known),
             specifications={},
             prices={},
             holdings=readings.holdings(_known(await self._terminal.positions())),
@@ -66,13 +67,18 @@ class Bookkeeper:
         for symbol in {link.symbol for link in links.values()}:
             await self.ensure(symbol)
 
+    async def list_symbols(self) -> None:
+        """Ask for the symbols again while the terminal has listed none: one that has just come back does not yet."""
+        if not self.book.symbols:
+            symbols = _known(await self._terminal.symbols())
+            self._liveliest = liveliest(symbols)
+            self._put(symbols=frozenset(s.name for s in symbols))
+
     async def ensure(self, symbol: str) -> None:
         """Have the rules and a price of `symbol`; selects it in the terminal the first time."""
         if symbol not in self.book.specifications:
             await self._terminal.select(symbol)
-            info = await self._terminal.symbol(symbol)
-            if not isinstance(info, Unknown):
-                self._put(specifications={**self.book.specifications, symbol: readings.specification(info)})
+            await self._rules(symbol)
         if symbol not in self.book.prices:
             await self.price(symbol)
 
@@ -91,14 +97,28 @@ class Bookkeeper:
             self._put(
                 holdings=readings.holdings(_known(positions)),
                 restings=readings.restings(_known(orders)),
-                figures=readings.figures(account, self._clock(), self.book.figures),
+                figures=readings.figures(account, self._broker_time(), self.book.figures),
             )
             self._fresh = True
-        for symbol in list(self.book.specifications):
+        for symbol in (known := list(self.book.specifications)):
             await self.price(symbol)
+        if known:  # one after the other: what a tick is worth moves with the currencies, and brokers change the rest
+            self._turn += 1
+            await self._rules(known[self._turn % len(known)])
         for symbol in self._liveliest:
             if symbol not in self.book.specifications:
                 await self._ticked(symbol)
+
+    async def _rules(self, symbol: str) -> None:
+        """Take the rules of `symbol` as the terminal tells them now; what it does not tell stays as it was."""
+        info = await self._terminal.symbol(symbol)
+        rules = None if isinstance(info, Unknown) else readings.specification(info)
+        if rules is not None:
+            self._put(specifications={**self.book.specifications, symbol: rules})
+
+    def _broker_time(self) -> datetime:
+        """The present by the broker's clock, at whose midnight its day begins; UTC while its zone is not known."""
+        return self._clock() + timedelta(seconds=self.clock.offset or 0)
 
     def rearm(self) -> None:
         """Let limits on losses count from the equity that the account has now."""

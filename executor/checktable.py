@@ -63,7 +63,7 @@ class Tried(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """One account that could be asked."""
+    """One account that could be asked. `unused` are symbols with a sizing of their own that the terminal lists not."""
 
     name: str
     live: bool
@@ -72,6 +72,7 @@ class Account(Struct, frozen=True, kw_only=True):
     clock: BrokerClock
     told: Sequence[str]
     instruments: Sequence[Instrument]
+    unused: Sequence[str] = ()
 
 
 def lines(found: Account) -> list[str]:
@@ -81,7 +82,8 @@ def lines(found: Account) -> list[str]:
 
 def obstacles(found: Account) -> list[Obstacle]:
     """Everything in the way of copying to the account, the most general first."""
-    return [*(Obstacle(line) for line in found.told), *_mode(found), *_clock(found), *_instruments(found)]
+    told = (Obstacle(line) for line in found.told)
+    return [*told, *_mode(found), *_clock(found), *_instruments(found), *_sizes(found)]
 
 
 def refused(name: str, line: str) -> list[str]:
@@ -185,6 +187,12 @@ def _instruments(found: Account) -> Iterator[Obstacle]:
             yield Obstacle(f"{symbol}: the broker allows {_trading(info)}; other orders will be refused.")
         elif not each.quoted:
             yield Obstacle(f"{symbol} has no price now, as when its market is closed.", wrong=False)
+
+
+def _sizes(found: Account) -> Iterator[Obstacle]:
+    for symbol in found.unused:
+        where = f"[executor.accounts.{found.name}.sizing.symbols.{symbol}]"
+        yield Obstacle(f"{where} is never used: the terminal lists no {symbol}; name the broker's symbol there.")
 
 
 def _unmapped(each: Instrument, account: str) -> str:

@@ -12,6 +12,7 @@ from executor import checktable
 from executor.bookkeeping import liveliest
 from executor.brokerclock import BrokerClock
 from executor.checktable import Instrument
+from executor.instruments import wanted_symbol
 from executor.mt5.api import Connected, Refused, SymbolInfo, Unknown
 from executor.mt5.terminal import Terminal
 from executor.service import chosen, credentials, terminal_of
@@ -93,6 +94,7 @@ async def check(name: str, account: Account, instruments: Iterable[str], clock: 
             clock=await _clock(terminal, symbols, clock),
             told=[obstacle.line for obstacle in answer.obstacles],
             instruments=[await _instrument(terminal, each, account, symbols) for each in names],
+            unused=sorted(set(account.sizing.symbols) - {info.name for info in symbols}),
         )
     wrong = any(obstacle.wrong for obstacle in checktable.obstacles(found))
     quoted = [each.symbol for each in found.instruments if each.quoted]
@@ -100,7 +102,7 @@ async def check(name: str, account: Account, instruments: Iterable[str], clock: 
 
 
 async def _instrument(terminal: Terminal, name: str, account: Account, symbols: Sequence[SymbolInfo]) -> Instrument:
-    symbol = account.symbols.map.get(name, f"{account.symbols.prefix}{name}{account.symbols.suffix}")
+    symbol = wanted_symbol(name, account.symbols)
     listed = [info.name for info in symbols]
     if symbol not in listed:
         return Instrument(name, symbol, None, suggestion=suggest(name, listed))

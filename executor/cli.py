@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-POINTS = ("read", "fenced", "called", "committed")
+POINTS = ("read", "decided", "fenced", "called", "committed")
 
 OBSTACLES = 1
 """The exit code of a check that found something in the way."""

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from executor.attempt import Attempt
-from executor.book import Debt, Link
+from executor.book import Book, Debt, Link
 from executor.ledger import Change, End
 from executor.owing import joined, unfinished
 from executor.parking import Parked
@@ -26,11 +26,15 @@ GIVEN_UP = (OPERATOR, str(Reason.DAILY_LOSS), str(Reason.DRAWDOWN))
 
 
 class Debts(dict[str, Debt]):
-    """Debts by link. `given_up` are links that were closed for good since somebody looked last."""
+    """Debts by link. `given_up` are links that were closed for good since somebody looked last.
+
+    `unknown` are those of which nobody knows whether an exit was done, as every one that another lane has left.
+    """
 
     def __init__(self, debts: dict[str, Debt], teller: Teller, clock: Callable[[], datetime]) -> None:
         super().__init__(debts)
         self.given_up = {key for key, debt in debts.items() if debt.reason in GIVEN_UP}
+        self.unknown = set(debts)
         self._teller = teller
         self._clock = clock
 
@@ -39,18 +43,30 @@ class Debts(dict[str, Debt]):
         for key, debt in change.debts.items():
             if debt is None:
                 self.pop(key, None)
+                self.unknown.discard(key)
             else:
+                self.unknown |= (
+                    {key} if debt.reason == Obstacle.NO_ANSWER or (debt.sought and key not in self) else set()
+                )
                 self[key] = debt
                 self.given_up |= {key} if debt.reason in GIVEN_UP else set()
 
-    def owes(self, fact: Fact) -> bool:
-        """Whether a fact waits for a debt."""
-        return any(owing.fact == fact.id for debt in self.values() for owing in debt.owing)
+    def owes(self, fact: Fact, attempt: int | None = None) -> bool:
+        """Whether a fact (or one attempt at it) waits for a debt."""
+        owing = (owing for debt in self.values() for owing in debt.owing if owing.fact == fact.id)
+        return any(attempt in (None, each.attempt) for each in owing)
 
-    def unsure(self, symbol: str, links: Mapping[str, Link]) -> bool:
-        """Whether nobody knows of an exit of a symbol if it was done, and so what of its position is ours."""
-        unknown = (key for key, debt in self.items() if debt.reason == Obstacle.NO_ANSWER)
-        return any(key in links and links[key].symbol == symbol for key in unknown)
+    def unsure(self, symbol: str, links: Mapping[str, Link], besides: str = "") -> bool:
+        """Whether nobody knows of an exit of a symbol, on another link than `besides`, if it was done, and so what of
+        its position is whose.
+        """
+        return any(key in links and links[key].symbol == symbol for key in self.unknown - {besides})
+
+    def contest(self, attempt: Attempt, book: Book) -> None:
+        """Let an attempt know whether what is missing of its netting position may be another exit's effect."""
+        link = book.links.get(attempt.link)
+        symbol = link.symbol if link is not None and book.margin == "netting" else None
+        attempt.contested = symbol is not None and self.unsure(symbol, book.links, attempt.link)
 
     def made(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
         """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""

@@ -130,8 +130,9 @@ class Entries:
 
     async def _removed(self, gap: Gap) -> None:
         producer, first, last = gap
-        mend = f"compare the account by hand, then `tradecopier resume {self._name}`"
-        await self._close_only(f"facts {first} to {last} of {producer} were removed; {mend}", "removed")
+        mend = f"`tradecopier restore --account {self._name}` gets back what the archive has of them"
+        lacking = outcomes.Lacking(producer, first, last)
+        await self._close_only(f"facts {first} to {last} of {producer} were removed; {mend}", "removed", lacking)
 
     async def _bury(self, entry: Entry, reason: str, text: str) -> None:
         log.error("%s: entry %s goes to the dead letters: %s", self._name, entry.id, text)
@@ -143,11 +144,11 @@ class Entries:
         await self._follower.write(Change(entry=entry.id, ends=[End(entry=entry.id)], passed=passed, dead=dead))
         self._follower.move(passed)
 
-    async def _close_only(self, text: str, reason: str) -> None:
+    async def _close_only(self, text: str, reason: str, *lacking: outcomes.Lacking) -> None:
         log.error("%s: openings are stopped: %s", self._name, text)
         await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
-        await self._say(reason, text)
+        await self._say(reason, text, *lacking)
 
-    async def _say(self, reason: str, text: str) -> None:
-        notice = outcomes.Notice(account=self._name, reason=reason, text=text, seen=self._clock())
+    async def _say(self, reason: str, text: str, *lacking: outcomes.Lacking) -> None:
+        notice = outcomes.Notice(account=self._name, reason=reason, text=text, seen=self._clock(), lacking=lacking)
         await self._ledger.commit(Change(messages=[notice]), self._clock())

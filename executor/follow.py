@@ -10,14 +10,14 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Book, Link
-from executor.instruments import Sizer, entry_price, orderable, side_of, signed
+from executor.book import Book, Link, link_key
+from executor.instruments import Sizer, entry_price, orderable, side_of, signed, symbol_of
 from executor.levels import pair
 from executor.mirror import ahead, matched
 from executor.netting import foreign, volume_on
 from executor.reasons import Denied, Reason
 from executor.settings import Account
-from shared.facts import Amount, Fact, OrderEnded, OrderFilled
+from shared.facts import Amount, Fact, OrderEnded, OrderFilled, Side
 
 ZERO = Decimal(0)
 
@@ -38,10 +38,20 @@ def total(amount: Amount, account: Account) -> Decimal:
     return amount.total if account.act_on == "accept" else amount.held
 
 
-def based(link: Link, fact: Fact, account: Account) -> Link:
-    """The link as the fact takes it to be: when it is told anew, all that was held before it counts as followed."""
-    told_anew = fact.exposure.anew and fact.exposure.revision >= link.revision
-    return replace(link, followed=total(fact.exposure.before, account)) if told_anew else link
+def linked(had: Link | None, fact: Fact, book: Book, account: Account) -> Link:
+    """The link as the fact takes it to be.
+
+    Where there is none, or the fact is told anew, all that was held before it counts as followed. Where nothing of it
+    is on the account, it goes by the symbol that the settings name now; empty when the terminal does not list that.
+    """
+    symbol, before = symbol_of(fact.instrument, account.symbols, book), total(fact.exposure.before, account)
+    if had is None:
+        key = link_key(fact.source, fact.account, fact.exposure.position)
+        return Link(key=key, instrument=fact.instrument, symbol=symbol or "", followed=before)
+    if not had.parts and not had.pendings:
+        had = replace(had, symbol=symbol or had.symbol)
+    told_anew = fact.exposure.anew and fact.exposure.revision >= had.revision
+    return replace(had, followed=before) if told_anew else had
 
 
 def follow(fact: Fact, link: Link, book: Book, account: Account) -> Following:
@@ -89,17 +99,29 @@ def _size(
     if before * after > 0 and abs(after) < abs(before):
         return exact * after / before
     base, opened = (ZERO, after) if before * after < 0 else (exact, after - before)
-    lots = _sized(fact, link, opened, book, account)
+    lots = _sized(fact, link, opened, before, book, account)
     return lots if isinstance(lots, Denied) else base + lots
 
 
-def _sized(fact: Fact, link: Link, opened: Decimal, book: Book, account: Account) -> Decimal | Denied:
+def _sized(fact: Fact, link: Link, opened: Decimal, before: Decimal, book: Book, account: Account) -> Decimal | Denied:
     rules = book.specifications.get(link.symbol)
     if rules is None:
         return Denied(Reason.NO_SPECIFICATION, {"symbol": link.symbol})
     side = side_of(opened)
     entry = entry_price(book.prices.get(link.symbol), side) or fact.price
     levels = pair(link.levels, link.shift, rules, base=entry, side=side)
-    sizer = Sizer(account.sizing, rules, book.figures, fact.contract, entry=entry, stop=levels.stop_loss)
-    lots = sizer.lots(abs(opened))
+    sizer = Sizer(account.sizing, rules, book.figures, fact.contract, side=side, entry=entry, stop=levels.stop_loss)
+    lots = sizer.lots(abs(opened), _whole(fact, side, before, abs(opened)))
     return lots if isinstance(lots, Denied) else signed(side, lots)
+
+
+def _whole(fact: Fact, side: Side, before: Decimal, opened: Decimal) -> Decimal:
+    """What the order of a fact opens in all, `opened` being what it opens now on `side`.
+
+    An order that fills bit by bit is one opening. `before` is the signed total before the fact.
+    """
+    if not isinstance(fact, OrderFilled | OrderEnded) or fact.order.side != side:
+        return opened
+    order, there = fact.order, signed(side, before)
+    filled_before = order.filled - opened - max(ZERO, -there)
+    return opened + max(ZERO, min(there, filled_before)) + order.quantity - order.filled

@@ -15,7 +15,9 @@ from executor.book import Debt, Link, link_key
 from executor.bookkeeping import Bookkeeper
 from executor.debts import Debts, unpaid
 from executor.follow import total
-from executor.instruments import symbol_of
+from executor.gone import lacks
+from executor.guards import age_of
+from executor.instruments import symbol_of, wanted_symbol
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
 from executor.owing import brought_up, doubted, newer, probe, set_off, when_paid
@@ -84,26 +86,23 @@ class Follower:
             return
         key = link_key(fact.source, fact.account, fact.exposure.position)
         await self.ready(fact, key)
-        plan = doubted(translate(fact, when_paid(self._keeper.book, self.debts), self._account), fact, suspect=suspect)
+        plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
+        if isinstance(plan, Plan):
+            plan = doubted(plan, fact, self._account, suspect=suspect)
+        steps = list(plan.steps) if isinstance(plan, Plan) else []
         attempt = Attempt(
-            work=work,
-            meaning=meaning(fact),
-            fact=fact,
-            link=key,
-            steps=list(plan.steps) if isinstance(plan, Plan) else [],
-            grace=Grace(self._account.grace),
-            read=read or self._clock(),
-            entry=entry,
-            suspect=suspect,
-            absent=set(absent),
-        )
+            work=work, meaning=meaning(fact), fact=fact, link=key, steps=steps, grace=Grace(self._account.grace),
+            read=read or self._clock(), entry=entry, suspect=suspect, absent=set(absent),
+        )  # fmt: skip
         await self.start(attempt, fact, plan, told)
 
     async def attend(self) -> None:
         """See what has become of parked facts, the oldest first, as far as a turn goes."""
         for parked in self.parking.turn(TURN_S):
             attempt = parked.attempt
-            if attempt.untouched or (self._outdated(parked) and not attempt.unknown):
+            if parked.answered or self.debts.owes(parked.fact, attempt.work.attempt):
+                await self.commit(parked.entry, parked.fact, Change(ends=[End(entry=parked.entry)]))
+            elif attempt.untouched or (self._outdated(parked) and not attempt.unknown):
                 await self._anew(parked)
             else:
                 await self._go(parked)
@@ -128,6 +127,7 @@ class Follower:
         self._reach("committed")
         self._keeper.remember(change.links)
         self.debts.take_over(change)
+        self.parking.take_over(change)
 
     async def adopt_fills(self, key: str) -> None:
         """Let the link know what its mirrored orders have given by now; the next commit of it writes that down."""
@@ -150,13 +150,10 @@ class Follower:
 
     async def ready(self, fact: Fact, key: str) -> None:
         """Have what a decision about a fact needs: rules and price of its symbol, and what its mirrors gave."""
-        symbol = self._symbol(fact)
-        if symbol is not None and symbol not in self._keeper.book.prices:
+        await self._keeper.list_symbols()
+        if symbol := symbol_of(fact.instrument, self._account.symbols, self._keeper.book):
             await self._keeper.ensure(symbol)
         await self.adopt_fills(key)
-
-    def _symbol(self, fact: Fact) -> str | None:
-        return symbol_of(fact.instrument, self._account.symbols, self._keeper.book)
 
     async def start(self, attempt: Attempt, fact: Fact, plan: Plan | Ignore, told: bool) -> None:
         """Carry out a plan as far as it goes, and commit what came of it."""
@@ -168,8 +165,8 @@ class Follower:
         if plan.reason is not Ignored.SUPERSEDED and self.parking.waits(later, known):
             await self._park(later)
             return
-        symbol = self._symbol(fact)
-        sought = probe(fact, symbol) if symbol and attempt.suspect and plan.reason is Ignored.SUPERSEDED else None
+        symbol = wanted_symbol(fact.instrument, self._account.symbols)
+        sought = probe(fact, symbol) if attempt.suspect and plan.reason is Ignored.SUPERSEDED else None
         if sought is None:
             await self._ignore(attempt, fact, plan)
             return
@@ -188,13 +185,12 @@ class Follower:
 
     async def _go(self, parked: Parked) -> None:
         attempt = parked.attempt
+        self.debts.contest(attempt, self._keeper.book)
         indebted = attempt.link in self.debts and not attempt.probe and not attempt.results
         if indebted and parked.plan.reduced is not None:
             await self._join(parked)
-        elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)):
+        elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)) or self._doubts(parked):
             await self._park(parked)
-        elif self.parking.doubts(parked, owed=self.debts.unsure(parked.plan.link.symbol, self._keeper.book.links)):
-            await self._park(parked)  # what is unknown may be what it was denied for
         elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
         elif attempt.half_done and self._reverses(parked):
@@ -202,9 +198,16 @@ class Follower:
         else:
             await self._park(parked)
 
+    def _doubts(self, parked: Parked) -> bool:
+        """Whether what is unknown may be what a fact was denied for."""
+        book, symbol = self._keeper.book, parked.plan.link.symbol
+        waits = age_of(parked.attempt.fact or parked.fact, self._clock()) <= self._account.limits.max_age
+        owed = self.debts.unsure(symbol, book.links) or (waits and lacks(symbol, book))
+        return self.parking.doubts(parked, owed=owed, unlisted=waits and not book.symbols)
+
     def _reverses(self, parked: Parked) -> bool:
-        known = self._keeper.book.links[parked.attempt.link]
-        return known.followed * total(parked.fact.exposure.after, self._account) < 0
+        after = total(parked.fact.exposure.after, self._account)
+        return self._keeper.book.links[parked.attempt.link].followed * after < 0
 
     async def _advance(self, parked: Parked) -> None:
         """Write down what a reversal has closed while its opening waits: openings before it come too late now."""
@@ -240,8 +243,7 @@ class Follower:
         await self._park(parked)
 
     async def _postpone(self, parked: Parked, debt: Debt, settled: Link | None) -> None:
-        known = self._keeper.book.links[parked.attempt.link]
-        change = self.debts.postponing(parked, debt, settled, known)
+        change = self.debts.postponing(parked, debt, settled, self._keeper.book.links[parked.attempt.link])
         parked.attempt.begin_anew()
         parked.told = True
         self.parking.put(parked)
@@ -261,9 +263,8 @@ class Follower:
         if settled.debt is not None and attempt.postponed:
             await self._postpone(parked, settled.debt, settled.link)
             return
-        end = End(entry=attempt.entry)
-        if settled.result is not None:
-            end = End(entry=attempt.entry, result=settled.result, work=attempt.work)
+        work = attempt.work if settled.result is not None else None
+        end = End(entry=attempt.entry, result=settled.result or "ignored", work=work)
         known = self._keeper.book.links.get(attempt.link)
         link = unpaid(attempt, settled.link or plan.link, known) if attempt.link in self.debts else settled.link
         left = link or self.kept(newer(plan.link, known), parked)
@@ -294,6 +295,6 @@ class Follower:
         if parked.told:
             return
         parked.told = True
-        text = "nobody knows yet whether it was done" if parked.attempt.unknown else "waits for an opening before it"
+        text = parked.waits_for(unlisted=not self._keeper.book.symbols)
         message = self._teller.unended(parked.attempt, parked.fact, "unresolved", "", text)
         await self.commit(parked.entry, parked.fact, Change(messages=[message]))

@@ -4,15 +4,18 @@ Whether it was closed by a level, by hand, or twice by us is not said here; and 
 proof by itself: a terminal that has just come back may list none at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from executor.book import Book, Link
+from executor.deals import not_ours
 from executor.instruments import side_of, signed
+from executor.mt5.api import DealEntry, DealType, TradeDeal
 from executor.netting import holding_of, net_holding
+from executor.readings import number
 
 ZERO = Decimal(0)
 
@@ -37,6 +40,32 @@ def gone(book: Book) -> Iterator[Gone]:
             there = holding.volume if holding is not None and holding.side == part.side else ZERO
             if there < part.volume:
                 yield Gone(link.key, part.identifier, part.volume - there)
+
+
+def lacks(symbol: str, book: Book) -> bool:
+    """Whether a netting position has less than ours: somebody has closed some of it, or it is not listed yet."""
+    return book.margin == "netting" and any(_of_net(symbol, book))
+
+
+def closed_by_others(lost: Gone, histories: Iterable[Sequence[TradeDeal]], book: Book) -> bool:
+    """Whether a level, the broker or a person has closed it, by the deals of each position that it may have been in.
+
+    They have to agree with what is listed now: a terminal that has just come back may list no position at all, and
+    what somebody had taken of it long before would explain that.
+    """
+    closed = ZERO
+    for deals in histories:
+        if not _agrees(deals, book):
+            return False
+        closed += sum((number(d.volume) for d in deals if d.entry != DealEntry.IN and not_ours(d)), ZERO)
+    return closed >= lost.volume
+
+
+def _agrees(deals: Sequence[TradeDeal], book: Book) -> bool:
+    """Whether the deals of a position leave what is listed of it."""
+    left = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), ZERO)
+    held = next((h for h in book.holdings.values() if any(h.identifier == d.position_id for d in deals)), None)
+    return left == (signed(held.side, held.volume) if held else ZERO)
 
 
 def without(link: Link, gone: Gone) -> Link:

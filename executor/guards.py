@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from executor.book import Book, Figures, Holding, Resting
 from executor.instruments import entry_price, plain, risked
+from executor.netting import uncovered
 from executor.reasons import Denied, Reason
 from executor.settings import Action, Hours, Limits
 from executor.steps import Open, Opening, Rest, Step
@@ -34,7 +35,7 @@ class Question(Struct, frozen=True, kw_only=True):
     def price(self) -> Decimal | None:
         """What the opening would cost now; a resting order has its own price."""
         if isinstance(self.step, Rest):
-            return self.step.price
+            return self.step.entry
         return entry_price(self.book.prices.get(self.step.symbol), self.step.side)
 
 
@@ -64,8 +65,13 @@ def breach(figures: Figures, limits: Limits) -> Breach | None:
     return Breach(denied, limits.on_breach) if denied is not None else None
 
 
+def age_of(fact: Fact, now: datetime) -> Decimal:
+    """For how many seconds an opening is known, at least: the clocks may differ by the fact's uncertainty."""
+    return Decimal(str((now - fact.captured).total_seconds())) - Decimal(str(fact.uncertainty))
+
+
 def _too_old(q: Question) -> Denied | None:
-    age = Decimal(str((q.now - q.fact.captured).total_seconds())) - Decimal(str(q.fact.uncertainty))
+    age = age_of(q.fact, q.now)
     if age <= q.limits.max_age:
         return None
     return Denied(Reason.TOO_OLD, {"age": plain(age.quantize(Decimal("0.1"))), "limit": plain(q.limits.max_age)})
@@ -153,13 +159,17 @@ def _rate(q: Question) -> Denied | None:
 
 
 def _risk(q: Question) -> Denied | None:
-    """Only where the limit is set; then an opening without a stop has no bound and is denied too."""
+    """Only where the limit is set; then an opening without a stop, or whose loss nobody knows, is denied too."""
     rules, equity = q.book.specifications.get(q.step.symbol), q.book.figures.equity
-    if q.limits.max_risk_percent is None or rules is None or q.price is None or equity <= 0:
+    if q.limits.max_risk_percent is None:
         return None
     if q.step.stop_loss is None:
         return Denied(Reason.NO_STOP_LOSS)
-    money = risked(q.step.volume, q.price, q.step.stop_loss, rules)
+    money = None
+    if rules is not None and q.price is not None and equity > 0:
+        money = risked(q.step.side, q.step.volume, q.price, q.step.stop_loss, rules)
+    if money is None:
+        return Denied(Reason.SIZE_UNKNOWN, {"missing": "the loss at the stop", "symbol": q.step.symbol})
     percent = money / equity * 100
     facts = {"money": plain(round(money, 2)), "currency": q.book.figures.currency, "percent": _percent(percent)}
     limit = q.limits.max_risk_percent
@@ -195,7 +205,7 @@ GUARDS: tuple[Callable[[Question], Denied | None], ...] = (
 def within(window: Hours, now: datetime) -> bool:
     """Whether `now` (UTC) lies in a window; one past midnight belongs to the day on which it starts."""
     clock, day = now.time(), now.weekday()
-    if window.start <= window.end:
+    if window.start < window.end:
         return day in window.days and window.start <= clock < window.end
     return (day in window.days and clock >= window.start) or ((day - 1) % 7 in window.days and clock < window.end)
 
@@ -220,8 +230,16 @@ def _above(reason: Reason, lots: Decimal, limit: Decimal, symbol: str) -> Denied
 
 
 def _open_lots(book: Book, symbol: str | None) -> Decimal:
-    """Lots of positions and resting orders, ours or not, of one symbol or all."""
-    return sum((x.volume for x in _standing(book, symbol)), ZERO)
+    """Lots of positions and resting orders, ours or not, of one symbol or all.
+
+    Of a netting position as much counts as it can come to by exits: those are not asked whether they may.
+    """
+    if book.margin == "hedging":
+        return sum((x.volume for x in _standing(book, symbol)), ZERO)
+    resting = sum((x.volume for x in _standing(book, symbol) if isinstance(x, Resting)), ZERO)
+    traded = {held.symbol for held in book.holdings.values()} | {link.symbol for link in book.links.values()}
+    symbols = traded if symbol is None else {symbol}
+    return resting + sum((uncovered(each, book) for each in symbols), ZERO)
 
 
 def _standing(book: Book, symbol: str | None) -> Iterator[Holding | Resting]:

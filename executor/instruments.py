@@ -19,9 +19,14 @@ DEFAULT_STEP = Decimal("0.01")
 
 def symbol_of(instrument: str, symbols: Symbols, book: Book) -> str | None:
     """The broker's symbol of a source instrument, or None. Only names that the terminal lists are taken."""
-    named = symbols.map.get(instrument)
-    wanted = f"{symbols.prefix}{instrument}{symbols.suffix}" if named is None else named
+    wanted = wanted_symbol(instrument, symbols)
     return wanted if wanted in book.symbols or wanted in book.specifications else None
+
+
+def wanted_symbol(instrument: str, symbols: Symbols) -> str:
+    """What the settings call a source instrument, whether or not the terminal lists it: something is found under it."""
+    named = symbols.map.get(instrument)
+    return f"{symbols.prefix}{instrument}{symbols.suffix}" if named is None else named
 
 
 def signed(side: Side, volume: Decimal) -> Decimal:
@@ -72,9 +77,15 @@ def source_lots(quantity: Decimal, contract: Contract | None, specification: Spe
     return quantity * size / specification.contract_size
 
 
-def risked(volume: Decimal, entry: Decimal, stop: Decimal, specification: Specification) -> Decimal:
-    """Account currency lost when `volume` lots entered at `entry` are stopped at `stop`."""
-    return abs(entry - stop) / specification.tick_size * specification.tick_value * volume
+def risked(side: Side, volume: Decimal, entry: Decimal, stop: Decimal, specification: Specification) -> Decimal | None:
+    """Account currency lost when `volume` lots entered on `side` at `entry` are stopped at `stop`.
+
+    None when nobody can say: the price is past the stop already, or the terminal does not tell what a tick is worth.
+    """
+    distance = signed(side, entry - stop)
+    if distance <= 0 or not specification.tick_value:
+        return None
+    return distance / specification.tick_size * specification.tick_value * volume
 
 
 class Sizer:
@@ -87,6 +98,7 @@ class Sizer:
         figures: Figures,
         contract: Contract | None,
         *,
+        side: Side,
         entry: Decimal | None,
         stop: Decimal | None,
     ) -> None:
@@ -94,14 +106,20 @@ class Sizer:
         self._specification = specification
         self._figures = figures
         self._contract = contract
+        self._side = side
         self._entry = entry
         self._stop = stop
 
-    def lots(self, quantity: Decimal) -> Decimal | Denied:
-        """Lots for `quantity` (unsigned, source's unit), before rounding to the step."""
+    def lots(self, quantity: Decimal, whole: Decimal | None = None) -> Decimal | Denied:
+        """Lots for `quantity` (unsigned, source's unit), before rounding to the step.
+
+        `whole` is what the same order opens in all, if that is more: where each opening has a size of its own, so much
+        of it is answered.
+        """
+        share = quantity / whole if whole else Decimal(1)
         match self._sizing.mode:
             case "fixed":
-                return self._sizing.lots
+                return self._sizing.lots * share
             case "multiplier":
                 return self._scaled(quantity, Decimal(1))
             case "equity-ratio":
@@ -109,9 +127,9 @@ class Sizer:
             case "balance-ratio":
                 return self._scaled(quantity, self._figures.balance)
             case "risk-percent":
-                return self._by_risk()
+                return self._by_risk(share)
             case "notional":
-                return self._by_value()
+                return self._by_value(share)
 
     def _scaled(self, quantity: Decimal, money: Decimal) -> Decimal | Denied:
         lots = source_lots(quantity, self._contract, self._specification)
@@ -120,22 +138,22 @@ class Sizer:
         reference = self._sizing.reference if self._sizing.mode != "multiplier" else None
         return lots * self._sizing.factor * max(money, Decimal(0)) / (reference or 1)
 
-    def _by_risk(self) -> Decimal | Denied:
+    def _by_risk(self, share: Decimal) -> Decimal | Denied:
         if self._stop is None:
             return Denied(Reason.NO_STOP_LOSS)
         if self._entry is None:
             return self._unknown("the price")
-        loss = risked(Decimal(1), self._entry, self._stop, self._specification)
-        if not loss:
+        loss = risked(self._side, Decimal(1), self._entry, self._stop, self._specification)
+        if loss is None:
             return self._unknown("the loss at the stop")
-        return max(self._figures.equity, Decimal(0)) * self._sizing.percent / 100 / loss
+        return max(self._figures.equity, Decimal(0)) * self._sizing.percent / 100 * share / loss
 
-    def _by_value(self) -> Decimal | Denied:
+    def _by_value(self, share: Decimal) -> Decimal | Denied:
         rules = self._specification
         if self._entry is None or not rules.tick_value:
             return self._unknown("the price")
         value = self._entry / rules.tick_size * rules.tick_value
-        return (self._sizing.amount or Decimal(0)) / value
+        return (self._sizing.amount or Decimal(0)) * share / value
 
     def _unknown(self, missing: str) -> Denied:
         return Denied(Reason.SIZE_UNKNOWN, {"missing": missing, "symbol": self._specification.symbol})

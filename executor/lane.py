@@ -54,7 +54,7 @@ class Watcher(Protocol):
     """What a lane tells those who watch it."""
 
     def lane(self, account: str, condition: str) -> None:
-        """The lane is `standby`, `active`, `away` or `lost` (without its group) now."""
+        """The lane is `standby`, `active`, `away`, `lost` (without its group) or `removed` (by a person) now."""
 
 
 def never(_point: str) -> None:
@@ -113,7 +113,7 @@ class Lane:
             why = await self._until_interrupted()
             if why != said:
                 log.warning("%s: %s", self.name, why)
-            said = why
+            said = self.meter.why = why
             self.meter.info = None
             self._watcher.lane(self.name, self._ill)
             await asyncio.sleep(RETRY_S)
@@ -128,9 +128,9 @@ class Lane:
         except (RedisError, OSError) as error:
             return f"Redis does not serve us ({plainly(error)}); trying again"
         except TerminalAway as error:
-            return f"the terminal is away ({error}); trying again"
+            return f"the terminal is gone: start MetaTrader 5 and log in ({error}); trying again"
         except GroupLost as error:
-            self._ill = "lost"
+            self._ill = attachment.condition(error)
             return attachment.line(self.name, error)
         except UserError as error:
             return str(error)
@@ -155,6 +155,7 @@ class Lane:
     async def _hold(self, connected: Connected) -> None:
         known = ""
         while holder := await self._lease.acquire():
+            self.meter.let_go()
             self._watcher.lane(self.name, "standby")
             if holder != known:
                 log.info("%s: standing by for %s", self.name, holder)
@@ -185,7 +186,7 @@ class Lane:
         )  # fmt: skip
         await crew.begin()
         self.meter.watch(crew.follower, lambda: self._keeper.book)
-        self.meter.info = connected.terminal
+        self.meter.info, self.meter.why = connected.terminal, ""
         self._watcher.lane(self.name, "active")
         await _together(self._renew(), self._refresh(), self._work(crew, entries))
 

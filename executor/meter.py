@@ -24,7 +24,7 @@ from executor.reasons import Reason
 from executor.results import Done
 from executor.settings import Limits
 from executor.stages import stages
-from executor.states import AccountState
+from executor.states import AccountState, stricter
 from executor.steps import Open, Step
 from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
 
@@ -41,11 +41,19 @@ class Disagreement(Struct, frozen=True):
 
 
 class Meter:
-    """What one account's lane tells `metrics`. `clock` tells UTC."""
+    """What one account's lane tells `metrics`. `clock` tells UTC; `live`: the settings let requests be sent.
 
-    def __init__(self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime]) -> None:
+    `why` is what keeps the lane from its work, in a line for a person; empty while nothing does.
+    """
+
+    def __init__(
+        self, metrics: Metrics, account: str, limits: Limits, clock: Callable[[], datetime], *, live: bool = True
+    ) -> None:
         self.account = account
+        self._written = AccountState.ACTIVE if live else AccountState.SHADOW
         self.info: TerminalInfo | None = None
+        self.why = ""
+        self._remembered: tuple[datetime, ...] = ()
         self.drifting: tuple[Disagreement, ...] = ()
         self.unmapped: tuple[str, ...] = ()
         self._metrics = metrics
@@ -97,9 +105,10 @@ class Meter:
         self._metrics.trailing.labels(self.account).inc()
 
     def state(self, now: AccountState | None) -> None:
-        """The account's state; None when it has none yet."""
+        """The account's state as Redis has it, None when it has none yet; what is shown is what it comes to."""
+        shown = None if now is None else stricter(now, self._written)
         for state in AccountState:
-            self._metrics.state.labels(self.account, str(state)).set(state is now)
+            self._metrics.state.labels(self.account, str(state)).set(state is shown)
 
     def _ended(self, outcome: Outcome, now: datetime) -> None:
         name, metrics, key = self.account, self._metrics, (outcome.fact, outcome.attempt)
@@ -145,9 +154,18 @@ class Meter:
         self._follower, self._book = follower, book
         self._waiting = {(o.fact, o.attempt) for debt in follower.debts.values() for o in debt.owing}
 
+    def let_go(self) -> None:
+        """Another lane works for the account: what was known of it here is not told any more."""
+        self._follower = self._book = None
+        self._remembered = ()
+
+    def remember(self, owed_since: Iterable[datetime]) -> None:
+        """Since when debts are owed, as Redis has it: what counts as long as no lane has begun here."""
+        self._remembered = tuple(owed_since)
+
     def owed_since(self) -> list[datetime]:
         """Since when each debt is owed."""
-        return [debt.since for debt in self._follower.debts.values()] if self._follower else []
+        return [debt.since for debt in self._follower.debts.values()] if self._follower else [*self._remembered]
 
     def unresolved_since(self) -> list[datetime]:
         """Since when each parked fact waits for its end."""

@@ -17,7 +17,7 @@ from shared import metrics
 from shared.metrics import counter, gauge, histogram
 from shared.outcomes import Result
 
-CONDITIONS = ("active", "standby", "away", "lost")
+CONDITIONS = ("starting", "active", "standby", "away", "lost", "removed")
 RESULTS: tuple[str, ...] = get_args(Result)
 STATES = ("unresolved", "owed")
 OTHER = "other"
@@ -31,11 +31,13 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, accounts: Iterable[str]) -> None:
         self.registry = registry
-        self._conditions = dict.fromkeys(accounts, "away")
+        self._conditions = dict.fromkeys(accounts, "")
         self._settled = asyncio.Event()
+        self.moved = asyncio.Event()
         of = ("account",)
-        said = "1 for what a lane is: active, standby, away, or lost (no group)."
+        said = "1 for what a lane is: starting, active, standby, away, lost (no group), or removed (by a person)."
         self._lane = gauge(registry, "lane", said, (*of, "condition"))
+        self._follows = gauge(registry, "follows", "1 for each source that an account follows.", (*of, "source"))
         self._takeovers = counter(registry, "lane_begun", "Times that a lane took its account over or anew.", of)
         self.outcomes = counter(registry, "outcomes", "Ends of facts, by result.", (*of, "result"))
         self.denials = counter(registry, "denials", "Openings and facts that we refused, by reason.", (*of, "reason"))
@@ -55,7 +57,7 @@ class Metrics:
         self._now(registry, of)
         for account in self._conditions:
             self._children(account)
-            self.lane(account, "away")
+            self.lane(account, "starting")
 
     def _now(self, registry: CollectorRegistry, of: tuple[str, ...]) -> None:
         """What is asked for when somebody looks."""
@@ -96,14 +98,21 @@ class Metrics:
         self.slippage.labels(account)
         self.last_success.labels(account)
 
+    def follows(self, account: str, sources: Iterable[str]) -> None:
+        """Note whom an account follows."""
+        for source in sources:
+            self._follows.labels(account, source).set(1)
+
     def lane(self, account: str, condition: str) -> None:
-        """Note what a lane is now."""
+        """Note what a lane is now; `moved` is set when that is new."""
+        if condition != self._conditions[account]:
+            self.moved.set()
         self._conditions[account] = condition
         for name in CONDITIONS:
             self._lane.labels(account, name).set(float(name == condition))
         if condition == "active":
             self._takeovers.labels(account).inc()
-        if "away" not in self._conditions.values():
+        if not {"", "starting", "away"} & {*self._conditions.values()}:
             self._settled.set()
 
     def condition(self, account: str) -> str:
@@ -116,4 +125,5 @@ class Metrics:
 
     def complaints(self) -> Sequence[str]:
         """What is wrong now, one line per account."""
-        return [f"account {name} is {is_}" for name, is_ in self._conditions.items() if is_ in ("away", "lost")]
+        ill = ("starting", "away", "lost")
+        return [f"account {name} is {is_}" for name, is_ in self._conditions.items() if is_ in ill]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from executor.book import Book, Link, Pending, Specification
 from executor.instruments import Sizer, orderable, side_of, signed, to_tick
-from executor.levels import Pair, pair
+from executor.levels import NO_LEVELS, Pair, pair
 from executor.reasons import Denied, Ignored, Reason
 from executor.settings import Account
 from executor.steps import Move, Rest, Withdraw
@@ -25,12 +25,14 @@ class Placing(Struct, frozen=True):
     """What a resting order of the source asks for: steps, the refusal, or the reason that it needs nothing.
 
     `pending` is the mirror as it is to be remembered where the order that replaces it stands for another quantity.
+    `lots` is what the order is worth where ours has given more than that already.
     """
 
     steps: tuple[Withdraw | Rest | Move, ...] = ()
     denied: Denied | None = None
     ignored: Ignored | None = None
     pending: Pending | None = None
+    lots: Decimal = ZERO
 
 
 def is_resting(order: Order) -> bool:
@@ -159,7 +161,7 @@ def _replaced(fact: OrderModified, pending: Pending, link: Link, book: Book, acc
         quantity=left,
         base=fact.order.filled,
         matched=ZERO,
-        volume=anew + given(pending) - share(pending),
+        volume=placing.lots or anew + given(pending) - share(pending),
         carried=pending.carried - share(pending),
     )
     ignored = None if gone or placing.steps else Ignored.ALREADY_THERE
@@ -178,14 +180,15 @@ def _rest(fact: OrderPlaced | OrderModified, link: Link, book: Book, account: Ac
     if isinstance(lots, Denied):
         return Placing(denied=lots)
     if lots - lead <= 0:
-        return Placing(ignored=Ignored.NOTHING_HERE)
+        return Placing(ignored=Ignored.NOTHING_HERE, lots=lots)
     volume = orderable(lots - lead, rules, account.sizing, first=not lead)
     return Placing(denied=volume) if isinstance(volume, Denied) else Placing(steps=(replace(step, volume=volume),))
 
 
 def _rest_step(fact: OrderPlaced | OrderModified, link: Link, rules: Specification) -> Rest:
-    order, levels = fact.order, pair(fact.levels, ZERO, rules)
+    order = fact.order
     price, stop_limit = _prices(order, rules)
+    levels = _levels(fact, price if stop_limit is None else stop_limit, rules, NO_LEVELS)
     return Rest(
         name="rest",
         link=link.key,
@@ -212,8 +215,9 @@ def _lots(
     lots = abs(link.own - ahead(link) + link.remainder) * closing / against if closing else ZERO
     if open_quantity == closing:
         return lots
-    sizer = Sizer(account.sizing, rules, book.figures, fact.contract, entry=step.price, stop=step.stop_loss)
-    opened = sizer.lots(open_quantity - closing)
+    side, entry, stop = step.side, step.entry, step.stop_loss
+    sizer = Sizer(account.sizing, rules, book.figures, fact.contract, side=side, entry=entry, stop=stop)
+    opened = sizer.lots(open_quantity - closing, fact.order.quantity - closing)
     return opened if isinstance(opened, Denied) else lots + opened
 
 
@@ -226,6 +230,21 @@ def _prices(order: Order, rules: Specification) -> tuple[Decimal, Decimal | None
     return to_tick(first, rules), to_tick(second, rules) if second is not None else None
 
 
+def _levels(fact: OrderPlaced | OrderModified, entry: Decimal, rules: Specification | None, known: Pair) -> Pair:
+    """The levels of a resting order that opens at `entry`; `known` stands in for what was never told.
+
+    A stop that is to trail rests where the source told it, else its distance behind the entry, so that the position is
+    protected when it opens; it trails from then on.
+    """
+    levels = fact.levels
+    if not isinstance(levels.trailing, Decimal):
+        return pair(levels, ZERO, rules, known=known)
+    if isinstance(levels.stop_loss, Decimal):
+        return pair(replace(levels, trailing=None), ZERO, rules, known=known)
+    known = Pair(None, known.take_profit)
+    return pair(levels, ZERO, rules, known=known, base=entry, side=fact.order.side)
+
+
 def _same_shape(pending: Pending, order: Order) -> bool:
     """Whether MT5 can modify our order into the source's: volume, side and type cannot be changed."""
     stands_for = (pending.type, pending.side, pending.base + pending.quantity)
@@ -235,8 +254,8 @@ def _same_shape(pending: Pending, order: Order) -> bool:
 def _move(fact: OrderModified, pending: Pending, link: Link, book: Book) -> Move:
     rules, resting = book.specifications.get(link.symbol), book.restings.get(pending.ticket)
     known = Pair(resting.stop_loss, resting.take_profit) if resting else Pair()
-    levels = pair(fact.levels, ZERO, rules, known=known)
     price, stop_limit = _prices(fact.order, rules) if rules else (pending.price, None)
+    levels = _levels(fact, price if stop_limit is None else stop_limit, rules, known)
     return Move(
         name="move",
         link=link.key,

@@ -20,7 +20,7 @@ CROSS = "cross"
 
 def crosses(step: Step) -> bool:
     """Whether a step is the rest of an exit that goes past the zero of a netting position: no guard holds it back."""
-    return isinstance(step, Open) and step.name.partition("/")[0] == CROSS
+    return isinstance(step, Open) and step.name.partition("/")[0].partition(":")[0] == CROSS
 
 
 def volume_on(link: Link, side: Side) -> Decimal:
@@ -56,6 +56,17 @@ def foreign(link: Link, book: Book) -> Decimal:
     holding = net_holding(link.symbol, book)
     held = signed(holding.side, holding.volume) if holding else ZERO
     return held - ours(link, book)
+
+
+def uncovered(symbol: str, book: Book) -> Decimal:
+    """The most lots, on either side, that a netting position can come to by exits alone: links may stand against each
+    other in it, and no guard is asked when one of them is closed.
+    """
+    own = [link.own for link in book.links.values() if link.symbol == symbol]
+    holding = net_holding(symbol, book)
+    held = signed(holding.side, holding.volume) if holding else ZERO
+    longs, shorts = (sum((o for o in own if o * sign > 0), ZERO) for sign in (1, -1))
+    return max(abs(held), abs(held - longs), abs(held - shorts))
 
 
 def alone(link: Link, book: Book) -> bool:
@@ -138,9 +149,13 @@ def _reduce_share(link: Link, target: Decimal, book: Book) -> Iterator[Reduce | 
     whole = excess >= abs(own) or whole_steps(max(ZERO, excess), rules) >= abs(own)
     volume = abs(own) if whole else _part_volume(abs(own), max(ZERO, excess), rules)
     towards_zero = min(volume, max(ZERO, signed(side, ours(link, book))))
+    least = min(towards_zero, volume - towards_zero)
+    if rules is not None and ZERO < least < rules.volume_min <= volume:
+        towards_zero = ZERO  # one of the two orders would be too small, and one order can do it all
     yield from _reduces(link, side, towards_zero, book)
-    if volume > towards_zero:
-        yield Open(name=CROSS, link=link.key, symbol=link.symbol, side=other(side), volume=volume - towards_zero)
+    for number, chunk in enumerate(chunks(volume - towards_zero, rules), start=1):
+        name = CROSS if number == 1 else f"{CROSS}:{number}"
+        yield Open(name=name, link=link.key, symbol=link.symbol, side=other(side), volume=chunk)
 
 
 def _reduces(link: Link, side: Side, volume: Decimal, book: Book) -> Iterator[Reduce]:

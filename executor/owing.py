@@ -4,7 +4,7 @@ An opening can show up after newer facts of its position were followed: then it 
 debt, so that it is done or stays owed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,15 +12,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from executor.book import Book, Debt, Holding, Link, Owing, link_key
-from executor.instruments import side_of, signed
+from executor.follow import total
+from executor.instruments import side_of, signed, wanted_symbol
+from executor.mirror import is_resting
 from executor.netting import CROSS, crosses, net_holding, others
 from executor.parts import added
 from executor.parts import joined as joined_parts
 from executor.reasons import Obstacle
 from executor.results import Done, Owed, StepResult
+from executor.settings import Account
 from executor.settle import Settled
 from executor.steps import Close, Open, Opening, Reduce, Rest, Step
-from executor.translate import Ignore, Plan, target_steps, worth_keeping
+from executor.translate import Plan, target_steps, worth_keeping
 from shared.facts import Fact, OrderPlaced
 
 
@@ -132,32 +135,32 @@ def set_off(book: Book, key: str, lots: Decimal, kept: Callable[[Link], Link | N
     return changed
 
 
-def doubted(plan: Plan | Ignore, fact: Fact, *, suspect: bool) -> Plan | Ignore:
+def doubted(plan: Plan, fact: Fact, account: Account, *, suspect: bool) -> Plan:
     """The plan of a fact; with a search where an opening is denied now that may have been made before.
 
-    A terminal that has just come back may not tell what a size needs, and a denial must not be written over an effect.
+    A terminal that has just come back may not tell what a size needs, nor which symbols it has, and a denial must not
+    be written over an effect. What the source's totals were before says nothing: facts may have been missing.
     """
-    if not suspect or isinstance(plan, Ignore) or plan.denied is None or not plan.link.symbol:
+    if not suspect or plan.denied is None or any(isinstance(step, Opening) for step in plan.steps):
         return plan
-    sought = _sought(fact, plan.link)
-    if sought is None or any(isinstance(step, Opening) for step in plan.steps):
-        return plan
-    return replace(plan, steps=(*plan.steps, sought))
+    after, link = total(fact.exposure.after, account), plan.link
+    if link.revision != fact.exposure.revision:  # its symbol was not known
+        name = link.symbol or wanted_symbol(fact.instrument, account.symbols)
+        link = replace(link, symbol=name, followed=after, revision=fact.exposure.revision)
+    return replace(plan, link=link, steps=(*plan.steps, *_sought(fact, after, link)))
 
 
-def _sought(fact: Fact, link: Link) -> Open | Rest | None:
-    """The opening of a fact as it is searched: without volume, so it is never sent."""
-    if isinstance(fact, OrderPlaced) and fact.order.type != "market":
+def _sought(fact: Fact, after: Decimal, link: Link) -> Iterator[Open | Rest]:
+    """The openings of a fact as they are searched: without volume, so they are never sent."""
+    if isinstance(fact, OrderPlaced) and is_resting(fact.order):
         order, zero = fact.order, Decimal(0)
         price = order.limit_price if order.type == "limit" else order.stop_price
-        return Rest(
+        yield Rest(
             name="rest", link=link.key, order=order.id, symbol=link.symbol, type=order.type, side=order.side,
             volume=zero, price=price or zero,
         )  # fmt: skip
-    after, before = fact.exposure.after.total, fact.exposure.before.total
-    if not after or (after * before > 0 and abs(after) <= abs(before)):
-        return None
-    return Open(name="open", link=link.key, symbol=link.symbol, side=side_of(after), volume=Decimal(0))
+    if after:
+        yield Open(name="open", link=link.key, symbol=link.symbol, side=side_of(after), volume=Decimal(0))
 
 
 def brought_up(

@@ -6,6 +6,7 @@ from time import monotonic
 
 from executor.attempt import Attempt
 from executor.book import Link
+from executor.ledger import Change
 from executor.netting import crosses
 from executor.reasons import Reason
 from executor.steps import Opening
@@ -21,7 +22,7 @@ TURN_S = 0.1
 class Parked:
     """A fact that was read and has no end yet; `told` once the outcomes stream says so.
 
-    `base` is the link as it was when the plan was made.
+    `base` is the link as it was when the plan was made. `answered`: told with another entry, its attempt has ended.
     """
 
     attempt: Attempt
@@ -29,6 +30,7 @@ class Parked:
     plan: Plan
     told: bool = False
     base: Link | None = None
+    answered: bool = False
 
     @property
     def entry(self) -> str:
@@ -44,6 +46,14 @@ class Parked:
     def opens(self) -> bool:
         """Whether the plan has an opening."""
         return any(isinstance(step, Opening) and not crosses(step) for step in self.plan.steps)
+
+    def waits_for(self, *, unlisted: bool) -> str:
+        """Why it has no end yet. `unlisted`: the terminal lists no symbols."""
+        if self.attempt.unknown:
+            return "nobody knows yet whether it was done"
+        if self.plan.denied is not None and self.plan.denied.reason is Reason.FOREIGN_POSITION:
+            return "nobody knows yet what of the position is whose"
+        return "the terminal lists no symbols yet" if unlisted else "waits for an opening before it"
 
     @property
     def expected(self) -> str | None:
@@ -102,6 +112,12 @@ class Parking:
         """Keep a fact until its end is known."""
         self._parked[parked.entry] = parked
 
+    def take_over(self, change: Change) -> None:
+        """Let those know that were told again which attempts a change that was committed has ended."""
+        over = {end.work for end in change.ends if end.work is not None}
+        for parked in self._parked.values():
+            parked.answered = parked.answered or parked.attempt.work in over
+
     def drop(self, entry: str) -> None:
         """Forget a fact, if it is here."""
         self._parked.pop(entry, None)
@@ -123,16 +139,18 @@ class Parking:
         """Whether an older opening of an instrument is unknown, so that nobody can say what is whose in it."""
         return any(other.expected == symbol for other in self._before(attempt))
 
-    def doubts(self, parked: Parked, *, owed: bool) -> bool:
+    def doubts(self, parked: Parked, *, owed: bool, unlisted: bool) -> bool:
         """Whether a fact was denied for what may not be so: something before it is unknown, or what of it is whose.
 
-        `owed`: of an exit of its instrument nobody knows whether it was done.
+        `owed`: of an exit of its instrument nobody knows whether it was done. `unlisted`: the terminal lists no symbols
+        yet, and the fact is young enough to wait for that.
         """
         denied, symbol = parked.plan.denied, parked.plan.link.symbol
         if denied is None:
             return False
-        foreign = denied.reason is Reason.FOREIGN_POSITION
-        return self.unsure(parked.attempt, symbol) or (foreign and (owed or self.recovering))
+        foreign, ruleless = (denied.reason is r for r in (Reason.FOREIGN_POSITION, Reason.NO_SPECIFICATION))
+        unknown = (foreign and (owed or self.recovering)) or (ruleless and unlisted and parked.attempt.untouched)
+        return unknown or self.unsure(parked.attempt, symbol)
 
     def blocks(self, attempt: Attempt, indebted: Container[str]) -> Callable[[Opening], bool]:
         """Says of an opening whether it has to wait: for an exit that is owed, or an opening of its instrument."""

@@ -24,6 +24,7 @@ from executor.settings import Account
 from executor.settle import Settled, settle_debt
 from executor.telling import Teller
 from executor.translate import owed_steps, target_steps
+from shared.outcomes import Message
 
 FIRST_TRY_S = 0.25
 LONGEST_WAIT_S = 60.0
@@ -82,12 +83,15 @@ class Payer:
             await self._write(key, payment.debt, Settled(link=None, debt=None, result="closed", text="nothing is left"))
             return
         attempt = payment.attempt = payment.attempt or self._attempt(key, payment.debt, link)
+        self._follower.debts.contest(attempt, self._keeper.book)
         if await self._runner.run(attempt, lambda _opening: True):
             payment.attempt = None
+            self._follower.debts.unknown.discard(key)
             await self._settle(key, payment, link, attempt)
         else:
             # What was asked and not answered is only searched from now on: what is asked next is computed anew.
             attempt.probe = True
+            self._follower.debts.unknown.add(key)
             payment.due = monotonic() + FIRST_TRY_S
 
     def _attempt(self, key: str, debt: Debt, link: Link) -> Attempt:
@@ -111,7 +115,7 @@ class Payer:
         known = [r for r in attempt.done() if not (attempt.probe and isinstance(r.result, Skipped))]
         if attempt.probe and not known:
             return
-        settled = settle_debt(link, payment.debt, known)
+        settled = settle_debt(link, payment.debt, known, self._keeper.book)
         if settled.result is not None and self._left(settled.link, payment.debt):
             settled = replace(settled, result=None)
         if settled.result is None and settled.link == link and not attempt.probe:
@@ -134,7 +138,8 @@ class Payer:
             read = attempt.read if attempt else self._clock()
             ends = [End(result=o.did or result, work=Work(fact=o.fact, attempt=o.attempt)) for o in debt.owing]
             reason, text = settled.reason, settled.text
-            told = [self._teller.paid(o, read, o.did or result, reason, text, steps) for o in debt.owing]
+            told: list[Message] = [self._teller.paid(o, read, o.did or result, reason, text, steps) for o in debt.owing]
+            told += [self._teller.notice(f"{key}: {text}")] if reason == Obstacle.INVALID_VOLUME else []
             known = self._keeper.book.links.get(key)
             left = settled.link or (self._follower.kept(known) if known else None)
             links = {key: left, **set_off(self._keeper.book, key, settled.untraded, self._follower.kept)}

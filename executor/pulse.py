@@ -7,15 +7,18 @@ a number, rather than an old value that looks healthy.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
+import msgspec
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from executor.book import Book
+from executor.book import Book, Debt
 from executor.meter import Meter
 from executor.metrics import Metrics
 from executor.states import AccountState
@@ -29,6 +32,10 @@ log = logging.getLogger(__name__)
 
 STREAMS = ("orders", "outcomes", "dead")
 FILLINGS = {1: "FOK", 2: "IOC", 4: "BOC"}
+FRESH_S = 5 * vitals.EVERY_S
+"""What an executor has said last is believed for so long."""
+QUICKEST_S = 0.1
+"""So soon at the earliest what a lane has become is told."""
 
 
 class Pulse:
@@ -48,6 +55,8 @@ class Pulse:
         self._redis = redis
         self._keys = keys
         self._meters = meters
+        self._since = {meter.account: ("", clock()) for meter in meters}
+        self._told: dict[str, datetime] = {}
         group = ("stream", "group")
         self._up = gauge(registry, "redis_up", "Whether Redis answers.")
         self._length = gauge(
@@ -65,26 +74,56 @@ class Pulse:
         self._forget(self._groups)
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Tell until cancelled, at once when a lane has become something else."""
+        moved = self._watcher.moved
         while True:
+            moved.clear()
             try:
                 async with asyncio.timeout(5 * vitals.EVERY_S):
                     await self.beat()
             except (RedisError, OSError) as error:
                 self._away(error)
-            await asyncio.sleep(vitals.EVERY_S)
+            await asyncio.sleep(QUICKEST_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(moved.wait(), vitals.EVERY_S - QUICKEST_S)
 
     async def beat(self) -> None:
         """Look and tell once. Raises redis errors."""
         self.show(await depth.measure(self._redis, self._keys))
         for meter in self._meters:
             meter.state(await self._state(meter.account))
-            condition = self._watcher.condition(meter.account)
+            await self._tell(meter)
+
+    async def _tell(self, meter: Meter) -> None:
+        name, now = meter.account, self._clock()
+        condition = self._watcher.condition(name)
+        if condition != "active":
+            meter.differs(())
+        if condition != "active" and await self._is_served_elsewhere(name, now):
+            meter.let_go()
+        elif condition not in ("standby", "removed"):
             if condition != "active":
-                meter.differs(())
-            told = vitals_of(meter, condition, self._clock())
-            if told.condition != "standby":
-                await vitals.tell_account(self._redis, self._keys, meter.account, told)
+                meter.remember(debt.since for debt in await self._debts(name))
+            told = replace(vitals_of(meter, condition, now), since=self._became(name, condition, now))
+            self._told[name] = now
+            await vitals.tell_account(self._redis, self._keys, name, told)
+
+    async def _debts(self, name: str) -> list[Debt]:
+        stored = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._keys.account("debts", name)))
+        return [msgspec.json.decode(text, type=Debt) for text in stored.values()]
+
+    async def _is_served_elsewhere(self, name: str, now: datetime) -> bool:
+        """Whether another executor says that it is at work for the account: it knows better how that is."""
+        told = await vitals.account(self._redis, self._keys, name)
+        if told is None or told.condition != "active" or told.at == self._told.get(name):
+            return False
+        return abs((now - told.at).total_seconds()) < FRESH_S
+
+    def _became(self, account: str, condition: str, now: datetime) -> datetime:
+        """Since when the lane has been this, as far as we have seen."""
+        if self._since[account][0] != condition:
+            self._since[account] = (condition, now)
+        return self._since[account][1]
 
     def show(self, found: Depth) -> None:
         """Show what was measured. A group that is not there any more is unknown, not empty."""
@@ -92,6 +131,7 @@ class Pulse:
         for stream in STREAMS:
             self._length.labels(stream).set(found.lengths[stream])
         there = {(group.stream, group.name) for group in found.groups}
+        self._leave_out({meter.account for meter in self._meters} - {name for _, name in there})
         self._forget(self._groups - there)
         self._groups |= there
         for group in found.groups:
@@ -112,6 +152,14 @@ class Pulse:
             for one in (self._lag, self._pending, self._oldest):
                 one.labels(stream, group).set(math.nan)
 
+    def _leave_out(self, without: set[str]) -> None:
+        """Of accounts that a person has removed there is nothing to know any more."""
+        gone = {("orders", name) for name in without if self._watcher.condition(name) == "removed"} & self._groups
+        for group in gone:
+            for one in (self._lag, self._pending, self._oldest):
+                one.remove(*group)
+        self._groups -= gone
+
     async def _state(self, account: str) -> AccountState | None:
         raw = await self._redis.hget(self._keys.account("state", account), "mode")
         return AccountState(cast(bytes, raw).decode()) if raw else None
@@ -121,11 +169,14 @@ def vitals_of(meter: Meter, condition: str, now: datetime) -> AccountVitals:
     """What is told of one account now."""
     book, since = meter.book, [*meter.owed_since(), *meter.unresolved_since()]
     info = meter.info if condition == "active" else None
+    oldest = max(0.0, (now - min(since)).total_seconds()) if since else 0.0
     if book is None:
-        return AccountVitals(at=now, condition=condition)
+        owed = len(meter.owed_since())
+        return AccountVitals(at=now, condition=condition, why=meter.why, owed=owed, oldest=oldest)
     return AccountVitals(
         at=now,
         condition=condition,
+        why=meter.why,
         connected=info is not None and info.connected,
         algo=info is not None and info.trade_allowed,
         ping=info.ping_last / 1e6 if info is not None else None,
@@ -137,7 +188,7 @@ def vitals_of(meter: Meter, condition: str, now: datetime) -> AccountVitals:
         positions=_positions(book),
         unresolved=len(meter.unresolved_since()),
         owed=len(meter.owed_since()),
-        oldest=max(0.0, (now - min(since)).total_seconds()) if since else 0.0,
+        oldest=oldest,
         used=meter.used(),
         drift=tuple(d.text for d in meter.drifting),
         filling={s.symbol: _fillings(s.filling_mode) for s in book.specifications.values()},

@@ -1,5 +1,6 @@
 """What a terminal answers, as values for decisions: the vendor's floats become Decimal here and only here."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -38,14 +39,21 @@ def number(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
-def specification(info: SymbolInfo) -> Specification:
-    """A symbol's rules. An execution mode that we do not know is treated as `market`."""
+def specification(info: SymbolInfo) -> Specification | None:
+    """A symbol's rules. An execution mode that we do not know is treated as `market`.
+
+    None when they are none to reckon with: brokers list symbols that are only shown, without a step of volume or a
+    size of the contract.
+    """
+    tick_size = info.trade_tick_size or info.point
+    if not all(map(_is_amount, (tick_size, info.volume_step, info.volume_min, info.trade_contract_size))):
+        return None
     return Specification(
         symbol=info.name,
         digits=info.digits,
         point=number(info.point),
-        tick_size=number(info.trade_tick_size or info.point),
-        tick_value=number(info.trade_tick_value),
+        tick_size=number(tick_size),
+        tick_value=number(info.trade_tick_value if _is_amount(info.trade_tick_value) else 0.0),
         contract_size=number(info.trade_contract_size),
         volume_min=number(info.volume_min),
         volume_max=number(info.volume_max),
@@ -66,22 +74,24 @@ def specification(info: SymbolInfo) -> Specification:
 
 def price(tick: Tick, seen: datetime) -> Price | None:
     """The tick's bid and ask, or None while it is all zero, as it is right after a symbol was selected."""
-    if not (tick.bid and tick.ask):
+    if not (_is_amount(tick.bid) and _is_amount(tick.ask)):
         return None
     return Price(bid=number(tick.bid), ask=number(tick.ask), seen=seen)
 
 
 def figures(info: AccountInfo, now: datetime, before: Figures | None = None) -> Figures:
-    """The account's money at `now`. The peak is carried over from `before`, the day's start within a day (UTC)."""
+    """The account's money at `now`, by the broker's clock. The peak is carried over from `before`, the day's start
+    within a day; a day never comes back, should the clock turn out to be behind.
+    """
     equity = number(info.equity)
-    same_day = before is not None and before.day == now.date()
+    same_day = before is not None and before.day is not None and before.day >= now.date()
     return Figures(
         currency=info.currency,
         balance=number(info.balance),
         equity=equity,
         margin_free=number(info.margin_free),
         leverage=info.leverage,
-        day=now.date(),
+        day=before.day if before is not None and same_day else now.date(),
         day_start=before.day_start if before is not None and same_day else equity,
         peak=max(equity, before.peak) if before is not None and before.peak is not None else equity,
     )
@@ -129,6 +139,11 @@ def _resting(o: TradeOrder, kind: facts.OrderType) -> Resting:
         take_profit=_level(o.tp),
         magic=o.magic,
     )
+
+
+def _is_amount(value: float) -> bool:
+    """Whether a number of the terminal is one that can be reckoned with as a size or a price."""
+    return math.isfinite(value) and value > 0
 
 
 def _level(value: float) -> Decimal | None:

@@ -73,6 +73,10 @@ def _denials() -> Iterator[str]:
     yield ""
     yield "Closes, cancels and stops are never denied. Settings are those of `[executor.accounts.NAME]`."
     yield ""
+    yield "One case looks like it: two positions of the source stand against each other on a netting account, and"
+    yield "closing one of them would open the other one there. In `close-only` both are given up instead, nothing is"
+    yield "traded, and the close says `state`."
+    yield ""
     yield from _rows(("reason", "text", "what to do"), ((f"`{r}`", _text(r), TO_DO[r]) for r in Reason))
 
 
@@ -84,7 +88,9 @@ def _ignored() -> Iterator[str]:
 def _obstacles() -> Iterator[str]:
     yield from ("", "## rejected, owed, unresolved: what MetaTrader 5 said", "")
     yield "An opening that MetaTrader 5 refuses is `rejected`. An exit that it refuses is `owed`: tried again until it"
-    yield "is done. What nobody knows is `unresolved`: it is found out before anything is sent again."
+    yield "is done. When what is left of it is below the least volume that the broker takes (`invalid-volume`), that"
+    yield "stays open, and the text says how much. What nobody knows is `unresolved`: it is found out before"
+    yield "anything is sent again."
     yield ""
     yield from _rows(("reason", "text"), ((f"`{r}`", _text(r)) for r in Obstacle))
 

@@ -119,6 +119,7 @@ class Reconciler:
 
     async def _know_symbols(self, sight: Sight) -> None:
         """Have rules and a price of what may have to be opened."""
+        await self._keeper.list_symbols()
         book, unmapped = self._keeper.book, set()
         for fact in (*sight.positions.values(), *sight.orders.values()):
             symbol = symbol_of(fact.instrument, self._account.symbols, book)

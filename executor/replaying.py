@@ -8,6 +8,7 @@ lane left searches for its marks before anything else, and before any entry is f
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 
 from msgspec.structs import replace
@@ -17,12 +18,16 @@ from executor.asked import ADOPTABLE, Desk, Replay
 from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
-from executor.instruments import symbol_of
+from executor.instruments import wanted_symbol
 from executor.marks import candidates, meaning
+from executor.mt5.api import DealType
+from executor.netting import net_holding
+from executor.owing import doubted
 from executor.parking import Errand, Parked
 from executor.present import Present, link_of
 from executor.reasons import Ignored, say
 from executor.settings import Account
+from executor.strays import claimed
 from executor.translate import Ignore, Plan
 from shared.facts import Fact
 from shared.outcomes import REPLAYABLE
@@ -97,16 +102,28 @@ class Replayer:
     async def _marks(self, request: Replay, fact: Fact) -> tuple[bool, bool]:
         """Whether something bears a mark of this attempt, and whether something of an earlier one is open unclaimed."""
         traces, book = await self._keeper.traces(), self._keeper.book
-        standing = {p.magic for p in traces.positions} | {o.magic for o in traces.orders}
+        standing = {p.magic for p in traces.positions} | {o.magic for o in traces.orders} | await self._added(fact)
         seen = standing | {d.magic for d in traces.deals} | {o.magic for o in traces.history_orders}
-        claimed = {part.mark for link in book.links.values() for part in link.parts}
-        claimed |= {pending.mark for link in book.links.values() for pending in link.pendings.values()}
+        owned = {part.mark for link in book.links.values() for part in link.parts}
+        owned |= {pending.mark for link in book.links.values() for pending in link.pendings.values()}
 
         def marks(attempt: int) -> set[int]:
             return {m for name in MARKED for m in candidates(book.identity, meaning(fact, attempt), name)}
 
         earlier = {mark for attempt in range(1, request.attempt) for mark in marks(attempt)}
-        return bool(seen & marks(request.attempt)), bool((standing - claimed) & earlier)
+        return bool(seen & marks(request.attempt)), bool((standing - owned) & earlier)
+
+    async def _added(self, fact: Fact) -> set[int]:
+        """The marks of what made a netting position another one than our links say. It bears the mark of one opening
+        alone, and what somebody has taken off again is not there any more.
+        """
+        book, symbol = self._keeper.book, wanted_symbol(fact.instrument, self._account.symbols)
+        held = net_holding(symbol, book) if book.margin == "netting" else None
+        if held is None:
+            return set()
+        deals = await self._keeper.deals_of_position(held.identifier)
+        more = claimed(deals) - sum((link.own for link in book.links.values() if link.symbol == symbol), Decimal(0))
+        return {d.magic for d in deals if more * (1 if d.type == DealType.BUY else -1) > 0}
 
     async def _search(self, request: Replay, fact: Fact) -> None:
         """Look for what may have been sent; what is found becomes ours as it was meant."""
@@ -137,9 +154,10 @@ class Replayer:
         else:
             if opens:
                 await self._follower.write(self._desk.noting(replace(request, planned=plan.fact)))
-            attempt = self._attempt(request, fact, plan.fact, plan.plan)
+            meant = doubted(plan.plan, plan.fact, self._account, suspect=suspect)
+            attempt = self._attempt(request, fact, plan.fact, meant)
             attempt.suspect, attempt.absent = suspect, absent or set()
-            await self._start(request, attempt, replace(plan.fact, captured=fact.captured), plan.plan)
+            await self._start(request, attempt, replace(plan.fact, captured=fact.captured), meant)
 
     async def _now(self, request: Replay, fact: Fact) -> Present | Ignore:
         now, picture = self._clock(), await self._desk.shown(fact.source)
@@ -150,7 +168,7 @@ class Replayer:
         """Whether something is under way that could make the same, or its entry has come back and is to be read."""
         unread = entry_order(request.entry) > entry_order(self._follower.place.entry)
         key, parking = link_of(fact), self._follower.parking
-        symbol = symbol_of(fact.instrument, self._account.symbols, self._keeper.book)
+        symbol = wanted_symbol(fact.instrument, self._account.symbols)
         unsure = any(parked.expected == symbol for parked in parking)
         return unread or unsure or key in self._follower.debts or parking.on(key)
 

@@ -42,8 +42,11 @@ def at_stop(step: Step, book: Book) -> Decimal | None:
     if not isinstance(step, Open | Rest) or step.stop_loss is None:
         return None
     rules = book.specifications.get(step.symbol)
-    entry = step.price if isinstance(step, Rest) else entry_price(book.prices.get(step.symbol), step.side)
-    return None if rules is None or entry is None else round(risked(step.volume, entry, step.stop_loss, rules), 2)
+    entry = step.entry if isinstance(step, Rest) else entry_price(book.prices.get(step.symbol), step.side)
+    if rules is None or entry is None:
+        return None
+    money = risked(step.side, step.volume, entry, step.stop_loss, rules)
+    return None if money is None else round(money, 2)
 
 
 def step_report(step: Step, result: Result | None, made: Call) -> StepReport:

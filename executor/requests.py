@@ -78,11 +78,13 @@ def request(
             assert_never(step)
 
 
-def fillings(step: Step, specification: Specification) -> tuple[OrderFilling, ...]:
-    """The filling modes that the symbol allows for a step, the preferred first.
+def fillings(step: Step, specification: Specification | None) -> tuple[OrderFilling, ...]:
+    """The filling modes that the symbol allows for a step, the preferred first; every one while its rules are unknown.
 
     An opening prefers all or nothing; an exit prefers what can be had at once.
     """
+    if specification is None:
+        return (OrderFilling.IOC, OrderFilling.FOK, OrderFilling.RETURN)
     if isinstance(step, Rest):
         return _pending_fillings(step, specification)
     if specification.execution in ("request", "instant"):
@@ -187,12 +189,18 @@ def _move(step: Move, book: Book, clock_offset: int | None) -> TradeRequest:
 
 
 def _expiry(expires: datetime | None, mode: int, clock_offset: int | None) -> tuple[OrderTime, int]:
-    """How long an order rests. Where such a time cannot be said, the source's own end removes it."""
-    if expires is not None and clock_offset is not None and mode & ExpirationFlag.SPECIFIED:
-        return OrderTime.SPECIFIED, int(expires.timestamp()) + clock_offset
+    """How long an order rests: to the second, or to the end of that day. Else the source's own end removes it."""
+    if expires is not None and clock_offset is not None:
+        for flag, until in _UNTIL:
+            if mode & flag:
+                return until, int(expires.timestamp()) + clock_offset
     return (OrderTime.GTC if mode & ExpirationFlag.GTC or not mode & ExpirationFlag.DAY else OrderTime.DAY), 0
 
 
+_UNTIL = (
+    (ExpirationFlag.SPECIFIED, OrderTime.SPECIFIED),
+    (ExpirationFlag.SPECIFIED_DAY, OrderTime.SPECIFIED_DAY),
+)
 _EXIT_ORDER = (OrderFilling.IOC, OrderFilling.RETURN, OrderFilling.FOK)
 
 
@@ -211,8 +219,7 @@ def _pending_fillings(step: Rest, specification: Specification) -> tuple[OrderFi
 def _filling(step: Open | Close | Reduce | Rest, book: Book, chosen: OrderFilling | None) -> OrderFilling:
     if chosen is not None:
         return chosen
-    rules = book.specifications.get(step.symbol)
-    return fillings(step, rules)[0] if rules else OrderFilling.IOC
+    return fillings(step, book.specifications.get(step.symbol))[0]
 
 
 def _moved(step: Move, resting: Resting | None) -> bool:

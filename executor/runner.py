@@ -17,6 +17,7 @@ from executor.attempt import Attempt
 from executor.book import Book
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.classify import NotSent, Passing, Retry, Unresolved, classify
+from executor.follow import total
 from executor.guards import guard
 from executor.ledger import Fenced, Ledger, Passed, Work
 from executor.mt5.api import Expired, OrderFilling
@@ -30,6 +31,7 @@ from executor.settings import Account
 from executor.states import AccountState, allows, stricter
 from executor.steps import Open, Opening, Step, Withdraw, kind
 from executor.translate import bare, protect_after
+from shared.facts import Fact
 
 TRIES = 4
 """How often a step that was refused for a cause of the moment is asked again before that is its result."""
@@ -65,7 +67,7 @@ class Runner:
         self._clock = clock
         self._reach = reach
         self._search = Search(keeper)
-        self._openings: deque[datetime] = deque(maxlen=1000)
+        self._openings: deque[datetime] = deque(maxlen=account.limits.max_orders_per_minute)
         self._called: dict[str, None] = {}
 
     async def run(self, attempt: Attempt, blocked: Callable[[Opening], bool]) -> bool:
@@ -116,16 +118,25 @@ class Runner:
             return there
         return await self._ask(attempt, step)
 
-    def _refused(self, attempt: Attempt, step: Opening) -> Result | None:
+    def _refused(self, attempt: Attempt, step: Opening, *, again: bool = False) -> Result | None:
+        """Why an opening must not be sent now. `again`: it was tried before, and so is counted already."""
         if any(isinstance(r.result, Owed | Rejected) for r in attempt.done()):
             return Denied(Reason.EXIT_OWED)
         if crosses(step):
             return None
         assert attempt.fact is not None, "a debt only has exits"
         link = self._keeper.book.links.get(step.link)
-        if link is not None and link.revision > attempt.fact.exposure.revision and not link.followed:
-            return Skipped(superseded=True)
-        return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), list(self._openings))
+        if link is not None and link.revision > attempt.fact.exposure.revision:
+            caught_up = isinstance(step, Open) and not self._grows(attempt.fact)
+            if caught_up or not link.followed:
+                return Skipped(superseded=True)
+        recent = () if again else tuple(self._openings)
+        return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), recent)
+
+    def _grows(self, fact: Fact) -> bool:
+        """Whether a fact itself states more than there was; else it was only to catch up, and newer ones have."""
+        before, after = (total(amount, self._account) for amount in (fact.exposure.before, fact.exposure.after))
+        return abs(after) > abs(before) or after * before < 0
 
     # -- asking
 
@@ -133,26 +144,29 @@ class Runner:
         """Ask until there is an answer; None with the step unknown when nobody knows what became of it."""
         asked, filling = step, None
         for tries in range(1, TRIES + 1):
+            self._reach("decided")
             before = self._clock()
             passed = await self._ledger.fence(attempt.work, self._modes(step))
             if isinstance(passed, Fenced):
                 return _fenced(step, passed)
             verdict = await self._call(attempt, asked, filling, self._not_after(attempt, step, before, passed))
             if isinstance(verdict, Retry):
-                if tries == TRIES:
+                if tries == TRIES or (verdict.how == "filling" and not self._other_fillings(asked, filling)):
                     return _exhausted(step, verdict)
                 asked, filling = await self._prepare(asked, filling, verdict, tries)
-                if verdict.how == "backoff" and (there := await self._changed(attempt, step)) is not None:
-                    return there
+                if (meanwhile := await self._meanwhile(attempt, step, verdict)) is not None:
+                    return meanwhile
                 continue
             known = await self._judge(attempt, step, asked, verdict)
             if known is not None or step.name in attempt.unknown:
                 return known
         return _passing(step, Passing(Obstacle.NOT_SENT))
 
-    async def _changed(self, attempt: Attempt, step: Step) -> Result | None:
-        """Whether what was being changed under a request is as asked by now: then it is not asked again."""
-        return None if isinstance(step, Opening) else await self._there(attempt, step)
+    async def _meanwhile(self, attempt: Attempt, step: Step, retry: Retry) -> Result | None:
+        """Why a step is not asked again: the price of an opening has run away, or it is as asked by now."""
+        if isinstance(step, Opening):
+            return self._refused(attempt, step, again=True)
+        return await self._there(attempt, step) if retry.how == "backoff" else None
 
     async def _there(self, attempt: Attempt, step: Step) -> Result | None:
         there = await self._search.there(attempt, step)
@@ -175,7 +189,7 @@ class Runner:
             case NotSent():
                 if not await self._keeper.connected():
                     raise TerminalAway(verdict.text)
-                return self._refused(attempt, step) if isinstance(step, Opening) else None
+                return self._refused(attempt, step, again=True) if isinstance(step, Opening) else None
             case Done() if isinstance(step, Open):
                 if asked is not step:
                     _protect_too(attempt, step, verdict)
@@ -226,7 +240,8 @@ class Runner:
         """When it is too late to call the vendor, counted from before the fence: a pause after it counts too."""
         latest = before + timedelta(seconds=min(self._account.window, passed.lease_left))
         if isinstance(step, Opening) and not crosses(step) and attempt.fact is not None:
-            latest = min(latest, attempt.fact.captured + timedelta(seconds=float(self._account.limits.max_age)))
+            young = float(self._account.limits.max_age) + attempt.fact.uncertainty
+            latest = min(latest, attempt.fact.captured + timedelta(seconds=young))
         return int(latest.timestamp() * 1e9)
 
     def _modes(self, step: Step) -> list[AccountState]:
@@ -243,16 +258,17 @@ class Runner:
             case "backoff":
                 await asyncio.sleep(BACKOFF_S * 2**tries)
             case "filling":
-                filling = self._other_filling(step, filling)
+                filling = self._other_fillings(step, filling)[0]
             case "levels" if isinstance(step, Open):
                 step = bare(step)
             case _:
                 pass
         return step, filling
 
-    def _other_filling(self, step: Step, used: OrderFilling | None) -> OrderFilling | None:
-        allowed = fillings(step, self._keeper.book.specifications[step.symbol])
-        return next((f for f in allowed[1:] if f != used), used)
+    def _other_fillings(self, step: Step, used: OrderFilling | None) -> tuple[OrderFilling, ...]:
+        """The modes that were not tried yet."""
+        allowed = fillings(step, self._keeper.book.specifications.get(step.symbol))
+        return allowed[allowed.index(used) + 1 if used in allowed else 1 :]
 
 
 def _fenced(step: Step, fenced: Fenced) -> Result:

@@ -93,7 +93,7 @@ class Search:
         """
         deals = await self._keeper.deals_of_position(await self._position(step))
         own = Look(marks.Traces(positions=(), orders=(), history_orders=(), deals=deals), 0.0, 0.0, 0)
-        if (found := self._find(attempt, step, own)) is None and self._stands(step):
+        if (found := self._find(attempt, step, own)) is None and (attempt.contested or self._stands(step)):
             return Owed(Obstacle.CHANGED)
         if found is None and self._gone(step, deals):
             return Already()

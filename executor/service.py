@@ -1,5 +1,6 @@
 """Many lanes in one process: each has its own connections and its own terminal child, and waits for no other."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SIMULATOR = "executor.mt5.simulator.client"
 VENDOR = "MetaTrader5"
+SETTLE_S = 20.0
+"""For so long all lanes are waited for before we say that we follow."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -117,8 +120,9 @@ async def serve(stop: Stop, plan: Plan) -> None:
 
 async def _lane(stack: AsyncExitStack, plan: Plan, name: str, watcher: Metrics) -> Lane:
     account = plan.settings.accounts[name]
+    watcher.follows(name, account.sources)
     terminal = terminal_of(account)
-    await terminal.start()
+    terminal.begin()  # a child that does not come up keeps no other account waiting
     return Lane(
         name,
         account,
@@ -131,7 +135,7 @@ async def _lane(stack: AsyncExitStack, plan: Plan, name: str, watcher: Metrics) 
         plan.settings.lease,
         watcher,
         reach=plan.reach,
-        meter=Meter(watcher, name, account.limits, _now),
+        meter=Meter(watcher, name, account.limits, _now, live=account.live),
     )
 
 
@@ -177,7 +181,12 @@ def _now() -> datetime:
 
 
 async def _announce(watcher: Metrics, ready_file: Path | None) -> None:
-    await watcher.all_settled()
+    """Say that we follow, once every lane does; one whose terminal is gone keeps the others from nothing."""
+    try:
+        await asyncio.wait_for(watcher.all_settled(), SETTLE_S)
+    except TimeoutError:
+        for complaint in watcher.complaints():
+            log.error("going on without it: %s", complaint)
     settled()
     log.info("following")
     announce(ready_file, str(os.getpid()))

@@ -26,6 +26,7 @@ Action = Literal["notify", "close-only", "flatten"]
 REAL_DEADLINE_S = 30.0
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_MINUTES = 24 * 60
 _HOURS = re.compile(r"(?:([a-z]{3})(?:-([a-z]{3}))? )?(\d\d):(\d\d)-(\d\d):(\d\d)")
 
 
@@ -103,8 +104,8 @@ class Sizing(Table, frozen=True, kw_only=True):
 
     `fixed`: `lots` for each opening. `multiplier`: the source's lots × `factor`. `equity-ratio`, `balance-ratio`: the
     same × our equity (balance) ÷ `reference`, the source account's in our currency. `risk-percent`: `percent` of equity
-    lost at the stop. `notional`: a position worth `amount` in the account's currency. `tiny` says what happens to a
-    size below the symbol's minimum.
+    lost at the stop. `notional`: a position worth `amount` in the account's currency. An order that fills bit by bit is
+    one opening. `tiny` says what happens to a size below the symbol's minimum.
     """
 
     mode: SizingMode = "multiplier"
@@ -133,7 +134,10 @@ class Sizing(Table, frozen=True, kw_only=True):
 
 
 class Hours(Struct, frozen=True):
-    """A window of the week (UTC) in which openings are allowed; one that ends before it starts runs past midnight."""
+    """A window of the week (UTC) in which openings are allowed.
+
+    One that does not end after it starts runs past midnight; an end of 00:00 is the midnight that follows.
+    """
 
     days: frozenset[int]
     start: time
@@ -242,8 +246,12 @@ def parse_hours(text: str) -> Hours:
     if not match:
         raise ValueError(f"{text!r} is no time window such as 'mon-fri 07:00-21:00'")
     first, last, *clock = match.groups()
-    hours, minutes, end_hours, end_minutes = (int(part) for part in clock)
-    return Hours(_days(first, last), time(hours, minutes), time(end_hours, end_minutes))
+    start, end = (int(hours) * 60 + int(minutes) for hours, minutes in (clock[:2], clock[2:]))
+    if any(int(minutes) > 59 for minutes in clock[1::2]) or not (start < DAY_MINUTES and end <= DAY_MINUTES):
+        raise ValueError(f"{text!r} is no time window: the clock runs from 00:00 to 24:00")
+    if start == end:
+        raise ValueError(f"{text!r} ends when it starts: the whole day is 00:00-24:00")
+    return Hours(_days(first, last), time(*divmod(start, 60)), time(*divmod(end % DAY_MINUTES, 60)))
 
 
 def _days(first: str | None, last: str | None) -> frozenset[int]:

@@ -11,11 +11,12 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from executor.book import Debt, Link
+from executor.book import Book, Debt, Link
 from executor.instruments import plain
 from executor.netting import crosses
 from executor.parts import after_step, down_to, let_go
 from executor.reasons import Denied, Ignored, Obstacle, say
+from executor.requests import taking
 from executor.results import Already, Done, Owed, Rejected, Skipped, StepResult
 from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withdraw
 from executor.translate import Plan, worth_keeping
@@ -63,11 +64,20 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
     return Settled(link=_kept(link), debt=None, result=result, reason=reason, text=text, untraded=untraded)
 
 
-def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settled:
-    """How far a debt was paid by its steps: its end (`closed`, `canceled`, `modified`), or the debt as it is now."""
+def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult], book: Book) -> Settled:
+    """How far a debt was paid by its steps: its end (`closed`, `canceled`, `modified`), or the debt as it is now.
+
+    Where the broker has refused the last of it because it is too little for any order, it is over as well (`rejected`
+    if nothing of it was closed). `book` is the account after the steps.
+    """
     for done in results:
         link = after_step(link, done, None)
     owed = _owed(results)
+    stuck = _stuck(results, book)
+    if stuck:
+        result: Result = "closed" if debt.attempts or any(isinstance(r.result, Done) for r in results) else "rejected"
+        left = _kept(down_to(link, debt.target))
+        return Settled(link=left, debt=None, result=result, reason=Obstacle.INVALID_VOLUME, text=stuck)
     if owed is not None:
         still = replace(debt, reason=str(owed.reason))
         return Settled(link=link, debt=still, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
@@ -75,6 +85,27 @@ def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult]) -> Settle
     reason, text = _why_untraded(results)
     result = _paid({type(r.step) for r in results})
     return Settled(link=_kept(paid), debt=None, result=result, reason=reason, text=text, untraded=link.own - paid.own)
+
+
+def _stuck(results: Sequence[StepResult], book: Book) -> str:
+    """What to say of volume that the broker takes in no order, as it has said; empty when more can still be done."""
+    left = [r for r in results if isinstance(r.result, Owed | Rejected)]
+    refused = [volume for r in left if (volume := _too_little(r, book))]
+    if not left or len(refused) < len(left):
+        return ""
+    symbol, lots = left[0].step.symbol, plain(sum(refused, ZERO))
+    least = plain(book.specifications[symbol].volume_min)
+    return f"{lots} lots of {symbol} stay open: the broker takes no order below {least}; close them by hand"
+
+
+def _too_little(done: StepResult, book: Book) -> Decimal | None:
+    """The volume of an exit that was refused and is below the symbol's least."""
+    step, rules = done.step, book.specifications.get(done.step.symbol)
+    reason = done.result.reason if isinstance(done.result, Owed | Rejected) else None
+    if rules is None or reason is not Obstacle.INVALID_VOLUME:
+        return None
+    volume = taking(step, book) if isinstance(step, Close | Reduce) else step.volume if isinstance(step, Open) else None
+    return volume if volume is not None and ZERO < volume < rules.volume_min else None
 
 
 def _why_untraded(results: Sequence[StepResult]) -> tuple[str, str]:

@@ -45,6 +45,11 @@ class Rest(Struct, frozen=True, kw_only=True):
     take_profit: Decimal | None = None
     expires: datetime | None = None
 
+    @property
+    def entry(self) -> Decimal:
+        """The price at which it opens: of a stop-limit order the limit, not the price that sets it off."""
+        return self.price if self.stop_limit is None else self.stop_limit
+
 
 class Close(Struct, frozen=True, kw_only=True):
     """Close one position of ours whole, on a hedging account. Absolute: done when the position is gone."""

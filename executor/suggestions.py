@@ -25,10 +25,25 @@ ALIASES: tuple[frozenset[str], ...] = (
 )
 """Names that brokers and TradingView use for the same thing. A currency that differs (USD, USDT) is never the same."""
 
-STOCK_EXCHANGES = frozenset({"NASDAQ", "NYSE", "AMEX", "LSE", "XETR", "TSX", "EURONEXT", "ASX", "NSE", "BSE"})
+STOCK_EXCHANGES = frozenset({
+    "AMEX", "ARCA", "ASX", "BATS", "BCBA", "BER", "BIST", "BME", "BMFBOVESPA", "BMV", "BSE", "BVL", "CBOE", "CSE",
+    "DUS", "EURONEXT", "FWB", "GETTEX", "HAM", "HAN", "HKEX", "HNX", "HOSE", "IDX", "JSE", "KRX", "LS", "LSE", "LSIN",
+    "LSX", "MIL", "MOEX", "MUN", "MYX", "NASDAQ", "NEO", "NEWCONNECT", "NGM", "NSE", "NYSE", "NZX", "OMXCOP",
+    "OMXHEX", "OMXSTO", "OSL", "OTC", "PSE", "SET", "SGX", "SIX", "SSE", "SWB", "SZSE", "TADAWUL", "TASE", "TPEX",
+    "TRADEGATE", "TSE", "TSX", "TSXV", "TWSE", "UPCOM", "VIE", "XETR",
+})  # fmt: skip
 """Where GOLD is a mining company: names of these exchanges have no aliases."""
 
-_DECORATION = re.compile(r"(?<=[A-Z0-9])(?:[a-z]{1,5}|[.\-_+#!][A-Za-z0-9]*[+#]?|[+#!])$")
+_DECORATION = re.compile(
+    r"(?<=[A-Z0-9])(?:Cash|Spot|Mini|Micro|[a-z]{1,5}|[.\-_+#!](?:[A-Za-z0-9]*|[A-Z]{3}-?\d\d)[+#]?|[+#!])$"
+)
+_CONTRACT = re.compile(
+    r"[.\-_#](?:[FGHJKMNQUVXZ]\d{1,2}|(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)-?(?:\d\d)?)$", re.IGNORECASE
+)
+"""A future of one month: what it was last month is another symbol."""
+
+_SHARE = re.compile(r"[.\-_#](?:US|OQ|N|NAS|NASDAQ|NYSE|NY|CA|TO|DE|UK|L|AU)$", re.IGNORECASE)
+"""What brokers add to a company's shares: GOLD.US is a mining company."""
 
 
 class Suggestion(Struct, frozen=True):
@@ -49,8 +64,8 @@ def suggest(instrument: str, symbols: Iterable[str]) -> Suggestion:
     names = frozenset({wanted}) if exchange in STOCK_EXCHANGES else _same(wanted)
     fitting = tuple(symbol for symbol in listed if core(symbol) in names)
     by_name = tuple(symbol for symbol in fitting if core(symbol) == wanted)
-    found = by_name or fitting
-    sure = len(found) == 1 and exchange not in STOCK_EXCHANGES
+    found = by_name or tuple(symbol for symbol in fitting if not _SHARE.search(symbol))
+    sure = len(found) == 1 and exchange not in STOCK_EXCHANGES and not _CONTRACT.search(found[0])
     return Suggestion(instrument, found[0] if sure else None, fitting)
 
 

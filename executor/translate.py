@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from executor.book import Book, Debt, Link, link_key
-from executor.follow import Following, based, follow, opening_volume, total, wanted
-from executor.instruments import entry_price, side_of, signed, symbol_of
+from executor.follow import Following, follow, linked, opening_volume, total, wanted
+from executor.instruments import entry_price, side_of, signed, wanted_symbol
 from executor.levels import Pair, bare, pair, protect_after, protecting, shift_of, unprotected
 from executor.mirror import Placing, ahead, behind, gave_ahead, is_resting, over, placing, withdraw, withdrawing
 from executor.netting import alone, left, reducing
@@ -69,7 +69,7 @@ def translate(fact: Fact, book: Book, account: Account) -> Plan | Ignore:
     denied, exits still go. The account's state and the guards come afterwards, per step.
     """
     had = book.links.get(link_key(fact.source, fact.account, fact.exposure.position))
-    link = based(had, fact, account) if had is not None else _fresh(fact, book, account)
+    link = linked(had, fact, book, account)
     if not link.symbol:
         return _unmapped(fact, link, account, book)
     if fact.exposure.revision < link.revision:
@@ -133,22 +133,16 @@ def _planned(fact: Fact, had: Link | None, link: Link, book: Book, account: Acco
     return Plan(link=planned, steps=steps, denied=denied, reduced=reduced, closes=closes, note=note)
 
 
-def _fresh(fact: Fact, book: Book, account: Account) -> Link:
-    """A link that was not there: what the source had before counts as followed, and nothing of it is ours."""
-    return Link(
-        key=link_key(fact.source, fact.account, fact.exposure.position),
-        instrument=fact.instrument,
-        symbol=symbol_of(fact.instrument, account.symbols, book) or "",
-        followed=total(fact.exposure.before, account),
-    )
-
-
 def _unmapped(fact: Fact, link: Link, account: Account, book: Book) -> Plan | Ignore:
+    """A terminal that lists no symbol at all has just come back: whether it has this one, nobody knows yet."""
     after = total(fact.exposure.after, account)
     opens = after != 0 and (link.followed * after < 0 or abs(after) > abs(link.followed))
-    if opens or _mirrored(fact, book, account):
+    if not opens and not _mirrored(fact, book, account):
+        return _ignore(Ignored.NOTHING_HERE, None)
+    if book.symbols:
         return Plan(link=link, denied=Denied(Reason.UNMAPPED_SYMBOL, {"instrument": fact.instrument}))
-    return _ignore(Ignored.NOTHING_HERE, None)
+    name = wanted_symbol(fact.instrument, account.symbols)
+    return Plan(link=replace(link, symbol=name), denied=Denied(Reason.NO_SPECIFICATION, {"symbol": name}))
 
 
 def _turns(link: Link, after: Decimal) -> bool:

@@ -4,27 +4,27 @@ Runs in the lane's own loop, between facts, so that a link is never changed from
 missing counts as closed only when the history shows the deals that closed it.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from executor.book import Figures, Link
 from executor.bookkeeping import Bookkeeper
-from executor.deals import is_trade, not_ours, observation
+from executor.deals import is_trade, observation
 from executor.flatten import flattening
 from executor.follower import Follower
-from executor.gone import Gone, gone, without
+from executor.gone import Gone, closed_by_others, gone, without
 from executor.guards import Breach, breach
 from executor.ledger import Change, Ledger
-from executor.mt5.api import DealEntry
-from executor.readings import number
+from executor.netting import net_holding
 from executor.settings import Account
 from executor.states import AccountState
 from shared import outcomes
 
-ZERO = Decimal(0)
 DEALS_TOLD = "deals-told"
 """The field of the account's state with the ticket of the newest deal that was told."""
+LAG = timedelta(seconds=30)
+"""The history may have a deal so much later than the account shows what it did."""
 OVERLAP_S = 60
 """So much before the newest told deal the next look begins: a busy day's history is not read anew each second."""
 
@@ -51,6 +51,7 @@ class Watch:
         self._told = int(state.get(DEALS_TOLD, -1))
         self._since: int | None = None
         self._shown: object = None
+        self._look_until = clock()
         self._breached = ""
         self._noted: tuple[date | None, Decimal | None, Decimal | None] | None = None
 
@@ -68,7 +69,7 @@ class Watch:
         for key in [k for k, link in self._keeper.book.links.items() if self._moved(link) and self._quiet(k)]:
             await self._adopt(key)
         for finding in list(gone(self._keeper.book)):
-            if self._quiet(finding.link):
+            if self._quiet(finding.link) and not self._contested(finding):
                 await self._gone(finding)
         await self._history()
         await self._limits()
@@ -76,6 +77,13 @@ class Watch:
     def _quiet(self, key: str) -> bool:
         """Whether nothing is under way on a link that could explain a difference."""
         return key not in self._follower.debts and not self._follower.parking.on(key)
+
+    def _contested(self, lost: Gone) -> bool:
+        """Whether what is missing of a netting position may be what another link of ours has done there."""
+        book, follower = self._keeper.book, self._follower
+        symbol = book.links[lost.link].symbol
+        unknown = follower.debts.unsure(symbol, book.links) or any(p.expected == symbol for p in follower.parking)
+        return book.margin == "netting" and unknown
 
     def _moved(self, link: Link) -> bool:
         """Whether a mirrored order is not there any more, or not with all that it had still to fill."""
@@ -91,12 +99,23 @@ class Watch:
             await self._follower.write(Change(links={key: after}))
 
     async def _gone(self, lost: Gone) -> None:
-        deals = await self._keeper.deals_of_position(lost.identifier)
-        closed = sum((number(d.volume) for d in deals if d.entry != DealEntry.IN and not_ours(d)), ZERO)
-        if closed < lost.volume:
+        symbol = self._keeper.book.links[lost.link].symbol
+        numbers = {lost.identifier, *(() if self._keeper.book.margin == "hedging" else await self._newest(symbol))}
+        histories = [await self._keeper.deals_of_position(number) for number in sorted(numbers)]
+        if not closed_by_others(lost, histories, self._keeper.book):
             return
         link = without(self._keeper.book.links[lost.link], lost)
         await self._follower.write(Change(links={lost.link: self._follower.kept(link) if link.over else link}))
+
+    async def _newest(self, symbol: str) -> Iterable[int]:
+        """The number of a symbol's newest position on a netting account. A link may know it by another one: where links
+        stand against each other it comes to its end and begins anew while their volume goes on.
+        """
+        held = net_holding(symbol, self._keeper.book)
+        if held is not None:
+            return (held.identifier,)
+        deals = (d for d in await self._keeper.deals() if d.symbol == symbol and is_trade(d))
+        return (newest.position_id,) if (newest := max(deals, key=lambda d: d.ticket, default=None)) else ()
 
     # -- the history
 
@@ -104,17 +123,19 @@ class Watch:
         """Tell every deal that the history did not have when we looked last."""
         book = self._keeper.book
         shown = (book.figures.balance, frozenset((h.ticket, h.volume) for h in book.holdings.values()))
-        if shown == self._shown:
+        if shown != self._shown:
+            self._shown, self._look_until = shown, self._clock() + LAG
+        elif self._clock() > self._look_until:
             return
-        fresh = [d for d in await self._keeper.deals(self._since) if is_trade(d) and d.ticket > self._told]
+        deals = await self._keeper.deals(self._since)
+        fresh = [d for d in deals if is_trade(d) and d.ticket > self._told]
         told = max((d.ticket for d in fresh), default=self._told)
         if fresh:
             messages = [observation(d, self._name, self._clock()) for d in sorted(fresh, key=lambda d: d.ticket)]
             await self._follower.write(Change(messages=messages))
         if told != self._told:
             await self._ledger.note(**{DEALS_TOLD: str(told)})
-            self._since = max(d.time for d in fresh) - OVERLAP_S
-        self._told, self._shown = told, shown
+        self._told, self._since = told, max((d.time - OVERLAP_S for d in deals), default=self._since)
 
     # -- limits on losses
 

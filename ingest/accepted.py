@@ -22,20 +22,32 @@ from ingest.calls import (
 )
 from ingest.desk import ALL, PATIENCE, Desk
 from ingest.state import OpenCall
-from ingest.subject import instrument_of
+from ingest.subject import instrument_of, once
 
 
 def accept(desk: Desk, call: Call) -> None:
     """Apply a call that the source has accepted; the same exchange a second time changes nothing."""
     desk.open.pop(call.flow, None)
-    if call.flow in desk.flows:
+    again = once(call)
+    if call.flow in desk.flows or again in desk.flows:
         desk.note("duplicate", call.flow)
         return
     desk.flows[call.flow] = True
+    if again and isinstance(call, PlaceOrder):
+        desk.flows[again] = True
+        _sent_again(desk, call.request)
     instrument = instrument_of(desk, call)
     _apply(desk, call)
     desk.hush(instrument, call.answered or call.asked)
     _blind(desk, call)
+
+
+def _sent_again(desk: Desk, request: str) -> None:
+    """Browsers send a request again whose connection was cut. The first is told by this; if both were carried out, the
+    polls show the other."""
+    same = [o for o in desk.unsettled if isinstance(o.call, PlaceOrder) and o.call.request == request]
+    if same:
+        desk.unsettled = tuple(replace(o, shown=True) if o in same else o for o in desk.unsettled)
 
 
 def _apply(desk: Desk, call: Call) -> None:

@@ -79,6 +79,8 @@ def _place(path: str, prefix: tuple[str, ...]) -> Place | None:
             return Place(account, resource)
         case ("accounts", account, resource, item):
             return Place(account, resource, item)
+        case ("accounts", account, resource, _, further, *_):
+            return Place(account, f"{resource}/*/{further}")
         case (root, *_):
             return Place(resource=f"/{root}")
         case _:
@@ -131,8 +133,10 @@ def _read(exchange: Exchange, place: Place, source: Source) -> tuple[Event, ...]
 
 
 def _path_class(exchange: Exchange, place: Place) -> str:
-    """The path without ids, so that it can be counted."""
-    resource = place.resource if place.resource.isascii() and len(place.resource) <= 40 else "…"
+    """The path without ids, so that it can be counted, and without what may be a secret: long, with digits."""
+    resource, has_digits = place.resource, any(character.isdigit() for character in place.resource)
+    if not resource.isascii() or len(resource) > (15 if has_digits else 40):
+        resource = "…"
     where = f"/accounts/*/{resource}" if place.account else resource
     return f"{exchange.method[:10]} {where}{'/*' if place.item else ''}"
 
@@ -161,15 +165,15 @@ def _origin(exchange: Exchange) -> tuple[Note, ...]:
 def _verdict(exchange: Exchange, answer: JSON) -> tuple[str, str]:
     """`accepted`, `refused` or `unknown`, with the broker's words.
 
-    Only the broker's own `s` says yes or no. A 4xx means that the request was not taken; a 5xx, an answer that is
-    cut or not JSON, or none at all leave open what has happened.
+    Only the broker's own `s` says yes or no. A 4xx means that the request was not taken, a 307 or 308 that the browser
+    is to send it somewhere else; a 5xx, an answer that is cut or not JSON, or none at all leave open what has happened.
     """
     if exchange.status is None:
         return "unknown", exchange.error or "no reply"
     said = answer.get("s") if isinstance(answer, dict) else None
     if said == "error":
         return "refused", text(answer.get("errmsg"))[:300]
-    if 400 <= exchange.status < 500:
+    if 400 <= exchange.status < 500 or exchange.status in (307, 308):
         return "refused", f"HTTP {exchange.status}"
     if said == "ok" and 200 <= exchange.status < 300:
         return "accepted", ""

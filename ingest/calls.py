@@ -60,13 +60,17 @@ class _Call(Struct, frozen=True, kw_only=True, tag_field="call", omit_defaults=T
 
 
 class PlaceOrder(_Call, frozen=True, kw_only=True, tag="place-order", omit_defaults=True):
-    """A new order. `order_id` and `brackets` (child id, level) come with the reply, `standing` too where it is said."""
+    """A new order. `order_id` and `brackets` (child id, level) come with the reply, `standing` too where it is said.
+
+    `request` is the page's name of the request, the same when a browser sends it again because no reply came.
+    """
 
     instrument: str
     side: Side
     type: OrderType
     quantity: Decimal
     order_id: str = ""
+    request: str = ""
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     duration: str | None = None

@@ -18,6 +18,8 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from shared.process import UserError
+
 Platform = Literal["linux", "windows", "macos"]
 Argv = tuple[str, ...]
 
@@ -130,7 +132,7 @@ def carry_out(steps: Iterable[Step], run: Callable[[Argv], int]) -> Iterator[tup
         shown = " ".join(step.argv)
         try:
             code = run(step.argv)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the latter where a folder of PATH is closed to us
             yield MISSING.get(step.argv[0], f"{step.argv[0]} is not installed") + f" (to {step.what})", False
         else:
             yield f"{step.what}: {shown}" + (f" failed with {code}" if code else ""), code == 0
@@ -163,16 +165,20 @@ def databases(home: Path) -> tuple[Path, ...]:
 
 
 def authority(confdir: Path) -> Authority:
-    """The authority in `confdir`, made when there is none."""
+    """The authority in `confdir`, made when there is none. Raises UserError when it can be neither read nor made."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.x509.oid import NameOID
     from mitmproxy.certs import CertStore
 
-    confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    CertStore.from_store(confdir, "mitmproxy", 2048)
     pem = confdir / "mitmproxy-ca-cert.pem"
-    found = x509.load_pem_x509_certificate(pem.read_bytes())
+    try:
+        confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        CertStore.from_store(confdir, "mitmproxy", 2048)
+        found = x509.load_pem_x509_certificate(pem.read_bytes())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{confdir}: the proxy's authority is kept here; be who runs the proxy: {why}") from error
     subject = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     spki = found.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return Authority(

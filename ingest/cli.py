@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from ingest.certificate import Step
     from ingest.settings import Places
 
+Point = tuple[str, int]
+
+
+def _point(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Point | None:
+    """A point of the outbox and the how manieth time it is reached."""
+    from ingest.outbox import POINTS
+    from shared.points import parse
+
+    try:
+        return None if value is None else parse(value, POINTS)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
 
 @click.group()
 def cli() -> None:
@@ -21,15 +34,22 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Made when the proxy listens, for a supervisor.")
+@click.option("--die-at", callback=_point, hidden=True, help="End at once at this point of the outbox.")
 @click.pass_obj
-def run(config: Path, ready_file: Path | None) -> None:
+def run(config: Path, ready_file: Path | None, die_at: Point | None) -> None:
     """Run the proxy: capture trades and publish them, until stopped."""
+    import signal
     from functools import partial
 
+    from msgspec.structs import replace
+
     from ingest.plan import plan
+    from shared.points import signalling
     from shared.process import run as run_service
 
     found = plan(config, os.environ, ready_file=ready_file)  # a mistake is told before the heavy libraries are loaded
+    if die_at is not None:
+        found = replace(found, reach=signalling(*die_at, signal.SIGKILL))
     from ingest.service import serve
 
     run_service(partial(serve, plan=found), "ingest")
@@ -37,16 +57,24 @@ def run(config: Path, ready_file: Path | None) -> None:
 
 @cli.command()
 @click.option("--on-proxy-down", type=click.Choice(["direct", "fail"]), help="Overrides ingest.on-proxy-down.")
+@click.option("--proxy", help="host:port by which browsers reach the proxy, where that is not ingest.listen.")
 @click.pass_obj
-def pac(config: Path, on_proxy_down: str | None) -> None:
+def pac(config: Path, on_proxy_down: str | None, proxy: str | None) -> None:
     """Print a PAC file: the trading hosts through the proxy, nothing else."""
     from ingest import scope, settings
+    from shared.process import UserError
     from shared.settings import read
 
     ingest = settings.load(read(config, os.environ))
+    if proxy is None and (settings.nearby(ingest.listen) != ingest.listen or ingest.listen.endswith(":0")):
+        raise UserError(f"ingest.listen: no browser can be sent to {ingest.listen}: say where it is with --proxy")
+    try:
+        settings.parse_listen(proxy or ingest.listen, "--proxy")
+    except ValueError as error:
+        raise UserError(str(error)) from error
     hosts = [host for source in settings.require_sources(ingest) for host in scope.hosts(source)]
     down = {"direct": "direct", "fail": "fail"}.get(on_proxy_down or "", ingest.on_proxy_down)
-    click.echo(scope.pac(hosts, ingest.listen, "fail" if down == "fail" else "direct"), nl=False)
+    click.echo(scope.pac(hosts, proxy or ingest.listen, "fail" if down == "fail" else "direct"), nl=False)
 
 
 @cli.command()
@@ -54,17 +82,25 @@ def pac(config: Path, on_proxy_down: str | None) -> None:
 @click.pass_obj
 def explain(config: Path, file: Path) -> None:
     """Say what a recording (ours, a flow file of mitmproxy, or HAR) would have become, and why."""
+    from itertools import chain
+
     from ingest import settings
     from ingest.explain import explain as lines
     from ingest.har import frames
-    from ingest.recording import is_recording
+    from ingest.recording import as_far_as_readable, is_recording
     from ingest.recording import recorded as ours
     from ingest.tap import recorded as theirs
     from shared.settings import read
 
     sources = settings.require_sources(settings.load(read(config, os.environ)))
-    for line in lines(ours(file) if is_recording(file) else (*theirs(file), *frames(file)), sources):
+    recording = ours(file) if is_recording(file) else chain(frames(file), theirs(file))
+    found, broken = as_far_as_readable(recording)
+    for line in lines(found, sources):
         click.echo(line)
+    if broken is not None:
+        raise broken
+    if not found:
+        click.echo("nothing is recorded in it")
 
 
 @cli.command()
@@ -138,7 +174,7 @@ def browser(config: Path, kind: str | None, program: str | None, only_print: boo
     kinds = [k for k in browsers.KINDS if kind in (None, k)]
     found = program or browsers.find(kinds)
     spki = ours.authority(places.confdir).spki
-    argv = browsers.command(found, places.confdir / "browser", ingest.listen, spki, more=more)
+    argv = browsers.command(found, places.confdir / "browser", settings.nearby(ingest.listen), spki, more=more)
     click.echo(shlex.join(argv))
     if not only_print:
         browsers.start(argv)

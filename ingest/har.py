@@ -1,4 +1,4 @@
-"""The websocket messages in a HAR file, where browsers keep them beside the standard; mitmproxy reads the rest.
+"""A HAR file, and the websocket messages in it, where browsers keep them beside the standard; mitmproxy reads the rest.
 
 Paper Trading says its fills there. Each entry that is a websocket has `_webSocketMessages`, each with its time in
 seconds since 1970.
@@ -19,15 +19,20 @@ BEGINS_WITH = (b"{", b"\xef\xbb\xbf{")
 
 def frames(path: Path) -> Iterator[tuple[datetime, Frame]]:
     """The messages with their moments; none where the file is no HAR file or says nothing of them."""
+    for number, entry in enumerate(entries(path) or ()):
+        yield from _frames(entry, number)
+
+
+def entries(path: Path) -> list[Any] | None:
+    """The entries as they stand in it; `None` where the file is no HAR file."""
     content = path.read_bytes()
     if not content.startswith(BEGINS_WITH):
-        return
+        return None
     try:
-        entries = json.loads(content.decode("utf-8-sig"))["log"]["entries"]
+        found = json.loads(content.decode("utf-8-sig"))["log"]["entries"]
     except (ValueError, KeyError, TypeError):
-        return
-    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-        yield from _frames(entry, number)
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _frames(entry: Any, number: int) -> Iterator[tuple[datetime, Frame]]:

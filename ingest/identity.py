@@ -19,8 +19,14 @@ from ingest.state import ZERO, OrderState, PositionState
 def identify(desk: Desk, row: PositionRow, rows: dict[str, PositionRow]) -> None:
     known = _linked(desk, row) or _fitting(desk, row, rows)
     if known is not None:
-        desk.keep(replace(known, position_id=row.id, shown=True))
+        desk.keep(replace(called(known, row.id), shown=True))
         desk.rows.pop(row.id, None)
+
+
+def called(position: PositionState, position_id: str) -> PositionState:
+    """The position under another id of the source."""
+    former = position.former if position.position_id is None else (*position.former, position.position_id)
+    return replace(position, position_id=position_id, former=former)
 
 
 def recognise(desk: Desk, order: OrderState) -> None:
@@ -57,6 +63,7 @@ def named(desk: Desk, position_id: str) -> PositionState | None:
     nameless = [p for p in desk.positions.values() if p.position_id is None and not p.over and (p.held or p.opening)]
     if row is not None:
         nameless = [p for p in nameless if _can_be(p, row, desk.panel) or (p.held and is_part(p, row))]
+        nameless = nameless or [p for p in desk.positions.values() if _can_be(p, row, desk.panel)]
     elif desk.unsettled:
         return None
     return nameless[0] if len(nameless) == 1 or (nameless and row) else None
@@ -83,8 +90,10 @@ def is_part(position: PositionState, row: PositionRow) -> bool:
 
 
 def _fitting(desk: Desk, row: PositionRow, rows: dict[str, PositionRow]) -> PositionState | None:
-    """The position of ours that this row can be: same instrument, side and size, then price, then age."""
+    """The position of ours that this row can be: same instrument, side and size, then price, then age; one that has no
+    id yet comes before one whose id would have changed."""
     fits = [p for p in desk.positions.values() if _can_be(p, row, rows)]
+    fits.sort(key=lambda p: p.position_id is not None)
     priced = [p for p in fits if row.average_price is not None and _average(desk, p) == row.average_price] or fits
     if len(priced) > 1:
         desk.note("first-in-first-out", f"position {row.id}")
@@ -100,7 +109,14 @@ def _can_be(position: PositionState, row: PositionRow, rows: dict[str, PositionR
         return False
     if position.position_id is None:
         return row.quantity in (position.held, position.held + position.opening, position.total)
-    return position.turning and position.position_id not in rows and position.total == row.quantity
+    before = rows.get(position.position_id)
+    return (before is None or not before.quantity) and _goes_on_as(position, row)
+
+
+def _goes_on_as(position: PositionState, row: PositionRow) -> bool:
+    """Whether the row is what accepted calls leave of a position whose id is gone: some brokers give what was reversed,
+    or the rest of what was closed in part, a new one."""
+    return position.total == row.quantity and (position.turning or bool(position.closing))
 
 
 def _stranger(desk: Desk, row: PositionRow, poll: PositionsShown) -> bool:
@@ -158,15 +174,26 @@ def moment(poll: PositionsShown) -> datetime | None:
 
 
 def relink(desk: Desk, position_id: str, order_id: str) -> None:
-    """The source says which order opened a position. A guess that it contradicts is exchanged while it still can be."""
+    """The source says which order opened a position. A guess that it contradicts is exchanged while it still can be.
+
+    Orders that have ended stay listed and go on to name the id that the position had before it got another.
+    """
+    is_news = desk.links.get(position_id) != order_id
     desk.links[position_id] = order_id
     order = desk.order(order_id)
     right = desk.positions.get(order.position) if order else None
     wrong = desk.position(position_id)
-    if right is None or right.over or right.position_id == position_id:
+    if right is None or right.over or position_id in (right.position_id, *right.former):
+        return
+    if not is_news and _is_open(desk, right.position_id) and not _is_open(desk, position_id):
         return
     if wrong is None and right.position_id is not None:
         desk.keep(replace(right, position_id=position_id))
     elif wrong is not None and right.amount == wrong.amount:
         desk.keep(replace(right, position_id=position_id, shown=True))
         desk.keep(replace(wrong, position_id=right.position_id))
+
+
+def _is_open(desk: Desk, position_id: str | None) -> bool:
+    row = desk.panel.get(position_id or "")
+    return row is not None and bool(row.quantity)

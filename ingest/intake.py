@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ingest import missed, untold
 from ingest import picture as pictures
@@ -56,7 +57,10 @@ class Intake:
     def opens(self, host: str, port: int) -> bool:
         """Whether the traffic of this host is ours to read."""
         place = (host, port)
-        return any(place in self._hosts[source.name] and self._owns(source) for source in self.sources)
+        for source in self.sources:  # noqa: SIM110  every request asks
+            if place in self._hosts[source.name] and self._owns(source):
+                return True
+        return False
 
     def opened(self) -> set[Host]:
         """The hosts whose traffic is ours to read: those of the sources that we own."""
@@ -69,7 +73,7 @@ class Intake:
 
     def journal(self, exchange: Exchange) -> bool:
         """Put a request on disk if it is a trading call; whether it is. `follow` has to come before its reply."""
-        calls = [source for source in self._concerned(exchange) if pictures.asks(exchange, source) is not None]
+        calls = [source for source in self._concerned(exchange) if pictures.trades(exchange, source)]
         for source in calls:
             self._outbox.ask(source.name, exchange)
         return bool(calls)
@@ -84,6 +88,19 @@ class Intake:
         """Whether a trading call waits for that reply."""
         return flow in self._outbox.asked
 
+    def reply(self, exchange: Exchange) -> None:
+        """Put the reply to a trading call on disk, before it passes; `answered` has to follow."""
+        self._outbox.reply(exchange)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether what was put down outlives our process."""
+        return self._outbox.journal.is_safe
+
+    async def safe(self) -> bool:
+        """Wait until it does; False: the disk hangs, and nobody waits for it any longer."""
+        return await self._outbox.written()
+
     def answered(self, exchange: Exchange) -> None:
         """A reply has passed, or never will (`error`). What it became is on disk when this returns."""
         self._passed(exchange)
@@ -93,7 +110,10 @@ class Intake:
         self._passed(frame)
 
     def resume(self) -> None:
-        """Settle what was asked before a restart: nobody knows what became of it, the polls will show."""
+        """Settle what was asked before a restart: by its reply, or when there was none, by what the polls will show."""
+        for exchange in [asked.exchange for asked in self._outbox.asked.values()]:
+            if exchange.status is not None:
+                self._resume_reply(exchange)
         for source in self.sources:
             waiting = [a.exchange for a in self._outbox.asked.values() if a.source == source.name]
             calls = [asked.call for e in waiting if (asked := pictures.asks(e, source)) is not None]
@@ -104,6 +124,14 @@ class Intake:
                 self._keep(source, pictures.restarted(picture, source, stamp, mine), also=bool(mine))
             for exchange in waiting:
                 self._outbox.answer(source.name, flow=exchange.flow)
+
+    def _resume_reply(self, exchange: Exchange) -> None:
+        """Read a reply that had come and not been read when we ended."""
+        try:
+            self.follow(replace(exchange, status=None, answer=None, answered=None))
+            self.answered(exchange)
+        except Exception:
+            log.exception("a reply from before the restart cannot be read; the polls will show what became of it")
 
     def adopt(self, source_name: str, told: Sequence[Fact], memories: Mapping[str, Picture]) -> dict[str, Raw]:
         """Put what another ingest has left of a source in place of our pictures; how they are to be kept.
@@ -182,10 +210,12 @@ class Intake:
         return Stamp(producer=producer.id, seq=producer.next_seq, captured=self.clock(), uncertainty=self.uncertainty)
 
     def _hear(self, source: Source, account: str, heard: Exchange | Frame) -> None:
-        result = pictures.interpret(self._picture(source, account), heard, source, self._stamp(source))
+        before = self._picture(source, account)
+        result = pictures.interpret(before, heard, source, self._stamp(source))
         is_reply = isinstance(heard, Exchange) and (heard.status is not None or bool(heard.error))
         settled = heard.flow if is_reply and heard.flow in self._outbox.asked else ""
-        self._keep(source, result, settled, also=bool(settled))
+        is_pushed = isinstance(heard, Frame) and result.picture is not before  # and will never be pushed again
+        self._keep(source, result, settled, also=bool(settled) or is_pushed)
 
     def _keep(self, source: Source, result: Interpreted, settled: str = "", *, also: bool = False) -> None:
         """Put what came of it on disk: at once when there is a fact, a first look or something to settle."""

@@ -43,15 +43,17 @@ def _net(desk: Desk, instrument: str, rows: list[PositionRow], poll: PositionsSh
     position = desk.positions.get(instrument)
     if position is None:
         position = PositionState(key=instrument, instrument=instrument, since=poll.asked, unbased=_unbased(desk, first))
-    if rows:
-        position = replace(position, position_id=rows[0].id, shown=True)
+    # What was closed may stay listed with a quantity of 0, beside what is open under another id.
+    row = next((row for row in rows if row.quantity), rows[0] if rows else None)
+    if row:
+        position = replace(position, position_id=row.id, shown=True)
     desk.keep(position)
     if not position.unbased:
-        compare(desk, position, quantity, poll, rows[0] if rows else None)
+        compare(desk, position, quantity, poll, row)
     elif not position.opening and not position.closing:
         firstlook.tell(desk, position, quantity, Why(at=poll.answered))
-    if rows and quantity and rows[-1].levels != Levels():
-        levels.change(desk, desk.positions[instrument], rows[-1].levels, Why(at=poll.answered))
+    if row and quantity and row.levels != Levels():
+        levels.change(desk, desk.positions[instrument], row.levels, Why(at=poll.answered))
 
 
 def _unbased(desk: Desk, first: bool) -> bool:
@@ -111,11 +113,8 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     On a netting account other changes look like fills; where orders are polled, they tell which it was.
     """
     told = desk.model == "netting" and desk.orders_are_polled(poll.asked)
-    for order in [o for o in desk.living() if o.position == position.key and o.coming and not told]:
-        part = clip(quantity - desk.positions[position.key].held, order.coming)
-        if part:
-            desk.fill(order, order.filled + abs(part), why)
-            desk.keep(replace(desk.positions[position.key], changed=moment(poll)))
+    if not told:
+        _fill(desk, position, quantity, poll, why)
     position = desk.positions[position.key]
     part = clip(quantity - position.held, position.closing)
     if part:
@@ -125,6 +124,18 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
             changed=moment(poll),
         )  # fmt: skip
         desk.tell_position(desk.settle(after, poll.asked), replace(why, price=None))
+
+
+def _fill(
+    desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, why: Why, *, unlisted: bool = False
+) -> PositionState:
+    """Take what is shown for fills of orders that are coming; `unlisted`: only of those that polls do not list."""
+    for order in [o for o in desk.living() if o.position == position.key and o.coming]:
+        part = clip(quantity - desk.positions[position.key].held, order.coming)
+        if part and (order.doubt is not None or not unlisted):
+            desk.fill(order, order.filled + abs(part), why)
+            desk.keep(replace(desk.positions[position.key], changed=moment(poll)))
+    return desk.positions[position.key]
 
 
 def _agrees(desk: Desk, position: PositionState, poll: PositionsShown, why: Why) -> None:
@@ -144,7 +155,11 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
     if not _counts(desk, position, rest, poll):
         desk.keep(_in_doubt(desk, position, rest, poll))
         return
-    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, changed=moment(poll))
+    quantity = position.held + rest
+    if desk.model == "netting":  # an order that is listed no more has filled: as something else it would count twice
+        position = _fill(desk, position, quantity, poll, why, unlisted=True)
+        rest = quantity - position.held
+    after = replace(position, held=quantity, doubt=None, excused=ZERO, changed=moment(poll))
     suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
     missed.moved(desk, position.instrument, rest, poll.asked, suspects)
     after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)

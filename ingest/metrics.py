@@ -1,6 +1,6 @@
 """What ingest tells Prometheus: what was captured, what waits, how long publishing takes, and what is wrong."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
@@ -12,8 +12,10 @@ from shared.facts import Fact
 from shared.metrics import counter, gauge, histogram, stage_seconds
 from shared.wire import entry_time
 
-HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket_message")
-"""The tap's. A count that begins at 1 was never seen to rise, and no alert would tell of the first surprise."""
+HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket_message", "beside")
+"""The tap's, and what it does beside them. A count that begins at 1 was never seen to rise: no alert tells of it."""
+WAITING = ("request", "response")
+"""Those that wait for the disk."""
 RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict")
 """Why a source gets a new producer."""
 CLASSES = 100
@@ -47,7 +49,7 @@ class Metrics:
         )
         self._classes: set[str] = set()
         self._waiting = gauge(registry, "ingest_waiting_facts", "Facts on disk that are not in the stream yet.", source)
-        self._unwritten = gauge(registry, "ingest_unwritten_records", "Records that a full disk keeps in memory.")
+        self._unwritten = gauge(registry, "ingest_unwritten_records", "Records that a full or hung disk keeps waiting.")
         self._publish = histogram(registry, "ingest_publish_seconds", "From capture to the orders stream.", source)
         self._stages = _Children(stage_seconds(registry, source))
         self._hook = _Children(
@@ -55,6 +57,9 @@ class Metrics:
         )
         self._failures = counter(
             registry, "ingest_hook_failures", "Surprises inside the tap; each is logged.", ("hook",)
+        )
+        self._unjournaled = counter(
+            registry, "ingest_unjournaled_calls", "Trading calls that a hung disk did not have in time.", ("hook",)
         )
         self._rewinds = counter(registry, "ingest_rewinds", "Times that the stream had lost facts of ours.", source)
         self._renewals = counter(
@@ -72,6 +77,10 @@ class Metrics:
             gauge(registry, "ingest_last_poll_timestamp_seconds", "When the source's last good poll came.", source)
         )
         self._age = gauge(registry, "ingest_poll_age_seconds", "How old the source's last good poll is.", source)
+        said = "1 while something is open or asked for at the source, and no good poll tells of it."
+        self._blind = gauge(registry, "ingest_blind", said, source)
+        said = "What keeps trades from being told: nobody knows how positions are counted, or in which unit."
+        self._held_back = gauge(registry, "ingest_held_back", said, source)
         self._untold = gauge(
             registry, "ingest_untold", "What happened and nobody could be told, as `ingest untold` lists it.", source
         )
@@ -121,6 +130,10 @@ class Metrics:
         """A hook of the tap met a surprise."""
         self._failures.labels(hook).inc()
 
+    def unjournaled(self, hook: str) -> None:
+        """A trading call went on, or its reply passed, before it was on disk."""
+        self._unjournaled.labels(hook).inc()
+
     def rewound(self, source: str) -> None:
         """The stream had lost facts of the source."""
         self._rewinds.labels(source).inc()
@@ -145,6 +158,14 @@ class Metrics:
         """Show how old the last good poll of a source is, whenever somebody asks; NaN as long as there was none."""
         self._age.labels(source).set_function(age)
 
+    def watch_blind(self, source: str, is_blind: Callable[[], bool]) -> None:
+        """Show whether a source is blind, whenever somebody asks."""
+        self._blind.labels(source).set_function(is_blind)
+
+    def watch_held_back(self, source: str, found: Callable[[], Sequence[str]]) -> None:
+        """Show how many things keep trades of a source from being told, whenever somebody asks."""
+        self._held_back.labels(source).set_function(lambda: len(found()))
+
     def watch_untold(self, source: str, count: Callable[[], int]) -> None:
         """Show how much of a source is listed for the operator, whenever somebody asks."""
         self._untold.labels(source).set_function(count)
@@ -155,7 +176,9 @@ class Metrics:
             self._children(name)
         for hook in HOOKS:
             self._failures.labels(hook)
-        self._unwritten.set_function(lambda: len(outbox.unwritten))
+        for hook in WAITING:
+            self._unjournaled.labels(hook)
+        self._unwritten.set_function(lambda: outbox.journal.stuck)
         for name, producer in outbox.producers.items():
             self._waiting.labels(name).set_function(lambda p=producer: len(p.waiting))  # type: ignore[misc]
 

@@ -14,6 +14,7 @@ from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
 from ingest.rest_rows import bracket_id
 from ingest.state import ZERO, OrderState
+from ingest.subject import once
 from shared.facts import Ending, Levels
 
 
@@ -165,7 +166,10 @@ def _settle_placement(desk: Desk, call: PlaceOrder, row: OrderRow, poll: OrdersS
     """The request had been carried out after all; a position that it opened may have been shown before."""
     desk.unsettled = tuple(o for o in desk.unsettled if o.call is not call)
     why = Why(at=poll.answered, asked=call.asked, quote=call.quote, price=row.average_price)
-    order = order_calls.place(desk, replace(call, order_id=row.id, answered=poll.answered), why)
+    placed = replace(call, order_id=row.id, answered=poll.answered)
+    if again := once(placed):
+        desk.flows[again] = True
+    order = order_calls.place(desk, placed, why)
     if order is not None:
         for found in [p for p in desk.positions.values() if call.flow in p.suspects]:
             desk.keep(replace(found, suspects=(*found.suspects, order.id)))
@@ -203,8 +207,11 @@ def _levels(row: OrderRow, brackets: tuple[OrderRow, ...]) -> Levels:
 
 
 def _links(desk: Desk, poll: OrdersShown) -> None:
-    """What the source says about which order opened which position. Values may carry a suffix behind the id."""
-    for row in poll.rows:
+    """What the source says about which order opened which position. Values may carry a suffix behind the id.
+
+    A bracket moves on to the id that its position has now, the order that opened it goes on to name the first one.
+    """
+    for row in sorted((r for r in poll.rows if r.level is None or r.standing == "live"), key=lambda r: bool(r.level)):
         named = row.position_id or (row.parent if row.parent_type == "position" else "")
         base = bracket_id(row.id)
         order_id = row.id if row.level is None else base[0] if base else ""

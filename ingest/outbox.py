@@ -1,6 +1,7 @@
 """What was asked, what it became and what was published, on disk before anything depends on it.
 
-A record is in the page cache when its method returns: killing this process loses nothing. The disk has it within about
+A record is safe from the end of our process when its method returns: killing it loses nothing. Where there is no slate
+a slow disk may not have taken it by then; who has to wait for that asks for `written`. The disk has it within about
 50 ms; a power cut may take what is younger, and the unsynced writes of Redis with it: then Redis may be ahead of the
 outbox (a new producer is begun, loudly) or behind it (what it lost is published again).
 
@@ -9,11 +10,10 @@ full, records wait in memory and are written when there is room; facts are publi
 """
 
 import asyncio
-import errno
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,11 +21,16 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ingest import records
+from ingest import slate as slates
+from ingest.aside import Aside
 from ingest.exchange import Exchange
+from ingest.journal import CLOSING_S, Journal, why
 from ingest.recollection import facts_after, outdated, recollect
 from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot, TakenOver
-from ingest.segments import Directory, Segment, Syncer
+from ingest.segments import Directory
+from ingest.slate import Slate
 from shared.facts import Fact
+from shared.points import Reach
 from shared.process import UserError
 
 log = logging.getLogger(__name__)
@@ -65,19 +70,30 @@ class Producer:
         return self.line.seq + 1
 
 
+POINTS = ("asked", "replied", "answered", "published")
+"""What a fault suite can end us at: a request is on disk and not forwarded; its reply is on disk and has not passed;
+what the reply became is on disk and not published; a fact is in the stream and not recorded as such."""
+
+
 class Outbox:
-    """The journal of one ingest. `fresh` makes the name of a new producer from its source's.
+    """What one ingest keeps on disk. `fresh` makes the name of a new producer from its source's.
 
     `pictures` are those that were kept before this start; from then on `remember` gives them for a new segment.
-    `is_new`: there was no outbox here before.
+    `is_new`: there was no outbox here before. `reach` is told when one of POINTS is reached. `aside` does what may wait
+    for the disk for ever.
     """
 
-    def __init__(self, path: Path, sources: Iterable[str], *, fresh: Callable[[str], str]) -> None:
+    def __init__(
+        self, path: Path, sources: Iterable[str], *, fresh: Callable[[str], str], reach: Reach = lambda _: None
+    ) -> None:
         self.directory = Directory(path)
-        self.syncer = Syncer()
-        self.unwritten: deque[bytes] = deque()
         self._fresh = fresh
-        self._retiring: asyncio.Future[None] | None = None
+        self._reach = reach
+        self._clearing = False
+        try:
+            slate = slates.begun(self.directory)
+        except OSError as error:
+            raise self._unusable(error) from error
         found = self.directory.segments()
         self.is_new = not found
         state = recollect(found)
@@ -86,7 +102,8 @@ class Outbox:
         self.remember: Callable[[], Mapping[str, Raw]] = lambda: self.pictures
         self.asked: dict[str, Asked] = {a.exchange.flow: a for a in state.asked}
         self.producers = {name: Producer(line, self._waiting(line)) for name, line in lines.items()}
-        self._segment = self._begin()
+        self.aside = Aside("outbox")
+        self.journal = self._begin(slate)
         self.directory.sync()
         self._renew_what_was_lost()
 
@@ -95,6 +112,14 @@ class Outbox:
         asked = Asked(source=source, exchange=exchange)
         self.asked[exchange.flow] = asked
         self._write(asked)
+        self._reach("asked")
+
+    def reply(self, exchange: Exchange) -> None:
+        """Record the reply to a request that was asked; to be called before it passes, and `answer` when it is read."""
+        asked = self.asked[exchange.flow]
+        self.asked[exchange.flow] = replace(asked, exchange=exchange)
+        self._write(records.reply_of(asked.source, exchange))
+        self._reach("replied")
 
     def answer(
         self, source: str, *, flow: str = "", facts: tuple[Fact, ...] = (), pictures: Mapping[str, Raw] | None = None
@@ -104,6 +129,8 @@ class Outbox:
         assert [f.seq for f in facts] == list(range(producer.next_seq, producer.next_seq + len(facts))), "a gap in seq"
         self.asked.pop(flow, None)
         self._write(Answered(source=source, flow=flow, facts=facts, pictures=pictures or {}))
+        if flow:
+            self._reach("answered")
         if facts:
             producer.line = replace(producer.line, seq=facts[-1].seq)
             producer.waiting.extend(facts)
@@ -111,6 +138,7 @@ class Outbox:
 
     def published(self, source: str, seq: int) -> None:
         """Record that the source's facts up to `seq` are in the stream."""
+        self._reach("published")
         producer = self.producers[source]
         while producer.waiting and producer.waiting[0].seq <= seq:
             producer.waiting.popleft()
@@ -125,7 +153,7 @@ class Outbox:
         """
         producer = self.producers[source]
         line = replace(producer.line, published=last)
-        found = await asyncio.to_thread(facts_after, self.directory.segments(), line)
+        found = await self.aside.result(lambda: facts_after(self.directory.segments(), line))
         known = {f.seq: f for f in (*found, *producer.waiting)}
         if producer.id != line.producer:
             return True  # a new producer was begun meanwhile, and what it has not published waits already
@@ -168,21 +196,31 @@ class Outbox:
         producer.line = replace(producer.line, owner=token)
         self._write(Owned(source=source, owner=token))
 
+    async def written(self) -> bool:
+        """Wait until all of it outlives our process; False: the disk hangs, and nobody waits for it any longer."""
+        return self.journal.is_safe or await self.journal.settled()
+
     def tend(self, now: float) -> None:
         """Write what a full disk kept waiting, begin a new segment where it is time, drop what is too old.
 
-        `now` is in seconds since 1970, as files tell their age.
+        `now` is in seconds since 1970, as files tell their age. Whatever takes long is done beside.
         """
-        if self._flush() and self._segment.size > SEGMENT_BYTES:
-            self._rotate()
-        for path in outdated(self.directory.segments(), {p.id: p.line for p in self.producers.values()}, now - KEEP_S):
-            path.unlink()
+        self.journal.tend(lambda: records.encode(self._snapshot()), SEGMENT_BYTES)
+        if not self._clearing:
+            self._clearing = True
+            self.aside.do(partial(self._clear, {p.id: p.line for p in self.producers.values()}, now - KEEP_S))
 
     def close(self) -> None:
-        """Sync everything and let other processes in."""
-        self._flush()
-        self._segment.close()
-        self.directory.close()
+        """Sync everything and let other processes in; a disk that hangs keeps both from being done."""
+        if self.journal.close() and self.aside.close(CLOSING_S):
+            self.directory.close()
+
+    def _clear(self, lines: Mapping[str, Line], before: float) -> None:
+        try:
+            for path in outdated(self.directory.segments(), lines, before):
+                path.unlink()
+        finally:
+            self._clearing = False
 
     def _waiting(self, line: Line) -> list[Fact]:
         return facts_after(self.directory.segments(), line) if line.published < line.seq else []
@@ -199,60 +237,19 @@ class Outbox:
         lines = {name: p.line for name, p in self.producers.items()}
         return Snapshot(lines=lines, pictures=self.remember(), asked=tuple(self.asked.values()))
 
-    def _begin(self) -> Segment:
+    def _begin(self, slate: Slate | None) -> Journal:
         try:
-            segment = self.directory.begin()
-            segment.append(records.encode(self._snapshot()))
+            return Journal(self.directory, records.encode(self._snapshot()), self.aside, slate)
         except OSError as error:
-            raise UserError(
-                f"{self.directory.path}: the outbox cannot be written: {error.strerror}; free some space"
-            ) from error
-        self.syncer.written(segment)
-        return segment
+            if slate is not None:
+                slate.close(remove=True)
+            raise self._unusable(error) from error
 
-    def _rotate(self) -> None:
-        full = self._segment
-        try:
-            self._segment = self._begin()
-        except UserError as error:
-            log.error("%s", error)
-        else:
-            self._retire(full)
-
-    def _retire(self, full: Segment) -> None:
-        """Sync what a full segment holds, and its follower's name, without anybody who waits for the disk."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._sync_and_close(full)
-        else:
-            self._retiring = loop.run_in_executor(None, self._sync_and_close, full)
-
-    def _sync_and_close(self, full: Segment) -> None:
-        try:
-            self.directory.sync()
-            full.close()
-        except OSError as error:
-            log.error("%s: a full segment cannot be synced to disk: %s", full.path, error.strerror)
+    def _unusable(self, error: OSError) -> UserError:
+        return UserError(f"{self.directory.path}: the outbox cannot be written: {why(error)}")
 
     def _write(self, record: Record) -> None:
-        self.unwritten.append(records.encode(record))
-        self._flush()
-
-    def _flush(self) -> bool:
-        """Write what waits, oldest first; whether nothing waits any more. The first failure of a row is said."""
-        already_failing = len(self.unwritten) > 1
-        try:
-            while self.unwritten:
-                self._segment.append(self.unwritten[0])
-                self.unwritten.popleft()
-        except OSError as error:
-            level = logging.DEBUG if already_failing else logging.ERROR
-            full = "the disk is full: free some space" if error.errno == errno.ENOSPC else os.strerror(error.errno or 0)
-            log.log(level, "the outbox cannot be written, facts wait in memory only: %s", full)
-            return False
-        self.syncer.written(self._segment)
-        return True
+        self.journal.write(records.encode(record))
 
 
 def numbered(facts: Iterable[Fact], producer: str) -> tuple[Fact, ...]:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from ingest.calls import LevelName, OrderRow, OrdersShown, PositionRow, PositionsShown, Standing
 from ingest.exchange import JSON, Frame, number, read_json
-from ingest.rest_rows import Unusable, moment, order_type, positive, priced, side, text
+from ingest.rest_rows import Unusable, held, moment, order_type, positive, priced, side, text
 from shared.facts import Level, Levels, OrderType, Unit
 
 _STANDINGS: tuple[tuple[str, Standing], ...] = (
@@ -115,7 +115,7 @@ def _position(said: JSON) -> PositionRow | None:
     symbol = text(said.get("symbol")) if isinstance(said, dict) else ""
     if not symbol:
         return None
-    quantity = _signed(text(said.get("side")).lower(), number(said.get("qty")))
+    quantity = _signed(text(said.get("side")).lower(), held(said.get("qty")))
     if quantity is None:
         return None
     average = positive(said.get("avg_price"))

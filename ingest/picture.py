@@ -35,6 +35,7 @@ from ingest.calls import (
 from ingest.changes import Change
 from ingest.desk import Desk
 from ingest.exchange import Exchange, Frame
+from ingest.rest_calls import is_trading
 from ingest.source import Source
 from ingest.state import Picture
 from ingest.stating import Stamp, facts
@@ -57,6 +58,7 @@ __all__ = [
     "interpret",
     "new_picture",
     "restarted",
+    "trades",
 ]
 
 
@@ -87,8 +89,16 @@ def accounts(heard: Exchange | Frame, source: Source) -> tuple[str, ...]:
     return broker_rest.accounts(heard, source) if isinstance(heard, Exchange) else ()
 
 
+def trades(exchange: Exchange, source: Source) -> bool:
+    """Whether a request may trade, and so has to be kept before it goes on; what it asks for is read afterwards."""
+    if source.protocol == "paper":
+        return paper.asks(exchange, source) is not None
+    place = broker_rest.locate(exchange, source)
+    return place is not None and source.owns(place.account) and is_trading(exchange.method, place)
+
+
 def asks(exchange: Exchange, source: Source) -> Asked | None:
-    """The trading request in an exchange that has no reply yet; the tap keeps it before the request goes on."""
+    """The trading request in an exchange that has no reply yet."""
     return paper.asks(exchange, source) if source.protocol == "paper" else broker_rest.asks(exchange, source)
 
 
@@ -127,6 +137,8 @@ def restarted(picture: Picture, source: Source, stamp: Stamp, asked: Iterable[Ca
     for call in asked:
         waits(desk, call)
     accepted.expire(desk, stamp.captured, all_of_them=True)
+    if desk.waiting and desk.model is not None:
+        _catch_up(desk)
     return _interpreted(desk.picture(), desk.said, source, stamp)
 
 

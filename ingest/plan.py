@@ -13,11 +13,15 @@ from ingest.source import Source
 from shared import settings
 from shared.addresses import redis_url
 from shared.following import require_named
+from shared.points import Reach
 from shared.wire import Keyring
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What ingest runs with. `ready_file` is made once the proxy accepts connections; it holds the address."""
+    """What ingest runs with. `ready_file` is made once the proxy accepts connections; it holds the address.
+
+    `reach` is told when a point of `ingest.outbox.POINTS` is reached; in service nothing happens there.
+    """
 
     redis_url: str
     namespace: str
@@ -26,6 +30,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
     places: Places
     ready_file: Path | None = None
+    reach: Reach = lambda _: None
 
 
 def plan(config: Path, environment: Mapping[str, str], *, ready_file: Path | None = None) -> Plan:

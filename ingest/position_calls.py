@@ -21,7 +21,7 @@ def _target(desk: Desk, name: str) -> PositionState | None:
         desk.note("unknown-object", f"position {name}")
         return None
     desk.note("first-in-first-out", f"position {name}")
-    return desk.keep(replace(found, position_id=name))
+    return desk.keep(identity.called(found, name))
 
 
 def modify(desk: Desk, call: ModifyPosition) -> None:

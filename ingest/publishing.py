@@ -91,6 +91,7 @@ class Courier:
             if not self._producer.waiting:
                 await self._sleep(left)
             elif self._ownership.owned or await self._ownership.claim():
+                await self._outbox.written()
                 await self._publish(self._producer.waiting[0])
             else:
                 await asyncio.sleep(min(left, LONGEST_PAUSE))

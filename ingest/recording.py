@@ -6,7 +6,7 @@ restart for it. A recording has one JSON object per line: first a heading, then 
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -90,6 +90,10 @@ class Recorder:
         """Whether everything is recorded (true) or only what nobody knows (false); `None` when nothing is."""
         return self._wish.everything if self._wish and self._file else None
 
+    def has_to_look(self) -> bool:
+        """Whether there is a wish, or was one. Asks the disk."""
+        return self._wish is not None or self._wish_file.exists()
+
     def look(self, now: datetime) -> None:
         """Begin or end as is wished. Never raises."""
         try:
@@ -162,12 +166,23 @@ def is_recording(path: Path) -> bool:
 
 
 def recorded(path: Path) -> Iterator[Moment]:
-    """What a recording of ours holds, with the moment of each; a request and its reply are two. Raises UserError."""
+    """What a recording of ours holds, with the moment of each; a request and its reply are two. Raises UserError
+    behind what can be read."""
     try:
         for line in path.read_bytes().splitlines():
             yield from _moments(_LINES.decode(line))
     except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise UserError(f"{path}: not a recording of this version: {error}") from error
+        raise UserError(f"{path}: cut off, or not a recording of this version: {error}") from error
+
+
+def as_far_as_readable(recording: Iterable[Moment]) -> tuple[list[Moment], UserError | None]:
+    """What can be read of a recording, and what is wrong with the rest: where its proxy was killed it is cut off."""
+    found: list[Moment] = []
+    try:
+        found.extend(recording)
+    except UserError as error:
+        return found, error
+    return found, None
 
 
 def _moments(line: Line) -> Iterator[Moment]:

@@ -1,11 +1,13 @@
 """The records of the outbox and what they add up to: a pure fold from a segment's records to the state after them.
 
-A trading request is recorded as asked before it is forwarded, as answered with the facts it became (and the picture of
-its source account after it), and each fact as published. A segment begins with a snapshot of everything that is not a
-fact, so that a restart reads one segment, and older ones only for facts that were not published yet.
+A trading request is recorded as asked before it is forwarded, as replied before the reply passes, as answered with the
+facts it became (and the picture of its source account after it), and each fact as published. A segment begins with a
+snapshot of everything that is not a fact, so that a restart reads one segment, and older ones only for facts that were
+not published yet.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -35,6 +37,16 @@ class Asked(Struct, frozen=True, kw_only=True, tag="asked", tag_field="record"):
 
     source: str
     exchange: Exchange
+
+
+class Replied(Struct, frozen=True, kw_only=True, tag="replied", tag_field="record", omit_defaults=True):
+    """The reply to a request that was asked, as it is about to pass; what it becomes is not known yet."""
+
+    source: str
+    flow: str
+    answered: datetime
+    status: int | None = None
+    answer: bytes | None = None
 
 
 class Answered(Struct, frozen=True, kw_only=True, tag="answered", tag_field="record", omit_defaults=True):
@@ -91,7 +103,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="rec
     asked: tuple[Asked, ...] = ()
 
 
-Record = Asked | Answered | Published | Renewed | TakenOver | Owned | Snapshot
+Record = Asked | Replied | Answered | Published | Renewed | TakenOver | Owned | Snapshot
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
@@ -116,6 +128,8 @@ def follow(state: Snapshot, record: Record) -> Snapshot:
             return record
         case Asked():
             return replace(state, asked=(*state.asked, record))
+        case Replied():
+            return replace(state, asked=tuple(_replied(asked, record) for asked in state.asked))
         case Answered():
             return _answered(state, record)
         case Published():
@@ -143,6 +157,14 @@ def patched(picture: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
     return after
 
 
+def reply_of(source: str, exchange: Exchange) -> Replied:
+    """The record of a reply; the request is on disk already."""
+    assert exchange.answered is not None, "there is a reply"
+    return Replied(
+        source=source, flow=exchange.flow, answered=exchange.answered, status=exchange.status, answer=exchange.answer
+    )  # fmt: skip
+
+
 def stated(record: Record) -> tuple[Fact, ...]:
     """The facts that a record brings."""
     return record.facts if isinstance(record, Answered | Renewed | TakenOver) else ()
@@ -157,6 +179,13 @@ def begun(line: Line, producer: str, facts: tuple[Fact, ...], writer: str = "") 
 def whole(found: Iterable[Fact], line: Line) -> bool:
     """Whether these are all the facts of `line` that were not published, in their order."""
     return [fact.seq for fact in found] == list(range(line.published + 1, line.seq + 1))
+
+
+def _replied(asked: Asked, record: Replied) -> Asked:
+    if asked.exchange.flow != record.flow:
+        return asked
+    exchange = replace(asked.exchange, status=record.status, answer=record.answer, answered=record.answered)
+    return replace(asked, exchange=exchange)
 
 
 def _answered(state: Snapshot, record: Answered) -> Snapshot:

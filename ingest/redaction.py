@@ -1,7 +1,8 @@
 """What leaves this machine in a recording holds nothing that opens an account: stricter than what the journal keeps.
 
-Traffic that nobody knows may hold a secret under any name, so there every value that looks like one is masked as well:
-long, without a space, letters and digits mixed. What is masked says how long it was, since that can matter.
+Traffic that nobody knows may hold a secret under any name, so there every value is masked as well in which a word looks
+like one: long, letters and digits mixed. Text that is JSON, or an address, is looked into. What is masked says how long
+it was, since that can matter.
 """
 
 import json
@@ -15,10 +16,14 @@ from msgspec.structs import replace
 
 from ingest.exchange import JSON, Exchange, Frame, read_json
 
-_SECRET_NAME = re.compile(
-    r"auth|token|secret|passw|cookie|session|signature|jwt|api_?key|otp|credential|csrf", re.IGNORECASE
+_NAMES = r"auth|token|secret|passw|cookie|session|signature|jwt|api_?key|otp|credential|csrf"
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_SECRET_PART = re.compile(
+    rf"[?&#;][^=&?#;\s]{{0,40}}(?:{_NAMES}|code)[^=&?#;\s]{{0,40}}=|://[^/\s@]{{1,200}}@|\bbearer\s", re.IGNORECASE
 )
-_SECRET_LOOK = re.compile(r"(?=.*[A-Za-z])(?=.*\d)[\w.~+/=-]{20,}", re.ASCII)
+"""In an address or a header that stands in a text: a field named like a secret, a password before the host."""
+_WORD = re.compile(r"[\w.~+/=-]{20,}", re.ASCII)
+_LETTER, _DIGIT = re.compile(r"[A-Za-z]"), re.compile(r"\d")
 _PRIVATE_CHANNEL = re.compile(r"private_(?!feed(?:[/?]|$))[^/?]+")
 """Older push channels have a secret for a name."""
 
@@ -40,12 +45,16 @@ def redacted(heard: Exchange | Frame, *, is_known: bool) -> Exchange | Frame:
     )
 
 
-def _by_name(name: str, _value: str) -> bool:
-    return bool(_SECRET_NAME.search(name))
+def _by_name(name: str, value: str) -> bool:
+    return bool(_SECRET_NAME.search(name) or _SECRET_PART.search(value))
 
 
 def _by_look(name: str, value: str) -> bool:
-    return _by_name(name, value) or bool(_SECRET_LOOK.fullmatch(value))
+    return _by_name(name, value) or _looks_secret(value)
+
+
+def _looks_secret(text: str) -> bool:
+    return any(_LETTER.search(word) and _DIGIT.search(word) for word in _WORD.findall(text))
 
 
 def _masked(value: str) -> str:
@@ -60,9 +69,22 @@ def _path(path: str, mask: Mask) -> str:
 
 def _form(text: str, mask: Mask) -> str:
     pairs = parse_qsl(text, keep_blank_values=True)
-    if not any(mask(name, value) for name, value in pairs):
-        return text
-    return urlencode([(name, _masked(value) if mask(name, value) else value) for name, value in pairs])
+    clean = [(_name(name, mask), _text(name, value, mask)) for name, value in pairs]
+    return text if clean == pairs else urlencode(clean)
+
+
+def _name(name: str, mask: Mask) -> str:
+    """A name is masked when it looks like a secret itself, which is not said by what it is called."""
+    return _masked(name) if mask("", name) else name
+
+
+def _text(name: str, value: str, mask: Mask) -> str:
+    """A value that is text: JSON in it is opened."""
+    if not mask(name, "") and value.lstrip()[:1] in ("{", "["):
+        found = read_json(value.encode("utf-8", "replace"))
+        if isinstance(found, dict | list):
+            return value if (clean := _json("", found, mask)) == found else _ENCODER.encode(clean).decode()
+    return _masked(value) if mask(name, value) else value
 
 
 def _body(body: bytes, mask: Mask) -> bytes:
@@ -81,13 +103,13 @@ def _body(body: bytes, mask: Mask) -> bytes:
 def _json(name: str, value: JSON, mask: Mask) -> JSON:
     match value:
         case dict():
-            return {key: _json(key, entry, mask) for key, entry in value.items()}
+            return {_name(key, mask): _json(key, entry, mask) for key, entry in value.items()}
         case list():
             return [_json(name, entry, mask) for entry in value]
         case bool() | None:
             return value
-        case str() if mask(name, value):
-            return _masked(value)
+        case str():
+            return _text(name, value, mask)
         case int() | Decimal() if mask(name, ""):
             return _masked(json.dumps(str(value)))
         case _:

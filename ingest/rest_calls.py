@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from ingest.calls import Call, CancelOrder, ClosePosition, ModifyOrder, ModifyPosition, PlaceOrder
 from ingest.exchange import Exchange, number, read_form
@@ -44,7 +45,13 @@ def call_of(exchange: Exchange, place: Place) -> Call | None:
     """The call, not accepted yet; `None` when the request is none or cannot be one."""
     if not is_trading(exchange.method, place):
         return None
-    return _call(exchange.method, place, exchange.body, exchange.flow, exchange.asked)
+    call = _call(exchange.method, place, exchange.body, exchange.flow, exchange.asked)
+    return replace(call, request=_request(exchange.query)) if isinstance(call, PlaceOrder) else call
+
+
+@lru_cache(maxsize=16)
+def _request(query: str) -> str:
+    return read_form(query).get("requestId", "")[:100]
 
 
 @lru_cache(maxsize=16)

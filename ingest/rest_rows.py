@@ -21,6 +21,8 @@ _STANDINGS: dict[str, Standing] = {
     "placing": "live", "inactive": "live", "working": "live", "pending": "live", "filled": "filled",
     "cancelled": "canceled", "canceled": "canceled", "rejected": "rejected", "expired": "expired",
 }  # fmt: skip
+DUST = Decimal("1e-12")
+"""No instrument is traded in quantities below this."""
 _MARKS: tuple[tuple[str, LevelName], ...] = ((".TP.", "take_profit"), (".SL.", "stop_loss"))
 _SIDES: dict[str, Side] = {"buy": "buy", "sell": "sell"}
 _TYPES: dict[str, OrderType] = {t: t for t in get_args(OrderType)}
@@ -72,6 +74,12 @@ def positive(value: object) -> Decimal | None:
     """A number above 0, else `None`."""
     found = number(value)
     return found if found is not None and found > 0 else None
+
+
+def held(value: object) -> Decimal | None:
+    """What is held by a row, else `None`; what a broker's arithmetic has left of nothing is nothing."""
+    found = number(value)
+    return Decimal(0) if found is not None and abs(found) < DUST else found
 
 
 def moment(seconds: object) -> datetime | None:
@@ -162,7 +170,7 @@ def _message(message: JSON) -> str:
 
 def position_row(row: dict[str, JSON]) -> PositionRow | None:
     """One row of /positions; a quantity of 0 is a position that was closed in this session."""
-    quantity, found_side, name = number(row.get("qty")), side(row.get("side")), text(row.get("instrument"))
+    quantity, found_side, name = held(row.get("qty")), side(row.get("side")), text(row.get("instrument"))
     if quantity is None or quantity < 0 or not name or (found_side is None and quantity):
         return None
     signed = -quantity if found_side == "sell" and quantity else quantity

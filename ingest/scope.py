@@ -15,14 +15,14 @@ Host = tuple[str, int]
 NOTHING = r"(?!)"
 """A pattern that no host matches: without any pattern the proxy would open everything."""
 
-_PAPER = "papertrading.tradingview.com"
-_PAPER_TOO = ("papertrading-free.tradingview.com", "pushstream.tradingview.com")
+_PAPER = ("papertrading.tradingview.com", "papertrading-free.tradingview.com")
+_PUSH = "pushstream.tradingview.com"
 
 
 def hosts(source: Source) -> tuple[Host, ...]:
-    """Where the source's traffic goes. Paper Trading has its fills on a host of their own."""
-    more = _PAPER_TOO if source.protocol == "paper" and source.host == _PAPER else ()
-    return tuple((name, source.port) for name in (source.host, *more))
+    """Where the source's traffic goes. Paper Trading has two, of which one is free, and its fills on a third."""
+    names = (*_PAPER, _PUSH) if source.protocol == "paper" and source.host in _PAPER else (source.host,)
+    return tuple((name, source.port) for name in names)
 
 
 def patterns(opened: Iterable[Host]) -> list[str]:

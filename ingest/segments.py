@@ -7,22 +7,27 @@ record (the machine stopped, the disk was full) is noticed by its checksum and l
 of its own.
 """
 
-import asyncio
 import logging
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 from msgspec import Struct
 
+from ingest.aside import Aside
 from shared.process import UserError
 
 log = logging.getLogger(__name__)
 
 SYNC_WITHIN = 0.05
 """Seconds between a write and the start of its sync, on a disk that keeps up."""
+SLOWEST_SYNC_S = 5.0
+"""A sync that takes longer is as good as one that fails."""
 
 _sync_file = getattr(os, "fdatasync", os.fsync)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -42,6 +47,7 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        self.crc = 0
         self._fd = os.open(path, _APPEND, 0o600)
         self._torn = False
 
@@ -49,44 +55,55 @@ class Segment:
         """Write one record of JSON without line breaks. Raises OSError, then the record is not in the file."""
         if self._torn:
             self._cut()
-        line = b"%08x %s\n" % (zlib.crc32(record), record)
-        written = os.write(self._fd, line)
-        if written != len(line):
+        content = line(record)
+        written = os.write(self._fd, content)
+        if written != len(content):
             self._torn = True
             self._cut()
-            raise OSError(28, f"only {written} of {len(line)} bytes could be written", str(self.path))
+            raise OSError(28, f"only {written} of {len(content)} bytes could be written", str(self.path))
         self.size += written
+        self.crc = zlib.crc32(content)
 
-    def duplicate(self) -> int:
-        """A file descriptor of its own, for a sync that may outlive this object."""
-        return os.dup(self._fd)
+    def sync(self) -> None:
+        """Make what was written durable. Waits for the disk; raises OSError."""
+        _sync_file(self._fd)
 
     def close(self) -> None:
         """Sync what was written and close the file."""
         try:
-            _sync_file(self._fd)
+            self.sync()
         finally:
             os.close(self._fd)
+
+    def discard(self) -> None:
+        """Close and remove a file that nothing could be written to."""
+        os.close(self._fd)
+        with suppress(OSError):
+            self.path.unlink()
 
     def _cut(self) -> None:
         os.ftruncate(self._fd, self.size)
         self._torn = False
 
 
-def records(path: Path) -> Iterator[bytes | Damaged]:
-    """The records of a segment in their order, and what in it is none."""
+def line(record: bytes) -> bytes:
+    """A record as it stands in a file."""
+    return b"%08x %s\n" % (zlib.crc32(record), record)
+
+
+def records(path: Path, start: int = 0) -> Iterator[bytes | Damaged]:
+    """The records of a segment in their order, and what in it is none; from the byte `start` on."""
     content = path.read_bytes()
-    start = 0
     while start < len(content):
         end = content.find(b"\n", start)
         stop = len(content) if end < 0 else end + 1
-        line = content[start:stop]
-        yield line[9:-1] if _sound(line) else Damaged(start, stop - start, stop == len(content))
+        found = content[start:stop]
+        yield found[9:-1] if _sound(found) else Damaged(start, stop - start, stop == len(content))
         start = stop
 
 
-def _sound(line: bytes) -> bool:
-    return line[-1:] == b"\n" and line[8:9] == b" " and b"%08x" % zlib.crc32(line[9:-1]) == line[:8]
+def _sound(found: bytes) -> bool:
+    return found[-1:] == b"\n" and found[8:9] == b" " and b"%08x" % zlib.crc32(found[9:-1]) == found[:8]
 
 
 class Directory:
@@ -105,6 +122,24 @@ class Directory:
         """Start the next segment; its name is durable after `sync`."""
         newest = max((int(p.stem) for p in self.segments()), default=0)
         return Segment(self.path / f"{newest + 1:010}.journal")
+
+    def extend(self, more: Iterable[bytes]) -> None:
+        """Put records behind the last one of the newest segment. Waits for the disk; raises OSError."""
+        path = self.segments()[-1]
+        torn = [found.where for found in records(path) if isinstance(found, Damaged) and found.last]
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        with os.fdopen(fd, "ab") as file:
+            if torn:
+                file.truncate(torn[0])
+            file.writelines(line(record) for record in more)
+            file.flush()
+            _sync_file(file.fileno())
+
+    def reaches(self, path: Path, size: int, crc: int) -> bool:
+        """Whether a segment has a line that ends at `size` and has that checksum, as `Segment.crc` tells it."""
+        content = path.read_bytes()[:size]
+        start = content.rfind(b"\n", 0, max(0, size - 1)) + 1
+        return len(content) == size and zlib.crc32(content[start:]) == crc
 
     def sync(self) -> None:
         """Make the names of all segments durable. Waits for the disk."""
@@ -145,40 +180,47 @@ def _sync_directory(path: Path) -> None:
 
 
 class Syncer:
-    """Syncs the newest segment soon after each write, in a thread, so that nobody waits for the disk."""
+    """Syncs the newest segment soon after each write, `aside`, so that nobody waits for the disk."""
 
-    def __init__(self) -> None:
-        self._dirty = asyncio.Event()
+    def __init__(self, aside: Aside) -> None:
+        self._aside = aside
         self._segment: Segment | None = None
-        self.failing = False
+        self._is_due = False
+        self._hurry = Event()
+        self._begun: float | None = None
+        self._failed = False
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last sync failed, or the one that is under way takes far too long."""
+        begun = self._begun
+        return self._failed or (begun is not None and monotonic() - begun > SLOWEST_SYNC_S)
 
     def written(self, segment: Segment) -> None:
-        """Something was written to `segment`."""
+        """Something was written to `segment`. May be called from any thread."""
         self._segment = segment
-        self._dirty.set()
+        if not self._is_due:
+            self._is_due = True
+            self._aside.do(self._sync)
 
-    async def run(self) -> None:
-        """Sync for ever. What fails is said once and tried again with the next write."""
-        while True:
-            await self._dirty.wait()
-            await asyncio.sleep(SYNC_WITHIN / 2)
-            self._dirty.clear()
-            if self._segment is not None:
-                await self._sync(self._segment.duplicate(), self._segment.path)
+    def hurry(self) -> None:
+        """From now on sync at once: we end."""
+        self._hurry.set()
 
-    async def _sync(self, fd: int, path: Path) -> None:
+    def _sync(self) -> None:
+        """What fails is said once and tried again with the next write."""
+        self._hurry.wait(SYNC_WITHIN / 2)
+        self._is_due, self._begun = False, monotonic()
+        assert self._segment is not None
         try:
-            await asyncio.to_thread(_sync_and_close, fd)
+            self._segment.sync()
         except OSError as error:
-            if not self.failing:
-                log.error("the outbox cannot be synced to disk: %s", error.strerror, extra={"file": str(path)})
-            self.failing = True
+            if not self._failed:
+                log.error(
+                    "the outbox cannot be synced to disk: %s", error.strerror, extra={"file": str(self._segment.path)}
+                )
+            self._failed = True
         else:
-            self.failing = False
-
-
-def _sync_and_close(fd: int) -> None:
-    try:
-        _sync_file(fd)
-    finally:
-        os.close(fd)
+            self._failed = False
+        finally:
+            self._begun = None

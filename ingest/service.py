@@ -72,7 +72,9 @@ class Service:
         self._stop, self._plan = stop, plan
         self.metrics = Metrics(new_registry("ingest"))
         self._redis = streams.connect(plan.redis_url)
-        self._outbox = Outbox(plan.places.outbox, names, fresh=lambda name: f"{name}-{secrets.token_hex(4)}")
+        self._outbox = Outbox(
+            plan.places.outbox, names, fresh=lambda name: f"{name}-{secrets.token_hex(4)}", reach=plan.reach
+        )  # fmt: skip
         self._album, self._clock = Album(self._outbox.pictures), Steady(time.time_ns, time.monotonic_ns)
         self._recorder, now = Recorder(plan.places.outbox), self._clock.now
         self._intake = Intake(
@@ -81,6 +83,8 @@ class Service:
         for name in names:
             self.metrics.watch_age(name, partial(blindness.age, self._album, name, now))
             self.metrics.watch_untold(name, partial(self._untold, name))
+            self.metrics.watch_blind(name, partial(self._is_blind, name))
+            self.metrics.watch_held_back(name, partial(self._held_back, name))
         codec, box, adopt = Codec(plan.namespace, plan.keyring), self._outbox, self._intake.adopt
         self._heir = Succession(self._redis, keys, codec, box, self.metrics, adopt)
         self._owners = [self._owner(name, keys) for name in names]
@@ -97,8 +101,8 @@ class Service:
         self._intake.resume()
         self._proxy.prepare(self._intake.opened())
         self._serving = self._stop.supervise(self._proxy.run(), "proxy")
-        self._stop.supervise(self._outbox.syncer.run(), "sync")
         self._stop.supervise(self._tend(), "tend")
+        self._stop.supervise(self._look_for_wishes(), "wishes")
         self._stop.supervise(self._watch_redis(), "watch redis")
         self._stop.supervise(self._keep_remembering(), "remember")
         self._stop.supervise(self._tell_vitals(), "vitals")
@@ -135,12 +139,11 @@ class Service:
 
     def problems(self) -> list[str]:
         """What is wrong now, for whoever asks after our health."""
-        found = ["the outbox cannot be written"] if self._outbox.unwritten else []
-        found += ["the outbox cannot be synced"] if self._outbox.syncer.failing else []
+        found = self._outbox.journal.problems()
         found += [f"source {owner.source} belongs to another ingest" for owner in self._owners if not owner.owned]
         ours = [owner.source for owner in self._owners if owner.owned]
-        found += blindness.complaints(self._album, ours, self._clock.now())
-        found += [said for name in ours for picture in self._album.of(name) for said in untold.complaints(picture)]
+        found += [said for name in ours for said in self._blindness(name)]
+        found += [said for name in ours for said in self._held_back(name)]
         return found + [f"{courier.source}: Redis takes no facts" for courier in self._couriers if courier.holding]
 
     def _owner(self, name: str, keys: Keys) -> Ownership:
@@ -199,25 +202,43 @@ class Service:
     def _vitals(self, source: str) -> SourceVitals:
         waiting, polled = len(self._outbox.producers[source].waiting), self.metrics.polls.get(source)
         untold = tuple(self._intake.untold(source))
-        return SourceVitals(at=self._clock.now(), owned=True, waiting=waiting, polled=polled, untold=untold)
+        blind = bool(self._blindness(source))
+        return SourceVitals(
+            at=self._clock.now(), owned=True, waiting=waiting, polled=polled, blind=blind, untold=untold,
+            unwritten=self._outbox.journal.stuck, held_back=tuple(self._held_back(source)),
+        )  # fmt: skip
+
+    def _blindness(self, source: str) -> list[str]:
+        return blindness.complaints(self._album, [source], self._clock.now())
+
+    def _held_back(self, source: str) -> list[str]:
+        return [said for picture in self._album.of(source) for said in untold.complaints(picture)]
+
+    def _is_blind(self, source: str) -> bool:
+        """Whether it is ours to look at, and nobody does."""
+        owned = any(owner.owned for owner in self._owners if owner.source == source)
+        return owned and bool(self._blindness(source))
 
     def _untold(self, source: str) -> int:
         return len(self._intake.untold(source))
 
-    def _clear_what_was_seen(self) -> None:
-        place = self._plan.places.outbox
-        if (until := notice.wished(place)) is not None:
-            self._intake.forget(until)
-            notice.done(place)
+    async def _look_for_wishes(self) -> None:
+        """What somebody has put down beside the outbox. A disk that hangs holds up this and nothing else."""
+        place, aside = self._plan.places.outbox, self._outbox.aside
+        while True:
+            await asyncio.sleep(TEND_EVERY_S)
+            if await aside.result(self._recorder.has_to_look):
+                self._recorder.look(self._clock.now())
+            if (until := await aside.result(partial(notice.wished, place))) is not None:
+                self._intake.forget(until)
+                await aside.result(partial(notice.done, place))
 
     async def _tend(self) -> None:
         kept = time.monotonic()
         while True:
             await asyncio.sleep(TEND_EVERY_S)
             self._outbox.tend(time.time())
-            self._recorder.look(self._clock.now())
             self._intake.look()
-            self._clear_what_was_seen()
             # Until the clocks are compared again: a clock that was just set back is known to be off by that much.
             self._intake.uncertainty = max(self._intake.uncertainty, self._clock.ahead)
             for owner in self._owners:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from ingest.source import Protocol, Source, parse_host
 from shared.facts import Model, Unit
@@ -76,6 +77,13 @@ def parse_listen(text: str, key: str) -> tuple[str, int]:
     return found[1].strip("[]"), int(found[2])
 
 
+def nearby(listen: str) -> str:
+    """Where a program on this machine reaches what listens on `host:port`, which may be every address that it has."""
+    host, port = parse_listen(listen, "listen")
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  that is what is asked
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
 def load(document: Document) -> Ingest:
     """The section [ingest]. Raises SettingsError with the path of what is wrong."""
     table = document.get("ingest", {})
@@ -121,8 +129,8 @@ def _checked_name(path: str, name: str) -> None:
 def _source(name: str, table: SourceTable) -> Source:
     host, port, prefix = parse_host(table.host)
     return Source(
-        name=name, host=host, port=port, prefix=prefix, protocol=table.protocol, account=table.account,
-        quantity_unit=table.quantity_unit, positions=table.positions,
+        name=name, host=host, port=port, prefix=prefix, protocol=table.protocol,
+        account=unquote(table.account), quantity_unit=table.quantity_unit, positions=table.positions,
     )  # fmt: skip
 
 

@@ -78,8 +78,8 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     names levels that a call may have removed. `excused` is what filled brackets may have closed already, `surplus`
     what the polls showed before the fill of one of `suspects` explained it. `turning`: a native reversal is under
     way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held before our first order.
-    `moved`: when an orders poll that changed `held`, or the poll that ended the position, had left; `changed`: when a
-    positions poll that did had left.
+    `former` are the ids that the source has called it by before. `moved`: when an orders poll that changed `held`, or
+    the poll that ended the position, had left; `changed`: when a positions poll that did had left.
     """
 
     key: str
@@ -106,6 +106,7 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     suspects: tuple[str, ...] = ()
     suspected: datetime | None = None
     turning: bool = False
+    former: tuple[str, ...] = ()
 
     @property
     def total(self) -> Decimal:

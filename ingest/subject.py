@@ -27,6 +27,11 @@ def order_instrument(desk: Desk, order_id: str) -> str:
     return order.instrument if order else ALL
 
 
+def once(call: Call) -> str:
+    """A name for what a placement has led to, the same for a request that was sent twice; empty where it has none."""
+    return f"request:{call.request}:{call.order_id}" if isinstance(call, PlaceOrder) and call.request else ""
+
+
 def waits(desk: Desk, call: Call) -> None:
     """A trading request has come in: the polls of its instrument wait for its reply."""
     if call.flow not in desk.flows:

@@ -1,27 +1,30 @@
 """The proxy's addon: what passes on a trading host becomes plain values for the intake. Guard clauses, no decisions.
 
-A trading request is on disk before it is forwarded, and what its reply became is on disk before the browser has it.
-All else (what a poll shows, that a request waits) holds up nobody: it is looked at right after, and before whatever
-passes next. A surprise in here is logged and counted and never reaches the proxy: the trader's call goes its way
-whatever happens to ours.
+A trading request is on disk before it is forwarded, and its reply is on disk before the browser has it. All else (what
+the reply means, what a poll shows, that a request waits) holds up nobody: it is looked at right after, and before
+whatever passes next. A disk that is slow holds up that call alone, one that hangs for a second at most. A surprise in
+here is logged and counted and never reaches the proxy: the trader's call goes its way whatever happens to ours.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mitmproxy import http, websocket
 from mitmproxy.exceptions import FlowReadException
 from mitmproxy.io import FlowReader
+from mitmproxy.io.har import request_to_flow
 
+from ingest import har
 from ingest.exchange import Exchange, Frame, replied, requested
 from ingest.intake import Intake
 from ingest.metrics import Metrics
-from ingest.streaming import Passing
+from ingest.streaming import Passing, Unreadable
 from shared.process import UserError
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,10 @@ LINES = ("application/x-ndjson", "application/jsonl", "application/stream+json",
 """Content types of replies that say something with every line and may never end."""
 
 
+CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+"""Headers by which a browser asks for an answer only if it is another one than it has."""
+
+
 class Tap:
     """To be added to the proxy; hands over to `intake` what concerns its hosts."""
 
@@ -48,19 +55,23 @@ class Tap:
         self._waiting: deque[Work] = deque()
         intake.aside = self._later
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """A whole request came in; it is forwarded when this returns."""
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """A whole request came in; it is forwarded when this is done."""
+        begun = perf_counter()
         if not self._is_ours(flow):
-            return
+            return None
         if flow.request.scheme != "https":
             flow.response = http.Response.make(403, REFUSAL, {"content-type": "text/plain"})
-            return
+            return None
         flow.metadata[_ASKED] = self._intake.clock()
-        if flow.request.method != "GET":
-            self._guarded("request", lambda: self._asked(flow))
+        if flow.request.method == "GET":
+            _ask_whole(flow.request)
+            return None
+        self._guarded("request", lambda: self._asked(flow), begun)
+        return self._on_disk("request") if self._intake.awaits(flow.id) else None
 
     def _asked(self, flow: http.HTTPFlow) -> None:
-        captured = self._exchange(flow)
+        captured = _request(flow, flow.metadata[_ASKED])
         flow.metadata[_REQUEST] = captured  # the reply is told of the same request, which is not read twice
         if self._intake.journal(captured):
             self._later(lambda: self._intake.follow(captured))
@@ -76,19 +87,35 @@ class Tap:
         ):
             self._guarded("responseheaders", lambda: self._let_pass(flow, response))
 
-    async def response(self, flow: http.HTTPFlow) -> None:
-        """A whole reply came in; it passes when this returns, unless it did already."""
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """A whole reply came in; it passes when this is done, unless it did already."""
+        begun = perf_counter()
         if not self._is_captured(flow) or flow.websocket is not None:
-            return
-        if self._intake.awaits(flow.id):
-            self._guarded("response", lambda: self._intake.answered(self._exchange(flow)))
-            # What became a fact is handed to Redis first: sending the browser its reply takes longer than that.
-            await asyncio.sleep(0)
-        else:
-            self._guarded("response", lambda: self._answered_soon(flow, self._intake.clock()))
+            return None
+        at = self._intake.clock()
+        if not self._intake.awaits(flow.id):
+            self._guarded("response", lambda: self._answered_soon(flow, at), begun)
+            return None
+        self._guarded("response", lambda: self._replied(flow, at), begun)
+        return self._on_disk("response")
 
     def _answered_soon(self, flow: http.HTTPFlow, at: datetime) -> None:
         self._later(lambda: self._intake.answered(exchange(flow, flow.metadata[_ASKED], at)))
+
+    def _replied(self, flow: http.HTTPFlow, at: datetime) -> None:
+        captured = exchange(flow, flow.metadata[_ASKED], at)
+        self._later(lambda: self._intake.answered(captured))
+        self._intake.reply(captured)
+
+    def _on_disk(self, hook: str) -> Awaitable[None] | None:
+        """What a trading call has to wait for; nothing, as long as the disk keeps up."""
+        return None if self._intake.is_safe else self._wait_for_disk(hook)
+
+    async def _wait_for_disk(self, hook: str) -> None:
+        begun = perf_counter()
+        if not await self._intake.safe():
+            self._metrics.unjournaled(hook)
+        self._metrics.hooked(hook, perf_counter() - begun)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """There will be no reply: connection cut, tab closed, broker away."""
@@ -103,10 +130,10 @@ class Tap:
             flow.websocket.messages.clear()
 
     def _is_ours(self, flow: http.HTTPFlow) -> bool:
-        request = flow.request
-        if request.scheme == "https":
-            return self._intake.opens(request.host.lower(), request.port)
-        return request.host.lower() in {name for name, _ in self._intake.opened()}
+        request, host = flow.request, flow.request.data.host.lower()
+        if request.data.scheme == b"https":
+            return self._intake.opens(host, request.data.port)
+        return host in {name for name, _ in self._intake.opened()}
 
     def _is_captured(self, flow: http.HTTPFlow) -> bool:
         return _ASKED in flow.metadata
@@ -115,7 +142,11 @@ class Tap:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         on_line = self._line_reader(flow) if kind in LINES else None
         encoding = response.headers.get("content-encoding", "")
-        passing = Passing(encoding, lambda read: self._guarded("stream", read), on_line)
+        try:
+            passing = Passing(encoding, lambda read: self._guarded("stream", read), on_line)
+        except Unreadable:
+            response.stream = True  # it may never end: nobody waits for what we cannot read
+            return
         flow.metadata[_PASSING] = passing
         response.stream = passing
 
@@ -131,8 +162,9 @@ class Tap:
         number = flow.metadata[_FRAMES] = flow.metadata.get(_FRAMES, 0) + 1
         return frame(flow, flow.websocket.messages[-1], number, self._intake.clock())
 
-    def _guarded(self, hook: str, work: Work) -> None:
-        begun = perf_counter()
+    def _guarded(self, hook: str, work: Work, begun: float | None = None) -> None:
+        """Do the work of a hook that has `begun`, when what was put off is done."""
+        begun = begun or perf_counter()
         self._catch_up()
         self._safely(hook, work)
         self._metrics.hooked(hook, perf_counter() - begun)
@@ -176,10 +208,23 @@ def _request(flow: http.HTTPFlow, asked: datetime) -> Exchange:
     )  # fmt: skip
 
 
+def _ask_whole(request: http.Request) -> None:
+    """Let a question be answered even if the browser has the answer already: "not modified" shows us nothing.
+
+    What a poll has shown once would never be confirmed by a second one, and a source that is quiet would seem blind.
+    """
+    for name in CONDITIONS & {name.lower() for name, _ in request.headers.fields}:
+        del request.headers[name]
+
+
 def _page(request: http.Request) -> str:
     """The page that asks: its origin, else what refers to it."""
-    found = {name.lower(): value for name, value in request.headers.fields}
-    return (found.get(b"origin") or found.get(b"referer") or b"").decode("latin-1")
+    refers = b""
+    for name, value in request.headers.fields:
+        if (lowered := name.lower()) == b"origin" and value:
+            return value.decode("latin-1")
+        refers = value if lowered == b"referer" else refers
+    return refers.decode("latin-1")
 
 
 def _body(message: http.Message, *, strict: bool = False) -> bytes | None:
@@ -193,15 +238,30 @@ def _body(message: http.Message, *, strict: bool = False) -> bytes | None:
 def recorded(path: Path) -> Iterator[tuple[datetime, Exchange | Frame]]:
     """What a recording (mitmproxy's flow file, or HAR) holds, with the moment of each; a request and its reply are two.
 
-    Raises UserError when the file cannot be read as either.
+    Raises UserError when the file, or something in it, cannot be read; what can be comes before.
     """
     try:
+        if (entries := har.entries(path)) is not None:
+            yield from _entries(path, entries)
+            return
         with path.open("rb") as file:
             for flow in FlowReader(file).stream():
                 if isinstance(flow, http.HTTPFlow):
                     yield from _moments(flow)
     except (OSError, FlowReadException) as error:
-        raise UserError(f"{path}: neither a flow file of mitmproxy nor a HAR file: {error}") from error
+        raise UserError(f"{path}: cut off, or neither a flow file of mitmproxy nor a HAR file: {error}") from error
+
+
+def _entries(path: Path, entries: list[Any]) -> Iterator[tuple[datetime, Exchange | Frame]]:
+    """The calls in a HAR file; an entry that a browser has left something out of spoils no other."""
+    bad = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            yield from list(_moments(request_to_flow(entry)))
+        except Exception:  # noqa: BLE001  whatever mitmproxy's reader makes of it
+            bad.append(number)
+    if bad:
+        raise UserError(f"{path}: {len(bad)} of {len(entries)} entries cannot be read, the first is number {bad[0]}")
 
 
 def _moments(flow: http.HTTPFlow) -> Iterator[tuple[datetime, Exchange | Frame]]:

@@ -54,6 +54,8 @@ def understood(url: str) -> Endpoints:
     if "[" in login or "]" in login:
         raise ValueError("must have no brackets before the @")  # no client library could take it apart
     servers = tuple(_server(host, kind) for host in hosts.split(",")) if hosts or kind != "one" else ()
+    if kind == "one" and len(servers) > 1:
+        raise ValueError(f"must name one server, or several as in {EXAMPLES['sentinel']} or {EXAMPLES['cluster']}")
     service, _, database = parts.path.removeprefix("/").partition("/") if kind == "sentinel" else ("", "", "")
     if kind == "sentinel" and not service:
         raise ValueError(f"must say which service the Sentinels are asked for, as in {EXAMPLES[kind]}")

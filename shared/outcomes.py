@@ -148,13 +148,25 @@ class Drift(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drift", om
     ended: datetime | None = None
 
 
+class Lacking(Struct, frozen=True):
+    """Facts of one producer, from the `first` sequence to the `last`, both included."""
+
+    producer: str
+    first: int
+    last: int
+
+
 class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", omit_defaults=True):
-    """Something an operator must know that answers no fact: a state changed, an entry was removed, a login refused."""
+    """Something an operator must know that answers no fact: a state changed, an entry was removed, a login refused.
+
+    `lacking` are facts that the account has still to follow, though its place may be beyond them.
+    """
 
     account: str
     reason: str
     text: str
     seen: datetime
+    lacking: tuple[Lacking, ...] = ()
 
 
 class Kept(Struct, frozen=True, kw_only=True, tag_field="kind", tag="kept", omit_defaults=True):

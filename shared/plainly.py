@@ -2,6 +2,7 @@
 and which setting mends it.
 """
 
+import errno
 import re
 import ssl
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ HUNG_UP = (
     "it hung up on us: a server that speaks nothing but TLS wants rediss://, one that asks for a certificate of ours "
     "redis.cert-file and redis.key-file"
 )
+_NOBODY = re.compile(r"Error (?:\d+ )?connecting to (\S+)\. (?=.*Connect call failed)")
+_REFUSED = re.compile(rf"(?:Error|Errno) {errno.ECONNREFUSED}\b")
 WRONG_USER = "it does not know this user or password: see redis.username, redis.password and redis.url"
 
 
@@ -26,6 +29,8 @@ def plainly(error: BaseException) -> str:
             return _about_certificate(each)
         if isinstance(each, ssl.SSLError) and (said := _about_encryption(each)) is not None:
             return said
+    if (nobody := _NOBODY.match(_line(error))) and _REFUSED.search(_line(error)):
+        return f"nobody listens at {nobody[1]}: is it running, or `tradecopier up`?"
     if isinstance(error, TimedOut):
         return f"{_line(error)}: is it there, and does it speak TLS where redis.url begins with rediss://?"
     if any(isinstance(each, ConnectionResetError) for each in _chain(error)):

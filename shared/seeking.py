@@ -25,6 +25,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from shared import cluster, sentinel
 from shared.endpoints import Address, Endpoints, understood
+from shared.process import UserError
 
 ASK_S = 1.0
 """How long those who may know the primary have for an answer, all of them together."""
@@ -55,14 +56,22 @@ def pool(url: str, patience: float) -> ConnectionPool:
     """Connections to the server that `url` names, or to the primary that those know whom it names.
 
     No command is ever sent twice by itself: a repeated write could act twice. `patience` in seconds is how long
-    connecting, and a reply, may take. Raises ValueError when the address cannot be used.
+    connecting, and a reply, may take. Raises UserError when the address cannot be used.
     """
-    named = understood(url)
-    options = _options(named, patience)
-    if named.kind != "one":
-        options["connection_class"] = SeekingEncrypted if named.encrypted else Seeking
-        options["find"] = finder(named, options)
-    return ConnectionPool(**options)
+    try:
+        named = understood(url)
+        options = _options(named, patience)
+        if named.kind != "one":
+            options["connection_class"] = SeekingEncrypted if named.encrypted else Seeking
+            options["find"] = finder(named, options)
+        found = ConnectionPool(**options)
+        found.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]  # only the library knows all options that a connection has
+        raise UserError(f"redis.url: there is no option {option}; see what stands behind the `?`") from error
+    except ValueError as error:
+        raise UserError(f"redis.url: {error}") from error
+    return found
 
 
 def finder(named: Endpoints, options: Mapping[str, Any]) -> Find:
@@ -91,7 +100,8 @@ class Sentinels:
         said = await _ask(servers, self._options, ("SENTINEL", "MASTER", service))
         found = [sentinel.primary(reply) for reply in said.values() if not isinstance(reply, Exception)]
         if len(found) <= len(servers) // 2:
-            raise Disconnected(f"{len(found)} of {len(servers)} Sentinels know {service}{_reasons(said)}")
+            known = f"{len(found)} of {len(servers)} Sentinels know {service}"
+            raise Disconnected(f"{known}{_reasons(said)}") from _first(said)
         return max(found, key=lambda each: each.epoch).address
 
 
@@ -116,21 +126,23 @@ class Nodes:
         ]
         owners = [node for node in nodes if node.owns(self._slot)]
         if not owners:
-            raise Disconnected(f"no node says who has slot {self._slot}{_reasons(said)}")
+            raise Disconnected(f"no node says who has slot {self._slot}{_reasons(said)}") from _first(said)
         self._known = {node.address for node in nodes}
         return max(owners, key=lambda node: node.epoch).address
 
 
 def _options(named: Endpoints, patience: float) -> dict[str, Any]:
+    """What the address says goes before how long we wait, and not before what everything here relies on."""
+    keepalive = {} if named.connection.startswith("unix:") else {"socket_keepalive": True}
     return {
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_error": [],
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
-        "socket_keepalive": True,
+        **keepalive,
+        **parse_url(named.connection),
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
         "decode_responses": False,
         "driver_info": None,  # or the library tells of itself, which a user with few rights may not
-        **parse_url(named.connection),
     }
 
 
@@ -155,6 +167,11 @@ async def _answer(server: Address, options: Mapping[str, Any], question: tuple[s
 def _reasons(said: Mapping[Address, Any]) -> str:
     reasons = [f"{host}:{port}: {_line(e)}" for (host, port), e in said.items() if isinstance(e, Exception)]
     return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def _first(said: Mapping[Address, Any]) -> Exception | None:
+    """Why the first of those who do not answer does not: a certificate, for instance, that is not the one expected."""
+    return next((each for each in said.values() if isinstance(each, Exception)), None)
 
 
 def _line(error: Exception) -> str:

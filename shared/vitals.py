@@ -35,11 +35,15 @@ class Position(Struct, frozen=True, kw_only=True):
 class AccountVitals(Struct, frozen=True, kw_only=True):
     """An account as its executor sees it. `connected` is the terminal's link to its broker, `ping` is in seconds.
 
+    `condition` is what its lane is: starting, active, away, or lost (no group), and that `since` then; `why` says to a
+    person what keeps it from its work.
     `filling` has the filling modes of each symbol in use, `unmapped` the source's instruments without a symbol here.
     """
 
     at: datetime
     condition: str
+    since: datetime | None = None
+    why: str = ""
     connected: bool = False
     algo: bool = False
     ping: float | None = None
@@ -61,14 +65,20 @@ class AccountVitals(Struct, frozen=True, kw_only=True):
 class SourceVitals(Struct, frozen=True, kw_only=True):
     """A source as its ingest sees it. `polled` is its last good poll, `waiting` are facts on disk only.
 
-    `untold` is what happened at the source and nobody could be told, a line each, oldest first.
+    `blind`: something is open, or was asked for, and no poll tells of it. `held_back` says what keeps trades from being
+    told, and what to do, a line each.
+    `untold` is what happened at the source and nobody could be told, a line each, oldest first. `unwritten` are records
+    that a disk which is full or hangs has left in memory.
     """
 
     at: datetime
     owned: bool
     waiting: int = 0
     polled: datetime | None = None
+    blind: bool = False
     untold: tuple[str, ...] = ()
+    unwritten: int = 0
+    held_back: tuple[str, ...] = ()
 
 
 async def tell_account(redis: Redis, keys: Keys, account: str, vitals: AccountVitals) -> None:

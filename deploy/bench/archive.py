@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
@@ -26,12 +25,12 @@ from archiver.rows import record
 from archiver.tables import Row
 from deploy.bench import bare_rows
 from deploy.bench.bare_rows import Batch, Way
+from deploy.bench.measurement import Measurement
 from deploy.bench.rates import Conditions, Rates, Report, Wish, pair_line
 from deploy.bench.trades import trades
 from deploy.embedded import Postgres, Valkey
-from deploy.local import unless_stopped
 from shared import facts, outcomes, streams
-from shared.process import Stop, UserError, tethered
+from shared.process import UserError, tethered
 from shared.streams import Keys
 from shared.wire import Codec, Keyring
 
@@ -44,38 +43,21 @@ PATIENCE_S = 120.0
 WARM_UP = 5
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """Rows per second, in pairs with the bare ways."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._wish = wish
-        self._say = say
-        self._progress = progress
-        self._folder = folder
-        self._valkey = Valkey(folder / "valkey")
-        self._postgres = Postgres(folder / "postgres")
+    def _prepare(self) -> None:
+        self._valkey = Valkey(self._folder / "valkey")
+        self._postgres = Postgres(self._folder / "postgres")
         self._codec = Codec("bench", KEYRING)
         self._keys = Keys("bench")
 
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting the servers")
-            for server in (self._valkey, self._postgres):
-                stack.push_async_callback(asyncio.to_thread, server.stop)
-                await server.started()
-            report = await self._pairs(await stack.enter_async_context(_connected(self._valkey.url)))
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting the servers")
+        for server in (self._valkey, self._postgres):
+            stack.push_async_callback(asyncio.to_thread, server.stop)
+            await server.started()
+        return await self._pairs(await stack.enter_async_context(_connected(self._valkey.url)))
 
     async def _pairs(self, redis: Redis) -> Report:
         self._progress("making the rows")

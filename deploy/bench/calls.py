@@ -60,7 +60,7 @@ class Page:
 
     def close(self) -> None:
         """Hang up."""
-        self._line.close()
+        self._line.hang_up()
 
     def _call(self, kind: Kind) -> None:
         if kind.call == "poll":

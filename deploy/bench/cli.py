@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from deploy.bench.measurement import Measurement
     from shared import process
 
 R = TypeVar("R")
+W = TypeVar("W")
 STOPPED = 130
 
 
@@ -45,8 +47,7 @@ def latency(orders: int, runs: int, json_file: Path | None) -> None:
     from deploy.bench.latency import Bench, Wish
     from deploy.bench.report import lines, record
 
-    wish = Wish(orders=orders, runs=runs)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(orders=orders, runs=runs))
     tell(lines(report), record(report), json_file)
 
 
@@ -61,8 +62,7 @@ def archive(rows: int, runs: int, batch: int, lone: int, json_file: Path | None)
     from deploy.bench.archive import Bench
     from deploy.bench.rates import Wish, lines, record
 
-    wish = Wish(rows=rows, runs=runs, batch=batch, lone=lone)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(rows=rows, runs=runs, batch=batch, lone=lone))
     tell(lines(report), record(report), json_file)
 
 
@@ -87,8 +87,7 @@ def proxy(runs: int, calls: int, connections: int, json_file: Path | None) -> No
     from deploy.bench.proxy import Bench, Wish
     from deploy.bench.shares import lines, record
 
-    wish = Wish(runs=runs, calls=calls, connections=connections)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(runs=runs, calls=calls, connections=connections))
     tell(lines(report), record(report), json_file)
 
 
@@ -101,8 +100,7 @@ def drain(facts: int, runs: int, json_file: Path | None) -> None:
     from deploy.bench.drain import Bench, Wish
     from deploy.bench.drained import lines, record
 
-    wish = Wish(facts=facts, runs=runs)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(facts=facts, runs=runs))
     tell(lines(report), record(report), json_file)
 
 
@@ -116,8 +114,7 @@ def fanout(accounts: int, orders: int, runs: int, json_file: Path | None) -> Non
     from deploy.bench.fanout import Bench, Wish
     from deploy.bench.fills import lines, record
 
-    wish = Wish(accounts=accounts, orders=orders, runs=runs)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(accounts=accounts, orders=orders, runs=runs))
     tell(lines(report), record(report), json_file)
 
 
@@ -136,8 +133,7 @@ def takeover(runs: int, lease: float, json_file: Path | None) -> None:
     from deploy.bench.takeover import Bench, Wish
     from deploy.bench.takeovers import lines, record
 
-    wish = Wish(runs=runs, lease=lease)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(runs=runs, lease=lease))
     tell(lines(report), record(report), json_file)
 
 
@@ -149,8 +145,7 @@ def metrics(orders: int, runs: int, json_file: Path | None) -> None:
     """The time that counting takes on an executor's way from a fact to its commit, measured inside it."""
     from deploy.bench.metricshare import Bench, Wish, lines, record
 
-    wish = Wish(orders=orders, runs=runs)
-    report = measured(lambda stop, folder: Bench(stop, folder, wish, say, progress).measure())
+    report = found_by(Bench, Wish(orders=orders, runs=runs))
     tell(lines(report), record(report), json_file)
 
 
@@ -164,6 +159,11 @@ def shard(accounts: int, facts: int, json_file: Path | None) -> None:
 
     found = measured(lambda stop, folder: measure(stop, folder, Wish(accounts=accounts, facts=facts), progress))
     tell(lines(found), found, json_file)
+
+
+def found_by(bench: "type[Measurement[W, R]]", wish: W) -> R:
+    """Run a benchmark."""
+    return measured(lambda stop, folder: bench(stop, folder, wish, say, progress).measure())
 
 
 def measured(measure: "Callable[[process.Stop, Path], Awaitable[R | None]]") -> R:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -80,6 +81,11 @@ class Crowd:
         for name in self.names:
             self.addresses[name] = await self._address(name, deadline)
         self._write_settings()
+
+    async def opened(self, stack: AsyncExitStack) -> None:
+        """Start; `stack` ends everything, however far it came. Raises UserError."""
+        stack.push_async_callback(self.stop)
+        await self.start()
 
     async def stop(self) -> None:
         """End everything."""

@@ -5,9 +5,7 @@ and its last outcome by the server's clock; every fact must have its effect, in 
 the same entries through a group of its own. Every other pair begins with it.
 """
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from time import time
 
 from msgspec import Struct
@@ -16,10 +14,10 @@ from deploy.bench import bare_drain, machine
 from deploy.bench.crowd import Crowd, now
 from deploy.bench.drained import Pair, Report, pair_line
 from deploy.bench.feed import Feed
+from deploy.bench.measurement import Measurement
 from deploy.chaos.timing import shipped
-from deploy.local import unless_stopped
 from shared.facts import Fact
-from shared.process import Stop, UserError
+from shared.process import UserError
 from shared.settings import Secret
 
 BARE = "tradecopier:bench:answers"
@@ -35,40 +33,22 @@ class Wish(Struct, frozen=True, kw_only=True):
     runs: int = 6
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """Restarts with everything waiting, in pairs with the bare loop."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._wish = wish
-        self._say = say
-        self._progress = progress
-        self._crowd = Crowd(folder, 1, shipped())
+    def _prepare(self) -> None:
+        self._crowd = Crowd(self._folder, 1, shipped())
         self._feed = Feed("drain")
         self._size = 0
 
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting the server and the terminal")
-            stack.push_async_callback(self._crowd.stop)
-            await self._crowd.start()
-            report = await self._pairs()
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting the server and the terminal")
+        await self._crowd.opened(stack)
+        return await self._pairs()
 
     async def _pairs(self) -> Report:
         conditions = await machine.of_server(self._crowd.redis, self._crowd.valkey.directory)
-        for name, text in conditions.items():
-            self._say(f"{name:<9} {text}")
+        self._tell(conditions)
         await self._real(await self._waiting(WARM_UP), "warming up")
         pairs = []
         for number in range(1, self._wish.runs + 1):

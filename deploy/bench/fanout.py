@@ -8,9 +8,7 @@ to it hangs, and the others must not notice. Every other pair begins with the hu
 import asyncio
 import signal
 import subprocess
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from time import monotonic
 
 from msgspec import Struct
@@ -20,10 +18,10 @@ from deploy.bench.crowd import Crowd, now
 from deploy.bench.feed import Feed
 from deploy.bench.fills import Pair, Report, Run, Usage, gathered, pair_line
 from deploy.bench.hop import moments
+from deploy.bench.measurement import Measurement
 from deploy.bench.processes import Cost, children, cost, together
 from deploy.chaos.timing import SCALE, shipped
-from deploy.local import unless_stopped
-from shared.process import Stop, UserError
+from shared.process import UserError
 
 PACE_PER_ACCOUNT_S = 0.04
 """Seconds between two orders for each account that follows them: lanes do not queue up behind one another's load."""
@@ -49,31 +47,12 @@ class Wish(Struct, frozen=True, kw_only=True):
         return max(2, self.accounts // 4)
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """What accounts cost, and pairs of runs with one terminal that hangs."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._folder = folder
-        self._wish = wish
-        self._say = say
-        self._progress = progress
-
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            few = await self._few(stack)
-            report = await self._all(stack, few)
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        few = await self._few(stack)
+        return await self._all(stack, few)
 
     async def _few(self, stack: AsyncExitStack) -> Usage:
         stage = await self._stage(stack, self._wish.few)
@@ -84,8 +63,7 @@ class Bench:
     async def _all(self, stack: AsyncExitStack, few: Usage) -> Report:
         stage = await self._stage(stack, self._wish.accounts)
         conditions = await machine.of_server(stage.crowd.redis, stage.crowd.valkey.directory)
-        for name, text in conditions.items():
-            self._say(f"{name:<9} {text}")
+        self._tell(conditions)
         many = await stage.usage()
         pairs = []
         for number in range(1, self._wish.runs + 1):
@@ -97,8 +75,7 @@ class Bench:
     async def _stage(self, stack: AsyncExitStack, accounts: int) -> "Stage":
         self._progress(f"starting {accounts} accounts")
         crowd = Crowd(self._folder / f"crowd-{accounts}", accounts, shipped().over(SCALE))
-        stack.push_async_callback(crowd.stop)
-        await crowd.start()
+        await crowd.opened(stack)
         stage = Stage(crowd, await crowd.executor(), self._wish)
         await stage.run(WARM_UP, 0)
         return stage

@@ -4,19 +4,17 @@ Each pair is one run of the real way and one of the hop, as many messages of the
 other pair begins with the hop. The page goes on polling and all services go on running during both.
 """
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from msgspec import Struct
 
 from deploy.bench import hop, journey, machine
 from deploy.bench.hop import Hop
 from deploy.bench.journey import Journey
+from deploy.bench.measurement import Measurement
 from deploy.bench.report import Half, Pair, Report, half, pair_line
 from deploy.bench.samples import Run
-from deploy.local import unless_stopped
-from shared.process import Stop, UserError
+from shared.process import UserError
 
 PACE_S = 0.1
 """Seconds between two orders on average: twenty times as fast as a busy hand, slow enough that orders do not queue."""
@@ -40,33 +38,16 @@ class Wish(Struct, frozen=True, kw_only=True):
         return -(-self.orders // self.runs)
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """From capture to order_send, in pairs with the bare hop."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._folder = folder
-        self._wish = wish
-        self._say = say
-        self._progress = progress
+    def _prepare(self) -> None:
         self._bytes = 0
 
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting everything")
-            way = await journey.opened(self._stop, self._folder, stack)
-            report = await self._pairs(way)
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting everything")
+        way = await journey.opened(self._stop, self._folder, stack)
+        return await self._pairs(way)
 
     async def _pairs(self, way: Journey) -> Report:
         conditions = await machine.conditions(way)

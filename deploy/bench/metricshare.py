@@ -9,7 +9,6 @@ import asyncio
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -17,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.bench import journey
 from deploy.bench.journey import Journey
+from deploy.bench.measurement import Measurement
 from deploy.bench.ratios import Estimate, estimate
-from deploy.local import unless_stopped
-from shared.process import Stop, UserError
+from shared.process import UserError
 
 PACE_S = 0.05
 WARM_UP = 20
@@ -67,30 +66,12 @@ class Report(Struct, frozen=True, kw_only=True):
         return estimate([run.share for run in self.runs])
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """The share of counting."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._folder = folder
-        self._wish = wish
-        self._say = say
-        self._progress = progress
-
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when nothing was followed."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting everything")
-            report = await self._runs(await journey.opened(self._stop, self._folder, stack))
-
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting everything")
+        return await self._runs(await journey.opened(self._stop, self._folder, stack))
 
     async def _runs(self, way: Journey) -> Report:
         await way.run(WARM_UP, PACE_S, 0, lambda _: None)

@@ -14,7 +14,7 @@ import ssl
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from statistics import median
 from msgspec import Struct
 
 from deploy.bench.calls import KINDS, Kind, Page
+from deploy.bench.measurement import Measurement
 from deploy.bench.shares import Report, Run, run_line
 from deploy.demo import authority, scenery
 from deploy.demo.broker import HOST, Broker
@@ -31,9 +32,7 @@ from deploy.demo.trader import Seat
 from deploy.directory import free_port, write_whole
 from deploy.embedded import Valkey
 from deploy.fleet import ROOT
-from deploy.local import unless_stopped
 from deploy.worker import Job, Worker
-from shared.process import Stop
 
 DIRECT, BARE, TAPPED = "10001", "10002", "10003"
 """The source accounts, one for each way."""
@@ -58,32 +57,15 @@ class Wish(Struct, frozen=True, kw_only=True):
         return self.calls if kind.connection == "kept" else self.connections
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """Calls on three ways: direct, through a bare proxy, and through the tap."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._folder = folder
-        self._wish = wish
-        self._say = say
-        self._progress = progress
+    def _prepare(self) -> None:
         self._metrics = f"127.0.0.1:{free_port()}"
 
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting everything")
-            report = await self._runs(await self._opened(stack))
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting everything")
+        return await self._runs(await self._opened(stack))
 
     async def _runs(self, pages: Mapping[str, Page]) -> Report:
         found: dict[Kind, list[Run]] = {kind: [] for kind in KINDS}

@@ -7,9 +7,8 @@ at a random moment, and the killed one is started again as the new standby befor
 import asyncio
 import random
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
@@ -18,10 +17,10 @@ from msgspec import Struct
 from deploy.bench import machine
 from deploy.bench.crowd import Crowd, now
 from deploy.bench.feed import Feed
+from deploy.bench.measurement import Measurement
 from deploy.bench.takeovers import Report, TakeOver, run_line, taken
 from deploy.chaos.timing import shipped
-from deploy.local import unless_stopped
-from shared.process import Stop, UserError, cancelled
+from shared.process import UserError, cancelled
 
 ACCOUNTS = 2
 PACE_S = 0.05
@@ -39,43 +38,25 @@ class Wish(Struct, frozen=True, kw_only=True):
     seed: int = 1
 
 
-class Bench:
-    """One measurement. `say` prints a line, `progress` shows for a moment where it stands."""
+class Bench(Measurement[Wish, Report]):
+    """Kills of the active executor under load."""
 
-    def __init__(
-        self, stop: Stop, folder: Path, wish: Wish, say: Callable[[str], None], progress: Callable[[str], None]
-    ) -> None:
-        self._stop = stop
-        self._wish = wish
-        self._say = say
-        self._progress = progress
-        self._timing = shipped().over(shipped().lease / wish.lease)
-        self._crowd = Crowd(folder, ACCOUNTS, self._timing)
+    def _prepare(self) -> None:
+        self._timing = shipped().over(shipped().lease / self._wish.lease)
+        self._crowd = Crowd(self._folder, ACCOUNTS, self._timing)
         self._feed = Feed("takeover")
-        self._random = random.Random(wish.seed)
+        self._random = random.Random(self._wish.seed)
 
-    async def measure(self) -> Report | None:
-        """Everything from start to stop; None when it was stopped. Raises UserError when it could not measure."""
-        report: Report | None = None
-
-        async def act() -> None:
-            nonlocal report
-            self._progress("starting the server, the terminals and two executors")
-            stack.push_async_callback(self._crowd.stop)
-            await self._crowd.start()
-            report = await self._kills()
-
-        # A stop cancels the measuring and never the clearing away, which is why that is out here.
-        async with AsyncExitStack() as stack:
-            await unless_stopped(self._stop, act())
-        return report
+    async def _measured(self, stack: AsyncExitStack) -> Report:
+        self._progress("starting the server, the terminals and two executors")
+        await self._crowd.opened(stack)
+        return await self._kills()
 
     async def _kills(self) -> Report:
         conditions = await machine.of_server(
             self._crowd.redis, self._crowd.valkey.directory, timing=self._timing.line, load=f"a fact each {PACE_S:g} s"
         )
-        for name, text in conditions.items():
-            self._say(f"{name:<9} {text}")
+        self._tell(conditions)
         active, standby = await self._crowd.executor(), await self._crowd.executor()
         loading = asyncio.create_task(self._load())
         found: list[TakeOver] = []

@@ -1,7 +1,7 @@
 """Pure: compares what a trader did with what every side shows afterwards, by rules of its own.
 
 What should be open is computed from the story alone, but for openings that an outcome says were refused: those count as
-not made.
+not made, though what was told after them may have brought the account to the source's total all the same.
 """
 
 from collections import Counter, defaultdict
@@ -121,8 +121,9 @@ def _sizes(
     if strays and account != "net":
         yield Finding("doubled", f"{account}: open, and no outcome tells of it: {', '.join(strays)}")
     groups = _by_instrument if account == "net" else _by_position
-    for name, (want, have, exact) in groups(statements, wanted, refused, owners, terminal).items():
-        if abs(want - have) > (ZERO if exact else ROUNDING):
+    for name, (wants, have) in groups(statements, wanted, refused, owners, terminal).items():
+        want = min(wants, key=lambda size: abs(size - have))
+        if abs(want - have) > (ZERO if len(wants) == 1 else ROUNDING):
             fault: Fault = "lost" if abs(have) < abs(want) or want * have < 0 else "wrong"
             yield Finding(fault, f"{account}: {name} should be {want} lots and is {have}")
 
@@ -138,7 +139,8 @@ def _stops(
             yield Finding("lost", f"{account}: {text}")
 
 
-Sizes = Mapping[str, tuple[Decimal, Decimal, bool]]
+Sizes = Mapping[str, tuple[Sequence[Decimal], Decimal]]
+"""What may be open by name, and what is. It is one size, and exact, where nothing was refused."""
 
 
 def _by_position(
@@ -151,7 +153,8 @@ def _by_position(
     have: dict[str, Decimal] = defaultdict(Decimal)
     for (_, _, mark), lots in terminal.open.items():
         have[owners.get(mark, "")] += lots
-    return {s.position: (wanted[s.position], have[s.position], s.position not in refused) for s in statements}
+    allowed = _allowed(statements, wanted, refused)
+    return {position: (sizes, have[position]) for position, sizes in allowed.items()}
 
 
 def _by_instrument(
@@ -161,13 +164,24 @@ def _by_instrument(
     _owners: Mapping[int, str],
     terminal: Terminal,
 ) -> Sizes:
-    names = {s.position: s.instrument for s in statements}
-    found: dict[str, tuple[Decimal, Decimal, bool]] = {}
+    names, allowed = {s.position: s.instrument for s in statements}, _allowed(statements, wanted, refused)
+    found: dict[str, tuple[Sequence[Decimal], Decimal]] = {}
     for instrument in set(names.values()):
-        mine = [p for p, i in names.items() if i == instrument]
+        sums = {ZERO}
+        for position in (p for p, i in names.items() if i == instrument):
+            sums = {before + size for before in sums for size in allowed[position]}
         have = sum((lots for (_, symbol, _), lots in terminal.open.items() if symbol == instrument), ZERO)
-        found[instrument] = (sum((wanted[p] for p in mine), ZERO), have, not refused & set(mine))
+        found[instrument] = (tuple(sums), have)
     return found
+
+
+def _allowed(
+    statements: Sequence[Statement], wanted: Mapping[str, Decimal], refused: set[str]
+) -> Mapping[str, Sequence[Decimal]]:
+    """What may be open of each position: of one with a refused opening, what is left of the rest, or the whole."""
+    newest = {s.position: s for s in sorted(statements, key=lambda s: s.revision)}
+    whole = {position: s.after.total for position, s in newest.items()}
+    return {p: (wanted[p], total) if p in refused else (wanted[p],) for p, total in whole.items()}
 
 
 def _opened(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:

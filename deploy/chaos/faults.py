@@ -7,7 +7,7 @@ from random import Random
 
 from msgspec import Struct
 
-EXECUTOR_POINTS = ("read", "fenced", "called", "committed")
+EXECUTOR_POINTS = ("read", "decided", "fenced", "called", "committed")
 SOURCE_POINTS = ("asked", "answered", "published")
 
 KILLS = (

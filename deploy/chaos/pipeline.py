@@ -256,7 +256,7 @@ class Pipeline:
                 f"login = {login}",
                 f'server = "{SERVER}"',
                 f"[executor.accounts.{account}.limits]",
-                "max-age = 60",
+                "max-age = 600",
                 "max-drift-percent = 100",
                 "max-spread-percent = 100",
                 "max-orders-per-minute = 100000",

@@ -17,7 +17,7 @@ Kind = Literal[
 
 ZERO = Decimal(0)
 SIZES = (Decimal("0.16"), Decimal("0.32"), Decimal("0.64"))
-SMALLEST = Decimal("0.02")
+SMALLEST, STEP = Decimal("0.02"), Decimal("0.01")
 PRICES = {
     "EURUSD": (Decimal("1.08504"), Decimal("1.08512")),
     "GBPUSD": (Decimal("1.26504"), Decimal("1.26514")),
@@ -136,7 +136,7 @@ class Trader:
         side = 1 if total > 0 else -1
         if position.unfilled is not None and dice < 0.25:
             return self._filled(position, position.unfilled)
-        if dice < 0.5 and abs(total) >= 2 * SMALLEST:
+        if dice < 0.5 and abs(total) >= 2 * SMALLEST and not total / 2 % STEP:
             return self._to(position, "position.changed", total / 2)
         if dice < 0.62:
             return self._order(position, side * SIZES[0])

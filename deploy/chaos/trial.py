@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 PACE_S, SLOW_S = 0.03, 0.3
 BREATH_S = 0.2
 """How long the trader waits after a fault: it is seen, and still there when the next one comes."""
-SETTLE_S = 120.0
-PATIENCE_S = 150.0
-"""For telling the story through its faults; it takes about ten seconds."""
+SETTLE_S = 180.0
+PATIENCE_S = 300.0
+"""For telling the story through its faults; it takes about ten seconds where the machine has nothing else to do."""
 LOOK_S = 0.3
 
 

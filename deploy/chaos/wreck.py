@@ -19,8 +19,8 @@ from executor.mt5.simulator.surface import LinkFailed
 SERVICES = ("ingest", "executor", "standby", "archiver")
 UNREACHABLE_S = 1.5
 DOWN_S = 0.2
-ARMED_S = 10.0
-"""How long an armed executor works alone before its standby comes back, whether it got to its point or not."""
+ARMED_S = 30.0
+"""How long a process that is armed is waited for, and an executor works alone; what its point needs may not come."""
 LOOK_S = 0.02
 
 TERMINAL: Mapping[str, Mapping[str, Any]] = {

@@ -2,7 +2,12 @@
 
 from deploy.dashboards.panels import Board, Panel, Query
 
-STAGES = ("observe", "publish", "queue", "decide", "terminal", "commit", "archive")
+STAGES = {
+    **dict.fromkeys(("observe", "publish"), ("<source>", "source")),
+    **dict.fromkeys(("queue", "decide", "terminal", "commit"), ("<account>", "account")),
+    "archive": ("<namespace>", "service"),
+}
+"""Each with the filter of who shows it, and the label that tells those apart."""
 _BUCKETS = "sum by (le{by}) (rate(tradecopier_stage_seconds_bucket{{{where}}}[$__rate_interval]))"
 
 
@@ -43,18 +48,18 @@ BOARD = Board(
         *(
             Panel(
                 title=f"Stage: {stage}",
-                description=f"Quantiles of the stage `{stage}` per account or source.",
+                description=f"Quantiles of the stage `{stage}` per {whose}.",
                 unit="s",
                 width=6,
                 queries=tuple(
                     Query(
-                        quantile(q, f'<namespace>,stage="{stage}"', ", account, source"),
-                        f"{{{{account}}}}{{{{source}}}} p{q * 100:g}",
+                        quantile(q, f'{filtered},stage="{stage}"', f", {whose}"),
+                        f"{{{{{whose}}}}} p{q * 100:g}",
                     )
                     for q in (0.5, 0.95, 0.99, 0.999)
                 ),
             )
-            for stage in STAGES
+            for stage, (filtered, whose) in STAGES.items()
         ),
         Panel(
             title="Where a trade's time goes",

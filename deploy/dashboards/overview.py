@@ -13,7 +13,13 @@ BOARD = Board(
             title="Lanes at work",
             description="Accounts that an executor follows now; `nobody` means that nothing is copied to it.",
             kind="stat",
-            queries=(Query('max by (account) (tradecopier_lane{<account>,condition="active"})', "{{account}}"),),
+            queries=(
+                Query(
+                    'max by (account) (tradecopier_lane{<account>,condition="active"}) '
+                    'unless max by (account) (tradecopier_lane{<account>,condition="removed"}) == 1',
+                    "{{account}}",
+                ),
+            ),
             names={0: "nobody", 1: "following"},
             empty="no executor is seen",
         ),
@@ -77,12 +83,17 @@ BOARD = Board(
         ),
         Panel(
             title="Drift",
-            description="Positions on which the account and the source disagree, and since when the oldest does.",
-            queries=(
-                Query("tradecopier_drift_positions{<account>}", "{{account}} positions"),
-                Query("tradecopier_drift_oldest_seconds{<account>}", "{{account}} seconds"),
-            ),
+            description="Positions on which the account and the source disagree.",
+            queries=(Query("max by (account) (tradecopier_drift_positions{<account>})", "{{account}}"),),
             limits=NONE_RED,
+            empty="no executor is seen",
+        ),
+        Panel(
+            title="Age of the oldest drift",
+            description="How long the account and the source have disagreed. Above a minute it is no passing thing.",
+            unit="s",
+            queries=(Query("max by (account) (tradecopier_drift_oldest_seconds{<account>})", "{{account}}"),),
+            limits=((60.0, "red"),),
             empty="no executor is seen",
         ),
     ),

@@ -25,6 +25,8 @@ DATASOURCES: Mapping[Source, Mapping[str, str]] = {
     "postgres": {"type": "grafana-postgresql-datasource", "uid": "tradecopier-postgres"},
 }
 ALL = {"selected": True, "text": "All", "value": "$__all"}
+LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+"""Of what was asked for once, the value."""
 
 
 class Query(Struct, frozen=True):
@@ -35,7 +37,10 @@ class Query(Struct, frozen=True):
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """One panel. `unit` is Grafana's name of it; `limits` are (from, colour) steps above a green base."""
+    """One panel. `unit` is Grafana's name of it; `limits` are (from, colour) steps above a green base.
+
+    `names` are words for values; of a 0 that has one, something is missing, and it is red.
+    """
 
     title: str
     description: str
@@ -125,7 +130,7 @@ def _placed(panels: Sequence[Panel]) -> list[dict[str, Any]]:
 
 def _panel(panel: Panel, number: int) -> dict[str, Any]:
     steps = [{"color": "green", "value": None}, *({"color": colour, "value": at} for at, colour in panel.limits)]
-    mapped = {f"{value:g}": {"text": text} for value, text in panel.names.items()}
+    mapped = {f"{value:g}": {"text": text, "color": _colour(value)} for value, text in panel.names.items()}
     return {
         "id": number,
         "type": panel.kind,
@@ -139,6 +144,7 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
                 "noValue": panel.empty,
                 "thresholds": {"mode": "absolute", "steps": steps},
                 "mappings": [{"type": "value", "options": mapped}] if mapped else [],
+                **_drawn(panel),
             },
             "overrides": [],
         },
@@ -146,15 +152,23 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
     }
 
 
+def _colour(value: float) -> str:
+    return "green" if value else "red"
+
+
+def _drawn(panel: Panel) -> dict[str, Any]:
+    """Limits of lines over time are only seen when they are drawn."""
+    return {"custom": {"thresholdsStyle": {"mode": "dashed"}}} if panel.kind == "timeseries" and panel.limits else {}
+
+
 def _options(panel: Panel) -> dict[str, Any]:
     match panel.kind:
         case "heatmap":
             return {"calculate": False, "yAxis": {"unit": panel.unit}, "color": {"scheme": "Oranges", "mode": "scheme"}}
-        case "stat" | "bargauge":
-            return {
-                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-                "colorMode": "background",
-            }
+        case "stat":
+            return {"reduceOptions": LAST, "colorMode": "background"}
+        case "bargauge":
+            return {"reduceOptions": LAST, "displayMode": "basic", "orientation": "horizontal"}
         case "timeseries":
             return {"legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}}
         case "table":

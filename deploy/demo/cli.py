@@ -27,8 +27,7 @@ def demo(keep: bool, data: Path | None) -> None:
     from shared import process
     from shared.settings import PREFIX
 
-    folder = _folder(data)
-    ended = Ended(None)
+    ended, folder = Ended(None), _folder(data)
 
     async def play(stop: process.Stop) -> None:
         nonlocal ended
@@ -36,14 +35,27 @@ def demo(keep: bool, data: Path | None) -> None:
         place = Scenery(folder=folder, proxy_port=free_port())
         ended = await Stage(stop, place, click.echo).play(keep)
 
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        del os.environ[name]  # the demo has settings of its own
-    # The story is told on standard output; of the supervisor's own lines only what goes wrong belongs on the screen.
-    logging.getLogger().setLevel(logging.WARNING)
-    process.run(play, "demo", grace=STOP_GRACE_S)
-    if data is None and ended.good is not False:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            del os.environ[name]  # the demo has settings of its own
+        # The story is told on standard output; of the supervisor's own lines only what goes wrong is to be seen.
+        logging.getLogger().setLevel(logging.WARNING)
+        process.run(play, "demo", grace=STOP_GRACE_S)
+    except SystemExit:
+        ended = Ended(False)
+        raise
+    finally:
+        if data is None:
+            _clear(folder, look=ended.good is False)
     raise SystemExit({True: 0, False: 1, None: STOPPED}[ended.good])
+
+
+def _clear(folder: Path, *, look: bool) -> None:
+    """Remove what a demo kept, or say where it is when there is something to `look` at."""
+    if look:
+        click.echo(f"demo: its logs and data are left in {folder}; remove it when you have looked", err=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder(wanted: Path | None) -> Path:

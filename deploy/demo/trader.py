@@ -10,6 +10,7 @@ import logging
 import secrets
 import ssl
 import string
+import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -50,28 +51,48 @@ class Seat(Struct, frozen=True, kw_only=True):
 
 
 class Line:
-    """One kept connection. A call that finds it broken is not repeated: an order must never be sent twice."""
+    """One kept connection. A call that finds it broken is not repeated: an order must never be sent twice.
+
+    A call runs in a thread, and nobody can break it off: when the trader leaves meanwhile, it hangs up at its end.
+    """
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self._connection: http.client.HTTPSConnection | None = None
+        self._calling = threading.Lock()
+        self._over = False
 
     def call(self, method: str, path: str, query: Mapping[str, str], form: Mapping[str, str] | None) -> Any:
         """What `d` of the answer holds. Raises Refused, or OSError or HTTPException and hangs up."""
         body = urlencode(sorted(form.items())) if form is not None else None
         target = f"{path}?{urlencode({'locale': 'en', **query})}"
         try:
+            with self._calling:
+                status, content = self._exchange(method, target, body)
+        finally:
+            if self._over:
+                self.close()
+        return _meaning(status, content)
+
+    def _exchange(self, method: str, target: str, body: str | None) -> tuple[int, bytes]:
+        try:
             connection = self._connection = self._connection or self._opened()
             connection.request(method, target, body, self._headers())
             answer = connection.getresponse()
-            content = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
-            self.close()
+            self.hang_up()
             raise
-        return _meaning(answer.status, content)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up for good."""
+        self._over = True
+        if self._calling.acquire(blocking=False):
+            self.hang_up()
+            self._calling.release()
+
+    def hang_up(self) -> None:
+        """Hang up; the next call calls anew."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

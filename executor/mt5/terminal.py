@@ -73,7 +73,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terminal:
-    """One account's terminal. Create, `start`, `connect`, use, `stop`; all from one event loop.
+    """One account's terminal. Create, `start` (or `begin`), `connect`, use, `stop`; all from one event loop.
 
     `command` starts a child (default: this Python), `module` is what it imports: the vendor's package or the simulator.
     """
@@ -103,10 +103,14 @@ class Terminal:
         """Why there is no child, or why the last one went."""
         return self._calls.closed_because
 
+    def begin(self) -> None:
+        """Start the child, which may take long; `connect` waits for it."""
+        self._keeping = asyncio.create_task(self._keeper.keep(), name="terminal child")
+
     async def start(self) -> None:
         """Start the child and wait until it is there or its first start has failed (then `lost_reason` says why)."""
         epoch = self.epoch
-        self._keeping = asyncio.create_task(self._keeper.keep(), name="terminal child")
+        self.begin()
         await self.changed(epoch)
 
     async def stop(self) -> None:

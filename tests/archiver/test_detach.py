@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from archiver.detach import WATCHED_S, Detacher
 from archiver.trim import Trimmer
 from deploy.embedded import Valkey
-from executor.attachment import Unattached, attach, line
+from executor.attachment import Unattached, attach, condition, line
 from shared import streams
 from shared.streams import GroupLost
 
@@ -132,5 +132,6 @@ async def test_a_removed_account_says_so(redis: Redis) -> None:
     with pytest.raises(Unattached, match=r"was removed: .*`tradecopier account add one`") as raised:
         await attach(redis, KEYS, "one")
     assert line("one", raised.value) == str(raised.value)
+    assert (condition(raised.value), condition(GroupLost("NOGROUP"))) == ("removed", "lost")
     await streams.join_orders(redis, KEYS, "one")
     assert not await attach(redis, KEYS, "one")

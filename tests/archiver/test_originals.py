@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from archiver.originals import Archive, Original
 from archiver.store import Store
-from shared.outcomes import Kept, Memory, Pending
+from shared.outcomes import Kept, Memory, Notice, Pending
 from tests.archiver.entries import CODEC, Message, entry, fact, later, outcome, rows
 from tests.conftest import Database
 
@@ -62,3 +62,27 @@ async def test_an_account_is_remembered_until_it_was_removed(archive: Database) 
         assert await store.save(rows(gone)) == []
     assert found.remembered(["one"]) == set()
     assert Archive(dsn=archive.dsn, namespace="other").remembered(["one"]) == set()
+
+
+def notice(number: int, reason: str, account: str = "one") -> Notice:
+    return Notice(account=account, reason=reason, text="", seen=later(number))
+
+
+async def test_what_an_account_lacked_before_it_was_removed_is_nothing_to_its_successor(
+    archive: Database,
+) -> None:
+    messages: list[Message] = [
+        notice(0, "removed"),
+        kept(1, whole=True, removed=True),
+        notice(2, "removed"),
+        notice(3, "removed", account="two"),
+        notice(4, "readable"),
+        notice(5, "restored"),
+    ]
+    async with Store(archive.dsn) as store:
+        assert await store.save(rows(messages)) == []
+
+    found = Archive(dsn=archive.dsn, namespace="main")
+    told = [CODEC.outcome(original.fields) for original in found.lacking("one")]
+    assert told == [messages[2], messages[5]]
+    assert len(list(found.lacking("two"))) == 1

@@ -23,10 +23,20 @@ class Case(Struct, frozen=True):
 
     fires: Situation
     silent: Situation
+    fires_too: tuple[Situation, ...] = ()
+    silent_too: tuple[Situation, ...] = ()
 
 
 def lane(value: int) -> dict[str, str]:
     return {f'tradecopier_lane{{{A},condition="active"}}': f"{value}x400"}
+
+
+def shadow(value: int) -> dict[str, str]:
+    return {f'tradecopier_trading_state{{{A},state="shadow"}}': f"{value}x400"}
+
+
+def follows(source: str) -> dict[str, str]:
+    return {f'tradecopier_follows{{{A},source="{source}"}}': "1x400"}
 
 
 def slow(account: str, whole: str, quick: str) -> dict[str, str]:
@@ -42,18 +52,27 @@ def one(series: str, fires: str, silent: str, at: str = "10m") -> Case:
     return Case(Situation({series: fires}, at), Situation({series: silent}, at))
 
 
+REMOVED = {f'tradecopier_lane{{{A},condition="removed"}}': "1x400"}
 CAPTURED = {f'tradecopier_ingest_facts_total{{{N},source="s",kind="order.placed"}}': "0+1x400"}
 OUTCOMES = f'tradecopier_outcomes_total{{{A},result="filled"}}'
-POLL = f'tradecopier_ingest_last_poll_timestamp_seconds{{{N},source="s"}}'
-LOTS = f"tradecopier_account_lots{{{A}}}"
 CONNECTED, ALGO = f"tradecopier_terminal_connected{{{A}}}", f"tradecopier_terminal_algo_trading{{{A}}}"
 LAG = f'tradecopier_group_lag{{{N},stream="orders",group="archiver"}}'
 USED, LIMIT = f"tradecopier_redis_memory_used_bytes{{{N}}}", f"tradecopier_redis_memory_limit_bytes{{{N}}}"
+UNWRITTEN = f"tradecopier_ingest_unwritten_records{{{N}}}"
+UNJOURNALED = f'tradecopier_ingest_unjournaled_calls_total{{{N},hook="request"}}'
 NOTES = f'tradecopier_ingest_notes_total{{{N},source="s",note="NOTE"}}'
 
 CASES: Mapping[str, Case] = {
-    "NothingCopied": Case(Situation({**CAPTURED, OUTCOMES: "7x400"}), Situation({**CAPTURED, OUTCOMES: "0+1x400"})),
-    "SourceBlind": Case(Situation({POLL: "1x400", LOTS: "0.1x400"}), Situation({POLL: "1x400", LOTS: "0x400"})),
+    "NothingCopied": Case(
+        Situation({**CAPTURED, **follows("s"), OUTCOMES: "7x400"}),
+        Situation({**CAPTURED, **follows("s"), OUTCOMES: "0+1x400"}),
+        silent_too=(
+            Situation({**CAPTURED, **follows("another"), OUTCOMES: "7x400"}),
+            Situation({**CAPTURED, **follows("s"), **REMOVED, OUTCOMES: "7x400"}),
+        ),
+    ),
+    "SourceBlind": one(f'tradecopier_ingest_blind{{{N},source="s"}}', "1x400", "0x400"),
+    "HeldBack": one(f'tradecopier_ingest_held_back{{{N},source="s"}}', "1x400", "0x400"),
     "Unresolved": one(f'tradecopier_unfinished_oldest_seconds{{{A},state="unresolved"}}', "31x400", "29x400"),
     "Owed": one(f'tradecopier_unfinished_facts{{{A},state="owed"}}', "1x400", "0x400"),
     "DeadLetters": one(f'tradecopier_stream_entries{{{N},stream="dead"}}', "1x400", "0x400"),
@@ -62,7 +81,11 @@ CASES: Mapping[str, Case] = {
         f'tradecopier_group_oldest_pending_seconds{{{N},stream="orders",group="a"}}', "6x400", "4x400"
     ),
     "OutboxWaiting": one(f'tradecopier_ingest_waiting_facts{{{N},source="s"}}', "3x400", "0x118 3 3x100"),
-    "OutboxUnwritten": one(f"tradecopier_ingest_unwritten_records{{{N}}}", "1x400", "0x400"),
+    "OutboxUnwritten": Case(
+        Situation({UNWRITTEN: "1x400", UNJOURNALED: "7x400"}),
+        Situation({UNWRITTEN: "0x400", UNJOURNALED: "7x400"}),
+        fires_too=(Situation({UNWRITTEN: "0x400", UNJOURNALED: "0x100 1x300"}),),
+    ),
     "LaneGone": Case(
         Situation({f'tradecopier_lane{{{A},condition="active",instance="x"}}': "0x400"}),
         Situation(
@@ -71,11 +94,16 @@ CASES: Mapping[str, Case] = {
                 f'tradecopier_lane{{{A},condition="active",instance="y"}}': "1x400",
             }
         ),
+        silent_too=(Situation({**lane(0), **REMOVED}),),
     ),
     "TerminalDisconnected": Case(
         Situation({**lane(1), CONNECTED: "0x400"}), Situation({**lane(0), CONNECTED: "0x400"})
     ),
-    "AlgoTradingOff": Case(Situation({**lane(1), ALGO: "0x400"}), Situation({**lane(1), ALGO: "1x400"})),
+    "AlgoTradingOff": Case(
+        Situation({**lane(1), **shadow(0), ALGO: "0x400"}),
+        Situation({**lane(1), **shadow(0), ALGO: "1x400"}),
+        silent_too=(Situation({**lane(1), **shadow(1), ALGO: "0x400"}),),
+    ),
     "GuardTripped": one(f'tradecopier_guard_breaches_total{{{A},limit="daily-loss"}}', "0x100 1x300", "1x400"),
     "Halted": one(f'tradecopier_trading_state{{{A},state="halted"}}', "1x400", "0x400"),
     "ArchiveBehind": one(LAG, "1001x400", "999x400"),

@@ -21,10 +21,11 @@ from shared import clock, depth, streams, vitals
 from shared.durability import unsafe
 from shared.lease import Lease
 from shared.pictures import source_picture
+from shared.process import cancelled
 from shared.streams import Keys, Publisher, Reader
 from shared.vitals import SourceVitals
 from tests.e2e.encrypted import DebianRedis
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, running
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, account, running
 from tests.processes import ROOT
 
 USERS = {user.name: user for user in acl.users(KEYS, ["demo"], [ACCOUNT, "second"])}
@@ -108,6 +109,34 @@ async def test_a_lane_and_the_publisher_of_its_facts_do_their_work(guarded: Valk
 
     assert found == ["filled", "closed", "filled"]
     assert await refusals(guarded) == []
+
+
+async def test_a_lane_opens_what_the_source_held_when_it_joined(guarded: Valkey, tmp_path: Path) -> None:
+    """It asks for that itself, as an operator would."""
+    simulator = Simulator(tmp_path / "terminal")
+    await simulator.start()
+    simulator.price("EURUSD", "1.08504", "1.08512")
+    try:
+        async with connected(guarded, INGEST) as ingest, connected(guarded, STATUS) as looking:
+            source = Source(ingest)
+            await source.open()
+            async with running(url(guarded, LANE), simulator, account(join="adopt", reconcile_every=0.1)):
+                await source.held("p1", "0.2")
+                telling = asyncio.create_task(looked_at(ingest))
+                assert "filled" in await ended_as(looking, 2)
+                await cancelled(telling)
+    finally:
+        simulator.stop()
+
+    assert await refusals(guarded) == []
+
+
+async def looked_at(ingest: Redis) -> None:
+    """Say what an ingest says all the time: that it has just seen its source."""
+    while True:
+        now = datetime.now(UTC)
+        await vitals.tell_source(ingest, KEYS, "demo", SourceVitals(at=now, owned=True, polled=now))
+        await asyncio.sleep(0.2)
 
 
 async def ended_as(redis: Redis, count: int) -> list[str]:

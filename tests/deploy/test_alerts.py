@@ -74,8 +74,10 @@ def test_an_alert_fires_and_is_silent(alert: str, tmp_path: Path) -> None:
     """Each silence stands beside a fire under the same query, so neither can be for want of data."""
     case = CASES[alert]
 
-    assert fires(case.fires, alert, tmp_path)
-    assert not fires(case.silent, alert, tmp_path)
+    for situation in (case.fires, *case.fires_too):
+        assert fires(situation, alert, tmp_path)
+    for situation in (case.silent, *case.silent_too):
+        assert not fires(situation, alert, tmp_path)
 
 
 def fires(situation: Situation, alert: str, folder: Path) -> bool:

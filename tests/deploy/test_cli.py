@@ -1,5 +1,6 @@
 """The `tradecopier` command: quick to look at, plain about mistakes, and no command breaks another."""
 
+import runpy
 import subprocess
 import sys
 import types
@@ -68,6 +69,11 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         """Fail in a way that the user can mend."""
         raise UserError("the port 1 is in use; choose another")
 
+    @group.command()
+    def stay() -> None:
+        """Stay until somebody has enough of it."""
+        raise KeyboardInterrupt
+
     module.group = group  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "service_cli", module)
     known = {
@@ -126,3 +132,21 @@ def test_an_unknown_command_is_refused() -> None:
 def test_the_version_is_told() -> None:
     told = subprocess.run([sys.executable, "-m", "deploy", "--version"], cwd=ROOT, capture_output=True, check=True)
     assert told.stdout.decode() == f"tradecopier, version {VERSION}\n"
+
+
+@pytest.mark.usefixtures("commands")
+def test_ctrl_c_before_a_command_listens_to_signals_is_no_failure() -> None:
+    result = run("service", "stay")
+
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_ctrl_c_while_the_program_is_still_loading_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("deploy", run_name="__main__")
+
+    assert ended.value.code == 130

@@ -1,7 +1,9 @@
 """Whoever worked for an account is out at once, and back as soon as the account is given up."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -11,8 +13,9 @@ from deploy.custody import custody
 from deploy.embedded import Valkey
 from shared import streams
 from shared.lease import Lease
-from tests.executor.rig import ACCOUNT, KEYS
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S
 
+ROOT = Path(__file__).parents[2]
 LEASE = KEYS.account("lease", ACCOUNT)
 
 
@@ -59,6 +62,38 @@ async def test_it_is_renewed_for_as_long_as_it_takes_and_given_up_after_a_failur
     with pytest.raises(ValueError, match="no"):
         await failing()
     assert not await redis.exists(LEASE)
+
+
+COMMAND = """
+import asyncio
+from deploy.custody import custody
+from shared import streams
+from tests.executor.rig import ACCOUNT, KEYS
+
+async def hold():
+    async with custody(streams.connect({url!r}), KEYS, [ACCOUNT], "restore"):
+        print("held", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_command_that_is_killed_holds_the_account_up_for_seconds(valkey: Valkey, redis: Redis) -> None:
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COMMAND.format(url=valkey.url), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    lane = Lease(redis, LEASE, duration=5.0, owner="lane")
+    try:
+        assert command.stdout is not None
+        assert await command.stdout.readline() == b"held\n"
+        assert await lane.acquire() is not None
+    finally:
+        command.kill()
+        await command.communicate()
+    async with asyncio.timeout(PATIENCE_S):
+        while await lane.acquire() is not None:
+            await asyncio.sleep(0.05)
 
 
 async def test_of_two_commands_the_later_one_has_the_account(redis: Redis) -> None:

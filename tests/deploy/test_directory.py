@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,42 @@ def test_a_port_that_is_taken_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("deploy.directory._candidates", lambda: iter([port]))
         with pytest.raises(UserError, match=f"no port from {port} to {port} is free"):
             free_port()
+
+
+def test_a_port_that_another_process_was_given_is_not_chosen_before_its_server_listens_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = """
+        import sys
+        from deploy.directory import free_port
+        print(free_port(), flush=True)
+        sys.stdin.read()
+    """
+    another = free_port()
+    with python(source) as holder:
+        theirs = int(told(holder))
+        monkeypatch.setattr("deploy.directory._candidates", lambda: iter([theirs, another]))
+        with pytest.raises(UserError, match="is free"):
+            free_port()
+        with socket.create_server(("127.0.0.1", theirs)):
+            assert not is_free(theirs)
+        holder.kill()
+        holder.wait()
+        monkeypatch.setattr("deploy.directory._candidates", lambda: iter([another, theirs]))
+        assert free_port() == theirs
+
+
+def test_only_the_ports_chosen_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.directory.HELD", 2)
+    held: deque[int] = deque()
+    monkeypatch.setattr("deploy.directory._held", lambda: held)
+    first, *_ = [free_port() for _ in range(4)]
+
+    assert len(held) == 2
+    monkeypatch.setattr("deploy.directory._candidates", lambda: iter([first]))
+    assert free_port() == first
+    for descriptor in held:
+        os.close(descriptor)
 
 
 def test_a_lock_excludes_other_processes_until_its_holder_is_gone(tmp_path: Path) -> None:

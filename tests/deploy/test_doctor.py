@@ -1,7 +1,10 @@
 """What doctor looks at with its own eyes: settings, files, ports and the archive, each from well to not well."""
 
-import socket
+import asyncio
+from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from msgspec.structs import replace
@@ -9,10 +12,15 @@ from msgspec.structs import replace
 from archiver.migrate import migrate
 from deploy import doctor
 from deploy.checks import Check
+from deploy.directory import HOST
 from deploy.surroundings import Surroundings, found
+from ingest.proxy import Proxy
+from shared.metrics import new_registry, served
 from shared.settings import Postgres, Redis, Secret
 from tests.conftest import Database
 from tests.deploy.onlookers import settings
+from tests.e2e.replicated import LOOK_S, PASSWORD, Server, asked
+from tests.ingest.wire import through
 
 
 def here(folder: Path) -> Surroundings:
@@ -65,17 +73,47 @@ def test_a_password_or_a_key_that_others_can_read_is_to_be_mended(tmp_path: Path
     assert not any("hidden" in check.found + check.advice for check in open_to_all)
 
 
-def test_a_proxy_is_well_when_somebody_listens_and_its_certificate_is_missed_until_it_ran(tmp_path: Path) -> None:
-    surroundings = here(tmp_path)
+def listening(surroundings: Surroundings, **at: str) -> Surroundings:
+    """The same machine, with its ingest at these addresses."""
     machine = surroundings.machine
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        listen = f"127.0.0.1:{server.getsockname()[1]}"
-        surroundings = Surroundings(machine=replace(machine, ingest=replace(machine.ingest, listen=listen)))
-        listening = list(doctor.proxy(surroundings))
-    closed = list(doctor.proxy(surroundings))
+    return Surroundings(machine=replace(machine, ingest=replace(machine.ingest, **at)))
 
-    assert (level(listening, "proxy"), level(closed, "proxy")) == ("ok", "fail")
-    assert level(listening, "certificate") == "fail"
+
+@pytest.mark.parametrize("auth", [None, Secret("trader:hush")], ids=["open to all here", "with a password"])
+async def test_the_proxy_is_known_by_what_it_says(tmp_path: Path, auth: Secret | None) -> None:
+    surroundings = here(tmp_path)
+    before = level(list(doctor.proxy(surroundings)), "certificate")
+    async with through(Proxy(("127.0.0.1", 0), tmp_path / "data" / "proxy", object(), auth=auth), []) as at:
+        surroundings = listening(surroundings, listen=f"127.0.0.1:{at[1]}")
+        running = await asyncio.to_thread(lambda: list(doctor.proxy(surroundings)))
+    stopped = list(doctor.proxy(surroundings))
+
+    assert (level(running, "proxy"), level(stopped, "proxy")) == ("ok", "fail")
+    assert (before, level(running, "certificate")) == ("fail", "warn"), "it is made when the proxy first runs"
+
+
+def test_another_program_on_a_port_of_ours_is_not_taken_for_ours(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
+        serving = Thread(target=other.serve_forever)
+        serving.start()
+        address = f"127.0.0.1:{other.server_address[1]}"
+        surroundings = listening(here(tmp_path), listen=address, metrics=address)
+        found = [*doctor.proxy(surroundings), *doctor.ports(surroundings)]
+        other.shutdown()
+        serving.join()
+
+    assert (level(found, "proxy"), level(found, "metrics of ingest")) == ("fail", "fail")
+    assert f"another program answers at {address}" in [check.found for check in found]
+
+
+async def test_a_service_is_known_by_its_metrics(tmp_path: Path) -> None:
+    async with served(new_registry("ingest"), "127.0.0.1:0") as address:
+        surroundings = listening(here(tmp_path), metrics=address)
+        found = await asyncio.to_thread(lambda: list(doctor.ports(surroundings)))
+    gone = list(doctor.ports(surroundings))
+
+    assert level(found, "metrics of ingest") == "ok"
+    assert gone == [], "that it does not run is said elsewhere"
 
 
 def test_an_archive_without_its_tables_is_to_be_mended_by_one_command(tmp_path: Path, postgres: Database) -> None:
@@ -117,3 +155,61 @@ async def test_a_redis_elsewhere_that_is_not_encrypted_is_named(tmp_path: Path) 
     assert [(c.level, c.what) for c in checks] == [("warn", "redis encryption"), ("fail", "redis")]
     assert "redis.invalid" in checks[0].found
     assert not any("hush" in c.found + c.advice for c in checks)
+
+
+@pytest.fixture
+async def followed(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server with a replica, which writes without it, too."""
+    primary = Server(tmp_path / "primary", {})
+    replica = Server(tmp_path / "replica", {})
+    try:
+        await primary.serve()
+        replica.more = {"replicaof": f"{HOST} {primary.door.port}"}
+        await replica.serve()
+        while (await asked(primary, "INFO", "replication"))["connected_slaves"] != 1:
+            await asyncio.sleep(LOOK_S)
+        yield primary
+    finally:
+        for server in (replica, primary):
+            await server.close()
+
+
+async def replication(surroundings: Surroundings, server: Server, user: str = "default") -> list[Check]:
+    """What is said of how a server is followed."""
+    url = Secret(f"redis://{user}:{PASSWORD}@{HOST}:{server.port}/0")
+    machine = replace(surroundings.machine, redis=replace(surroundings.machine.redis, url=url))
+    found = [check async for check in doctor.redis(Surroundings(machine=machine))]
+    assert found[-1].what != "redis", found
+    return [check for check in found if "replicas" in check.what]
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_that_writes_without_its_replica_is_named_whoever_asks(tmp_path: Path, followed: Server) -> None:
+    surroundings = here(tmp_path)
+    onlooker = ("on", f">{PASSWORD}", "~*", "+@all", "-config")
+    await asked(followed, "ACL", "SETUSER", "onlooker", *onlooker)
+
+    for user in ("default", "onlooker"):
+        (check,) = await replication(surroundings, followed, user)
+        assert check.level == "warn"
+        assert "min-replicas-to-write 1" in check.advice
+
+    await asked(followed, "CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "5")
+    while not (await asked(followed, "INFO", "replication"))["min_slaves_good_slaves"]:
+        await asyncio.sleep(LOOK_S)
+    for user in ("default", "onlooker"):
+        assert [check.level for check in await replication(surroundings, followed, user)] == ["ok"]
+
+    await asked(followed, "CONFIG", "SET", "min-replicas-max-lag", "60")
+    (check,) = await replication(surroundings, followed)
+    assert (check.level, "below executor.lease" in check.advice) == ("warn", True)
+
+
+@pytest.mark.timeout(120)
+async def test_a_provider_that_lets_nobody_ask_for_settings_hinders_no_other_check(tmp_path: Path) -> None:
+    managed = Server(tmp_path / "managed", {"rename-command": 'CONFIG ""'})
+    try:
+        await managed.serve()
+        assert await replication(here(tmp_path), managed) == []
+    finally:
+        await managed.close()

@@ -2,13 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from deploy.light import light, span
-from deploy.looking import AccountSeen, Seen, SourceSeen
+from deploy.looking import AccountSeen, Held, Seen, SourceSeen
 from shared.vitals import AccountVitals, SourceVitals
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -16,6 +17,12 @@ VITALS = AccountVitals(at=NOW, condition="active", connected=True, algo=True, id
 SOURCE = SourceSeen(name="demo", vitals=SourceVitals(at=NOW, owned=True, polled=NOW))
 ACCOUNT = AccountSeen(name="main", live=True, sources=("demo",), mode="active", vitals=VITALS, lag=0)
 WELL = Seen(at=NOW, sources=(SOURCE,), accounts=(ACCOUNT,))
+
+
+STARTING = frozenset({"ingest", "executor", "archiver"})
+
+
+HELD_BACK = "demo/1: no trade is published, the model is not known: reload the TradingView page"
 
 
 def ago(seconds: float) -> datetime:
@@ -30,19 +37,27 @@ def vitals(**changes: Any) -> Seen:
     return account(vitals=replace(VITALS, **changes))
 
 
-def source(**changes: Any) -> Seen:
+def source(positions: tuple[Held, ...] = (), **changes: Any) -> Seen:
     told = SourceVitals(**{"at": NOW, "owned": True, "polled": NOW, **changes})
-    return replace(WELL, sources=(replace(SOURCE, vitals=told),))
+    return replace(WELL, sources=(replace(SOURCE, vitals=told, positions=positions),))
+
+
+OPEN = (Held(instrument="EURUSD", quantity=Decimal(1)),)
 
 
 RED = {
     "a fact whose key is not here": (account(mode="close-only", reason="unknown-key"), "until the key of a fact"),
     "Redis is gone": (Seen(at=NOW, trouble="connection refused"), "Redis does not answer"),
     "the terminal is gone": (vitals(condition="away"), "start MetaTrader 5"),
+    "another login": (vitals(condition="away", why="account main was 1@A, run `account repoint`"), "was 1@A"),
     "no link to the broker": (vitals(connected=False), "no connection to the broker"),
     "algo trading is off": (vitals(algo=False), "press the button Algo Trading"),
-    "the source is blind": (source(polled=ago(31)), "blind"),
+    "the source is blind": (source(OPEN, polled=ago(31)), "blind, no look at the account for 31 s"),
+    "the source is blind since it began": (source(OPEN, polled=None), "blind, no look .* since the proxy began"),
+    "ingest says that it is blind": (source(polled=ago(70), blind=True), "blind, no look at the account for 70 s"),
+    "the terminal does not come up": (vitals(condition="starting", since=ago(16)), "start MetaTrader 5"),
     "the proxy is gone": (source(at=ago(6)), "the proxy is not running"),
+    "trades are held back": (source(held_back=(HELD_BACK,)), "no trade is published"),
     "drift": (vitals(drift=("EURUSD: 0.1 lots expected, 0 there",)), "drift, EURUSD"),
     "an exit is owed": (vitals(owed=1), "1 closes are owed"),
     "unresolved for long": (vitals(unresolved=1, oldest=31), "nobody knows what became of 1 orders"),
@@ -53,14 +68,21 @@ RED = {
     "its group was detached": (account(away="detached: nobody read for it", vitals=None), "detached: nobody read"),
     "halted": (account(mode="halted", reason="operator"), r"halted \(operator\)"),
     "facts wait on disk": (source(waiting=2), "2 facts wait on disk"),
+    "a disk is full or hangs": (source(unwritten=2), "2 records of the outbox are in memory only"),
     "a dead letter": (replace(WELL, dead=1), "1 dead letters"),
     "Redis fills up": (replace(WELL, memory_used=0.81), "81%"),
 }
 YELLOW = {
     "something came and went": (source(untold=("bought 1",)), "1 trades nobody could be told of: see `ingest untold`"),
     "TradingView was never seen": (source(polled=None), "open it with the proxy set"),
+    "TradingView is closed and nothing is open": (source(polled=ago(31)), "TradingView is closed, seen last 31 s ago"),
+    "the terminal is being connected": (vitals(condition="starting", since=ago(14)), "starting"),
+    "the proxy is being started": (replace(source(at=ago(6)), starting=STARTING), "the proxy is starting"),
+    "the executor is being started": (replace(account(vitals=None), starting=STARTING), "its executor is starting"),
+    "everything is being started": (Seen(at=NOW, trouble="refused", starting=STARTING), "everything is starting"),
     "close-only": (account(mode="close-only", reason="daily-loss"), "close-only"),
     "shadow": (account(live=False), "in shadow"),
+    "it was removed": (account(away="removed: take [executor.accounts.main] out", vitals=None), "removed: take"),
     "an instrument without a symbol": (vitals(unmapped=("US500",)), "symbols.map"),
     "the archive is behind": (replace(WELL, archive_lag=1001), "archive is behind"),
     "the archive's lag is not known": (replace(WELL, archive_lag=None), "nobody knows how many"),

@@ -61,6 +61,34 @@ def test_the_welcome_says_which_accounts_trade(tmp_path: Path) -> None:
     assert "one (live)" in lines[0]
 
 
+def test_one_account_whose_terminal_is_gone_does_not_keep_the_others_from_being_copied_to(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    with file.open("a") as more:
+        more.write(GONE)
+    with running("--config", str(file), "up") as up:
+        up.until("TradeCopier runs.")
+        up.until("gone: the terminal is gone: start MetaTrader 5 and log in")
+        status = run("--config", str(file), "status").stdout
+        up.process.send_signal(signal.SIGINT)
+        said, _ = up.process.communicate(timeout=PATIENCE_S)
+
+    assert up.process.returncode == 0, said
+    assert re.search("account one: .*active", status), status
+    assert "terminal connected" in status
+
+
+GONE = """
+[executor.accounts.gone]
+sources = ["demo"]
+
+[executor.accounts.gone.terminal]
+kind = "simulated"
+address = "127.0.0.1:9"
+login = 1
+server = "Gone"
+"""
+
+
 async def nothing() -> None:
     pass
 

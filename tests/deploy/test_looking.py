@@ -123,6 +123,14 @@ async def test_of_a_redis_that_gives_no_answer_only_the_trouble_is_known(config:
     assert found == Seen(at=NOW, trouble=found.trouble)
 
 
+async def test_of_an_account_that_was_removed_it_is_said_what_is_left_to_do(config: Path, client: Redis) -> None:
+    await client.hset(KEYS.account("state", ACCOUNT), "removed", "2026-01-01")
+
+    (account,) = (await seen(config)).accounts
+
+    assert account.away == f"removed: take [executor.accounts.{ACCOUNT}] out of the settings file"
+
+
 @pytest.mark.parametrize(("kept", "word"), [(True, "detached: nobody read"), (False, "restore it")])
 async def test_an_account_that_was_detached_is_seen_to_be(config: Path, client: Redis, kept: bool, word: str) -> None:
     source = Source(client)

@@ -65,6 +65,7 @@ async def test_another_login_has_none_of_the_old_one_s_figures(redis: Redis, aba
     assert isinstance(kept, Kept)
     assert (kept.state, len(kept.memory.links)) == ({"identity": "2@Demo", **joined}, links)
     assert len(after.get("replay", {})) == links
+    assert after["done"] == {"f#1": "ignored 1 1-1" if abandon else "filled 1 1-1"}
 
 
 async def test_nothing_is_done_with_an_account_that_somebody_else_has_taken(redis: Redis) -> None:

@@ -1,8 +1,10 @@
 """Accounts that are written into the settings file while everything runs, or taken out of it."""
 
 import asyncio
+import json
 import logging
 import os
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from deploy import settings
+from deploy.directory import free_port
 from deploy.fleet import Fleet
 from deploy.newcomers import Newcomers
 from shared import streams
@@ -40,6 +43,17 @@ def pids(folder: Path) -> dict[int, str]:
     }
 
 
+def targets(folder: Path) -> dict[str, str]:
+    """Where Prometheus finds the services, by their names."""
+    listed = json.loads((folder / "data" / "prometheus" / "targets" / "tradecopier.json").read_text())
+    return {each["labels"]["service"]: each["targets"][0] for each in listed}
+
+
+def scraped(folder: Path, service: str) -> str:
+    with urllib.request.urlopen(f"http://{targets(folder)[service]}/metrics", timeout=30) as reply:
+        return str(reply.read().decode())
+
+
 async def groups(fleet: Fleet) -> set[str]:
     redis = streams.connect(fleet.redis.reveal())
     found = await redis.xinfo_groups(streams.Keys("main").orders)
@@ -51,7 +65,7 @@ async def test_a_new_account_is_served_and_a_gone_one_is_not_while_the_others_ar
     tmp_path: Path, stop: Stop, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    file = written(tmp_path)
+    file = written(tmp_path, f'[executor]\nmetrics = "127.0.0.1:{free_port()}"')
     one, logs = file.read_text(), list[Path]()
     fleet = Fleet(settings.load(file, None, {}), stop)
     newcomers = Newcomers(fleet, os.environ, logs.append)
@@ -66,7 +80,8 @@ async def test_a_new_account_is_served_and_a_gone_one_is_not_while_the_others_ar
         assert set(with_two) > set(before)
         assert sorted(path.name for path in logs) == ["executor-two.log", "terminal-two.log"]
         assert any("--account two" in words for words in with_two.values())
-        assert "two is copied to" in caplog.text
+        assert "two has its executor" in caplog.text
+        assert "tradecopier_account_equity" in await asyncio.to_thread(scraped, tmp_path, "executor-two")
 
         file.write_text("not a settings file")
         await newcomers.read()
@@ -75,6 +90,7 @@ async def test_a_new_account_is_served_and_a_gone_one_is_not_while_the_others_ar
         file.write_text(one)
         await newcomers.read()
         assert set(pids(tmp_path)) == set(before)
+        assert set(targets(tmp_path)) == {"ingest", "executor"}
         assert fleet.machine == settings.load(file, None, {})
     finally:
         await fleet.stop()

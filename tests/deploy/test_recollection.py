@@ -14,7 +14,7 @@ from deploy.recollection import Ended, Origin, Recollection, begun, sound
 from executor.book import Debt, Link, Part
 from executor.remembering import stated
 from shared.facts import Fact, OrderEnded, OrderPlaced, PositionClosed, PositionOpened, objects
-from shared.outcomes import Kept, Memory, Outcome, Pending
+from shared.outcomes import Kept, Lacking, Memory, Notice, Outcome, Pending
 from shared.wire import BadSignature, Malformed, Refused, RetiredKey, UnknownKey, UnknownKind
 from tests.archiver.entries import CODEC, fact
 from tests.executor.accounts import ZERO
@@ -153,3 +153,16 @@ def test_what_is_not_sound_is_left_out_and_named(refusal: Refused, why: str) -> 
     refused: list[str] = []
     assert list(sound([Original("1-0", "row", {})], lambda _fields: refusal, refused.append)) == []
     assert refused == [f"row: {why}"]
+
+
+def test_what_was_not_there_when_its_turn_came_is_wanted_though_the_account_has_passed_it() -> None:
+    missed, passed = (fact(n) for n in (2, 3))
+    lacking = (Lacking(missed.producer, 1, 2),)
+    kept = Kept(account="a", seen=NOW, whole=True, memory=Memory(passed={missed.producer: 5}))
+    found = begun("a", [missed.source], "9-0", kept)
+    found.take("4-0", Notice(account="a", reason="removed", text="", seen=NOW, lacking=lacking))
+
+    wants = found.wanting()
+    assert (wants(missed), wants(passed)) == (True, False)
+    found.take("10-0", Outcome(fact=missed.id, result="ignored", **END))
+    assert not found.wanting()(missed)

@@ -38,6 +38,14 @@ def test_services_are_listed_where_they_can_be_found(tmp_path: Path) -> None:
     assert found == [{"targets": ["127.0.0.1:9101"], "labels": {"namespace": "desk", "service": "ingest"}}]
 
 
+def test_who_came_while_everything_ran_is_listed_with_the_others(tmp_path: Path) -> None:
+    found = scraping.targets(machine(tmp_path), {"executor-late": "127.0.0.1:4711"})
+
+    assert [each["labels"] for each in found] == [
+        {"namespace": "desk", "service": name} for name in ("ingest", "executor-late")
+    ]
+
+
 def test_the_folder_is_written_anew_at_each_start(tmp_path: Path) -> None:
     scraping.write(machine(tmp_path))
     scraping.write(machine(tmp_path, ACCOUNTS + '[archiver]\nmetrics = "127.0.0.1:9103"\n'))

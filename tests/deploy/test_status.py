@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from deploy.control import order
+from deploy.light import light
+from deploy.looking import Seen
+from deploy.status import lines
 from executor.mt5.simulator.remote import Remote
 from shared import streams
 from tests.deploy.onlookers import Machine, Terminal, machine, settings
+from tests.deploy.test_light import RED, YELLOW
 from tests.executor.rig import ACCOUNT, KEYS, Source, ended
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -105,7 +109,7 @@ async def drift(found: Machine, window: Terminal, tmp_path: Path) -> None:
 async def terminal_gone(found: Machine, window: Terminal, tmp_path: Path) -> None:
     found.simulator.stop()
     await window.shows("NOT ALL IS WELL", "the terminal is gone: start MetaTrader 5")
-    await doctor_shows(found, tmp_path, 4, "terminal: gone", "start MetaTrader 5")
+    await doctor_shows(found, tmp_path, 4, "the terminal is gone", "start MetaTrader 5")
     await found.simulator.start()
     await window.shows(" COPYING\n")
 
@@ -117,6 +121,21 @@ async def redis_gone(found: Machine, window: Terminal, tmp_path: Path) -> None:
     await doctor_shows(found, tmp_path, 5, "redis: does not answer", "start it, or mend redis.url")
     found.valkey.start()
     await window.shows(" COPYING\n")
+
+
+@pytest.mark.parametrize(
+    ("situation", "head"),
+    [
+        (YELLOW["everything is being started"], " STARTING "),
+        (YELLOW["the executor is being started"], " STARTING "),
+        (YELLOW["shadow"], " COPYING, BUT "),
+        (RED["the terminal does not come up"], " NOT ALL IS WELL "),
+    ],
+)
+def test_what_is_just_being_started_is_called_so(situation: tuple[Seen, str], head: str) -> None:
+    seen, _ = situation
+
+    assert head in next(lines(seen, light(seen)))
 
 
 def tradecopier(config: Path, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
@@ -161,6 +180,7 @@ async def test_flatten_wants_to_be_typed_out(tmp_path: Path, typed: str, code: i
         (("resume", "other"), "there is no account other; there are: main"),
         (("resume", "--all"), "there is no Redis yet"),
         (("status",), "there is no Redis yet"),
+        (("status", "--watch", "--json"), "give --watch or --json, not both"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:

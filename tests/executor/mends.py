@@ -115,7 +115,7 @@ class Mended(PerfectAccount):
         for key, debt in way.debts.items():
             link = self.book.links[key]
             done = [StepResult(step, self.take(step)) for step in owed_steps(link, debt, self.book)]
-            self._keep(key, settle_debt(link, debt, done).link)
+            self._keep(key, settle_debt(link, debt, done, self.book).link)
         return way
 
     def mend_all(self, seen: Sight, rounds: int = 8) -> list[str]:

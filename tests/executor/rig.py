@@ -89,6 +89,11 @@ class Simulator:
         with closing(Remote.at(self.address)) as remote:
             remote.price(symbol, bid, ask)
 
+    def rules(self, symbol: str, **rules: Any) -> None:
+        """Change a symbol's rules as the broker would; `like=NAME` makes a new symbol."""
+        with closing(Remote.at(self.address)) as remote:
+            remote.symbol(symbol, **rules)
+
     async def close_by_hand(self) -> None:
         """Close everything as a person at the terminal would."""
         async with self.eyes() as eyes:
@@ -129,9 +134,11 @@ class Simulator:
         """A second connection that only looks."""
         terminal = Terminal(SIMULATOR)
         await terminal.start()
-        await terminal.connect(self.credentials())
-        yield terminal
-        await terminal.stop()
+        try:
+            await terminal.connect(self.credentials())
+            yield terminal
+        finally:
+            await terminal.stop()
 
     async def volumes(self) -> list[tuple[str, int, float]]:
         """What is open: symbol, type (0 buy) and lots."""
@@ -295,7 +302,7 @@ async def running(
             assert not task.done(), task.exception()
         yield lane
     finally:
-        task.cancel()
+        await process.cancelled(task)
         await asyncio.gather(task, return_exceptions=True)
         await lane.stop()
         await work.aclose()

@@ -1,14 +1,18 @@
 """The book in memory is the account as it was read, changed by what we did, and never by a reading that overlapped."""
 
 import asyncio
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from executor.book import Link
-from executor.bookkeeping import TerminalAway
+from executor.bookkeeping import Bookkeeper, TerminalAway
+from executor.brokerclock import BrokerClock
 from executor.mt5.api import Connected
 from executor.mt5.simulator.faults import FaultKind
+from executor.mt5.terminal import Terminal
 from tests.executor.rig import Simulator
 
 D = Decimal
@@ -44,6 +48,57 @@ async def test_a_symbol_that_is_not_there_stays_unknown(simulator: Simulator) ->
         await keeper.ensure("NOWHERE")
 
         assert "NOWHERE" not in keeper.book.specifications
+
+
+async def test_the_rules_of_every_symbol_in_use_are_read_again_in_turn(simulator: Simulator) -> None:
+    """What a tick is worth in dollars moves with the yen; and brokers change steps and minimums."""
+    simulator.price("USDJPY", "150.000", "150.000")
+    async with simulator.keeper() as (_, keeper):
+        for symbol in ("EURUSD", "USDJPY", "XAUUSD"):
+            await keeper.ensure(symbol)
+        before = keeper.book.specifications
+        simulator.price("USDJPY", "100.000", "100.000")
+        simulator.rules("EURUSD", volume_min="0.05")
+        for _ in range(3):
+            await keeper.refresh()
+        after = keeper.book.specifications
+
+    assert before["USDJPY"].tick_value == D("0.666667")
+    assert after["USDJPY"].tick_value == D(1)
+    assert after["EURUSD"].volume_min == D("0.05")
+    assert after["XAUUSD"] == before["XAUUSD"]
+
+
+async def test_rules_that_the_terminal_does_not_tell_any_more_stay_as_they_were(simulator: Simulator) -> None:
+    async with simulator.keeper() as (_, keeper):
+        await keeper.ensure("EURUSD")
+        before = keeper.book.specifications
+        simulator.goes_wrong(FaultKind.NONE, function="symbol_info", code=-4)
+        await keeper.refresh()
+        simulator.rules("EURUSD", volume_step="0")
+        await keeper.refresh()
+
+        assert keeper.book.specifications == before
+
+
+async def test_the_day_of_the_loss_limit_is_the_brokers(simulator: Simulator) -> None:
+    """An hour before midnight in London it is tomorrow already for a broker in Athens, whose first tick tells."""
+    evening = datetime(2026, 11, 25, 23, 0, tzinfo=UTC)
+    async with simulator.keeper() as (terminal, read):
+        keeper = Bookkeeper("main", terminal, lambda: evening)
+        await keeper.open(await connected(terminal, simulator), {}, replace(read.book.figures, day=evening.date()))
+        opened = keeper.book.figures
+        keeper.clock = BrokerClock(offset=7200)
+        await keeper.refresh()
+
+    assert opened.day == date(2026, 11, 25)
+    assert keeper.book.figures.day == date(2026, 11, 26)
+
+
+async def connected(terminal: Terminal, simulator: Simulator) -> Connected:
+    answer = await terminal.connect(simulator.credentials())
+    assert isinstance(answer, Connected)
+    return answer
 
 
 async def test_a_reading_that_overlaps_with_something_we_did_is_thrown_away(simulator: Simulator) -> None:

@@ -73,6 +73,11 @@ def test_a_healthy_account_reads_at_a_glance() -> None:
 
 
 SITUATIONS = {
+    "a size of its own for nothing": (
+        replace(FOUND, unused=("GOLD",)),
+        True,
+        "[executor.accounts.main.sizing.symbols.GOLD] is never used: the terminal lists no GOLD",
+    ),
     "a line of the terminal": (replace(FOUND, told=("Algo Trading is off.",)), True, "Algo Trading is off."),
     "shadow": (replace(FOUND, live=False), False, 'write mode = "live" under [executor.accounts.main]'),
     "no clock": (replace(FOUND, clock=BrokerClock()), False, "time zone is not known yet"),

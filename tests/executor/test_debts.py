@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from executor.book import Debt, Link, Part
+from executor.book import Debt, Link, Margin, Part
 from executor.debts import Debts, unpaid
 from executor.ledger import Change
 from executor.reasons import Obstacle
@@ -16,6 +16,7 @@ from executor.steps import Reduce
 from executor.telling import Teller
 from executor.translate import Plan
 from shared.outcomes import Pending
+from tests.executor.accounts import book
 from tests.executor.test_parking import closing, opening, parked
 from tests.shared.samples import placed
 
@@ -46,6 +47,41 @@ def debt(target: str = "0.5", **changes: Any) -> Debt:
 
 def debts(*known: Debt) -> Debts:
     return Debts({d.link: d for d in known}, Teller("main", lambda: NOW), lambda: NOW)
+
+
+def known(reason: str = "market-closed", **changes: Any) -> Debts:
+    """A lane's debts, with one that it has made itself."""
+    made = debts()
+    made.take_over(Change(debts={"a": debt(reason=reason, **changes)}))
+    return made
+
+
+def test_of_which_exits_nobody_knows_whether_they_were_done() -> None:
+    links = {"a": REAL}
+
+    assert debts(debt()).unsure("EURUSD", links), "another lane has left it"
+    assert not known().unsure("EURUSD", links)
+    assert known(Obstacle.NO_ANSWER).unsure("EURUSD", links)
+    assert known(sought=("reduce",)).unsure("EURUSD", links)
+    assert not known(Obstacle.NO_ANSWER).unsure("XAUUSD", links)
+    assert not known(Obstacle.NO_ANSWER).unsure("EURUSD", links, besides="a")
+    over = known(Obstacle.NO_ANSWER)
+    over.take_over(Change(debts={"a": None}))
+    assert not over.unsure("EURUSD", links)
+
+
+@pytest.mark.parametrize(
+    ("margin", "link", "contested"), [("netting", "b", True), ("netting", "a", False), ("hedging", "b", False)]
+)
+def test_an_exit_beside_an_unknown_one_is_contested_in_a_shared_position(
+    margin: Margin, link: str, contested: bool
+) -> None:
+    account = book(margin, links=[REAL, replace(REAL, key="b")])
+    attempt = parked("1-1", link, closing()).attempt
+
+    known(Obstacle.NO_ANSWER).contest(attempt, account)
+
+    assert attempt.contested is contested
 
 
 def test_a_later_exit_moves_the_target_and_keeps_what_is_ours() -> None:
@@ -135,3 +171,11 @@ def test_an_attempt_that_changed_what_is_ours_says_so_itself() -> None:
     attempt.results["close:1"] = StepResult(closing(), Done(volume=D(1)))
 
     assert unpaid(attempt, PLANNED, REAL) == PLANNED
+
+
+def test_a_debt_is_owed_by_a_fact_and_by_the_attempt_that_made_it() -> None:
+    fact = placed()
+    owing = debts(debt(fact=fact.id, attempt=2))
+
+    assert [owing.owes(fact, attempt) for attempt in (None, 1, 2)] == [True, False, True]
+    assert not owing.owes(placed(id="another"))

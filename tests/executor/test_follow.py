@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Margin, Specification
-from executor.settings import Sizing
-from shared.facts import Fact, Model
+from executor.book import Link, Margin, Part, Specification
+from executor.follow import linked
+from executor.settings import Sizing, Symbols
+from shared.facts import Fact, Levels, Model
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, PerfectAccount
 from tests.executor.sources import Source, key
@@ -135,6 +136,35 @@ def test_dropping_facts_in_between_ends_in_the_same_place(
         assert abs(account.own(key(position)) - lots) < least
 
 
+OWN_SIZES = {
+    "fixed": Sizing(mode="fixed", lots=D("0.6")),
+    "risk-percent": Sizing(mode="risk-percent", percent=D("6.006")),
+    "notional": Sizing(mode="notional", amount=D("66000.6")),
+    "multiplier": Sizing(factor=D("0.1")),
+}
+"""Each gives 0.6 lots for a source's order of 6."""
+
+
+@pytest.mark.parametrize("margin", ["hedging", "netting"])
+@pytest.mark.parametrize("sizing", OWN_SIZES.values(), ids=OWN_SIZES)
+@given(fills=st.permutations([D(1), D(2), D(3)]), held=st.sampled_from([D(0), D(4), D(-2)]))
+@settings(max_examples=20)
+def test_an_order_that_fills_bit_by_bit_is_one_opening(
+    margin: Margin, sizing: Sizing, fills: list[Decimal], held: Decimal
+) -> None:
+    """Whatever was held before, long or short: of that the account has nothing."""
+    account = PerfectAccount(margin, accounts.settings(sizing=sizing, pending_orders="on-fill"))
+    source = Source("netting")
+    if held:
+        source.market("EURUSD", held)
+    size = 6 - min(D(0), held)
+    source.rest("EURUSD", "L", size)
+    for fill in (*fills, size - 6):
+        for fact in source.fill("EURUSD", "L", fill) if fill else ():
+            account.follow(replace(fact, levels=Levels(stop_loss=D("1.09"))))
+    assert account.own(key("EURUSD")) == D("0.6")
+
+
 @pytest.mark.parametrize("margin", ["hedging", "netting"])
 def test_what_the_source_finds_out_to_have_held_counts_as_followed_and_opens_nothing(margin: Margin) -> None:
     source, account = Source("netting"), PerfectAccount(margin)
@@ -144,3 +174,18 @@ def test_what_the_source_finds_out_to_have_held_counts_as_followed_and_opens_not
     for fact in source.market("EURUSD", D(-2)):
         account.follow(fact)
     assert account.own(key("EURUSD")) == D("0.5")
+
+
+@pytest.mark.parametrize(
+    ("parts", "symbol"), [((), "XAUUSD"), ((Part(ticket=1, identifier=1, volume=D(1), side="buy"),), "EURUSD")]
+)
+def test_a_link_goes_by_the_symbol_of_the_settings_once_nothing_of_it_is_on_the_account(
+    parts: tuple[Part, ...], symbol: str
+) -> None:
+    had = Link(key=key("o1"), instrument="EURUSD", symbol="EURUSD", revision=4, parts=parts)
+    mapped = accounts.settings(symbols=Symbols(map={"EURUSD": "XAUUSD"}))
+    elsewhere = accounts.settings(symbols=Symbols(suffix=".x"))
+    (fact, *_) = Source().accepted("o1", "1")
+
+    assert linked(had, fact, accounts.book(), mapped).symbol == symbol
+    assert linked(had, fact, accounts.book(), elsewhere).symbol == "EURUSD", "the terminal does not list the other one"

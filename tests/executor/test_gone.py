@@ -2,11 +2,15 @@
 
 from decimal import Decimal
 
+import pytest
 from msgspec.structs import replace
 
 from executor.book import Margin
-from executor.gone import Gone, gone, without
-from tests.executor.accounts import PerfectAccount, holding
+from executor.gone import Gone, closed_by_others, gone, without
+from executor.marks import candidates
+from executor.mt5.api import DealEntry, TradeDeal
+from tests.executor.accounts import PerfectAccount, book, holding
+from tests.executor.records import deal
 from tests.executor.sources import Source, key
 
 D = Decimal
@@ -48,6 +52,42 @@ def test_a_netting_position_that_turned_by_hand_is_gone() -> None:
     account, _ = trading("netting")
     account.book = replace(account.book, holdings={1001: holding(1001, "sell", "2")})
     assert list(gone(account.book)) == [Gone(O1, 1001, D("1.00"))]
+
+
+OURS = candidates("1@Server", "m", "close")[0]
+
+
+def history(*entries: tuple[float, int]) -> list[TradeDeal]:
+    """The deals of position 1001: signed lots and the magic number; the first one opened it."""
+    return [
+        deal(
+            ticket=n, position_id=1001, type=0 if lots > 0 else 1, volume=abs(lots), magic=magic,
+            entry=DealEntry.OUT if n else DealEntry.IN,
+        )
+        for n, (lots, magic) in enumerate(entries)
+    ]  # fmt: skip
+
+
+HISTORIES: dict[str, tuple[list[TradeDeal], str, bool]] = {
+    "closed by hand": (history((1, OURS), (-1, 0)), "", True),
+    "cut by hand": (history((1, OURS), (-0.4, 0)), "0.6", True),
+    "closed by us": (history((1, OURS), (-1, OURS)), "", False),
+    "cut by hand and by us": (history((1, OURS), (-0.1, 0), (-0.9, OURS)), "", False),
+    "not told yet": (history((1, OURS)), "", False),
+    "nothing told at all": ([], "", False),
+    "cut by hand long before, and not listed": (history((2, OURS), (-1, 0)), "", False),
+}
+
+
+@pytest.mark.parametrize(("deals", "left", "closed"), HISTORIES.values(), ids=HISTORIES)
+def test_others_have_closed_it_only_if_the_history_says_so_and_agrees_with_what_is_listed(
+    deals: list[TradeDeal], left: str, closed: bool
+) -> None:
+    held = {1001: holding(1001, volume=left)} if left else {}
+    lost = Gone(O1, 1001, 1 - D(left or 0))
+
+    assert closed_by_others(lost, [deals], replace(book(), holdings=held)) is closed
+    assert closed_by_others(lost, [deals, history((5, 0))], replace(book(), holdings=held)) is False
 
 
 def test_foreign_volume_on_top_of_ours_takes_nothing_away() -> None:

@@ -16,7 +16,7 @@ from executor.settings import Limits, parse_hours
 from executor.steps import Open, Rest, Step
 from shared.facts import Fact
 from tests.executor import accounts
-from tests.executor.accounts import EURUSD, NOW, holding
+from tests.executor.accounts import EURUSD, NOW, PerfectAccount, holding
 from tests.executor.sources import Source
 from tests.executor.test_classify import CLOSE, MOVE, PROTECT, REDUCE, WITHDRAW
 
@@ -85,6 +85,36 @@ def test_each_reason_has_its_cause(reason: Reason, how: dict[str, Any]) -> None:
     assert denied(**how) is reason
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("open"), st.sampled_from(["1", "2", "-1", "-2"]).map(D)),
+            st.tuples(st.just("close"), st.integers(0, 30)),
+        ),
+        max_size=30,
+    )
+)
+def test_no_exit_on_a_netting_account_goes_past_the_limits_that_openings_have(
+    story: list[tuple[str, Any]],
+) -> None:
+    """Openings against each other leave little, and closing those of one side brings the others out: unguarded."""
+    limits, account, source = (
+        replace(LIMITS, max_lots_per_symbol=D(3), max_lots=D(3)),
+        PerfectAccount("netting"),
+        Source(),
+    )
+    held: list[str] = []
+    for number, (what, value) in enumerate(story):
+        if what == "open":
+            step = replace(STEP, side="buy" if value > 0 else "sell", volume=abs(value))
+            if denied(step, book=account.book, limits=limits) is None:
+                held.append(f"o{number}")
+                account.follow(source.accepted(held[-1], value)[0])
+        elif held:
+            account.follow(source.close(held.pop(value % len(held)))[0])
+        assert abs(account.net()) <= 3
+
+
 def test_the_brokers_own_volume_limit_counts_one_direction() -> None:
     rules = {"EURUSD": replace(EURUSD, volume_limit=D(5))}
     full = replace(having("4.5"), specifications=rules)
@@ -96,6 +126,32 @@ def test_risk_without_a_stop_is_denied_where_a_limit_is_set() -> None:
     bare = replace(STEP, stop_loss=None)
     assert denied(bare) is None
     assert denied(bare, limits=replace(LIMITS, max_risk_percent=D(5))) is Reason.NO_STOP_LOSS
+
+
+@pytest.mark.parametrize(
+    ("step", "book"),
+    [
+        (STEP, replace(BOOK, specifications={"EURUSD": replace(EURUSD, tick_value=D(0))})),
+        (STEP, replace(BOOK, specifications={})),
+        (STEP, worth(0)),
+        (replace(STEP, stop_loss=D("1.10001")), BOOK),
+        (replace(STEP, side="sell", stop_loss=D("1.1")), BOOK),
+    ],
+    ids=["a tick is worth nobody knows what", "no rules", "no equity", "the stop is passed", "passed by a sell"],
+)
+def test_a_loss_that_nobody_knows_is_no_loss_within_the_limit(step: Open, book: Book) -> None:
+    assert denied(step, book=book) is None
+    assert denied(step, book=book, limits=replace(LIMITS, max_risk_percent=D(50))) is Reason.SIZE_UNKNOWN
+
+
+def test_a_stop_limit_order_risks_what_lies_between_its_limit_and_its_stop() -> None:
+    rest = Rest(
+        name="rest", link="k", order="L", symbol="EURUSD", type="stoplimit", side="buy", volume=D(1), price=D("1.12"),
+        stop_limit=D("1.101"), stop_loss=D("1.1"),
+    )  # fmt: skip
+    limits = replace(LIMITS, max_risk_percent=D(1))
+    assert denied(rest, limits=limits) is None
+    assert denied(replace(rest, stop_limit=D("1.11")), limits=limits) is Reason.RISK
 
 
 def test_the_clocks_uncertainty_is_in_the_orders_favour() -> None:
@@ -136,6 +192,12 @@ def test_no_limit_is_passed_at_the_start() -> None:
         ("sun 22:00-02:00", datetime(2026, 3, 2, 2, 0, tzinfo=UTC), False),
         ("fri-mon 10:00-11:00", datetime(2026, 3, 1, 10, 30, tzinfo=UTC), True),
         ("10:00-11:00", datetime(2026, 3, 4, 10, 30, tzinfo=UTC), True),
+        ("mon 00:00-24:00", datetime(2026, 3, 2, 0, 0, tzinfo=UTC), True),
+        ("mon 00:00-24:00", datetime(2026, 3, 2, 23, 59, 59, 999999, tzinfo=UTC), True),
+        ("mon 00:00-24:00", datetime(2026, 3, 3, 0, 0, tzinfo=UTC), False),
+        ("mon 07:00-24:00", datetime(2026, 3, 3, 0, 0, tzinfo=UTC), False),
+        ("mon 07:00-24:00", datetime(2026, 3, 2, 6, 59, tzinfo=UTC), False),
+        ("mon 07:00-24:00", datetime(2026, 3, 2, 23, 59, tzinfo=UTC), True),
     ],
 )
 def test_hours(text: str, moment: datetime, inside: bool) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -21,6 +23,9 @@ DEADLINE_S, GRACE_S = 1.0, 4.0
 RESTART_S = 15.0
 """What a new child may take to be connected again on a busy machine; it is there in a fraction of that."""
 
+STOPS_S = 60.0
+"""Longer than a service has before it is ended by force, with another exit code."""
+
 HUNG, WELL = "hung", "well"
 ACCOUNT = """
 [executor.accounts.{name}]
@@ -33,6 +38,7 @@ kind = "simulated"
 address = "{address}"
 login = 1
 server = "Demo"
+{more}
 [executor.accounts.{name}.limits]
 max-age = 60
 max-drift-percent = 100
@@ -41,8 +47,14 @@ max-spread-percent = 100
 
 
 @asynccontextmanager
-async def two_accounts(valkey: Valkey, redis: Redis, folder: Path) -> AsyncIterator[dict[str, Simulator]]:
-    """One executor that serves two accounts, each with its own terminal."""
+async def two_accounts(
+    valkey: Valkey, redis: Redis, folder: Path, hung: str = "", deadline: float = DEADLINE_S
+) -> AsyncIterator[dict[str, Simulator]]:
+    """One executor that serves two accounts, each with its own terminal; `hung` is set for that of the first one.
+
+    When it is told to stop, it does so by itself.
+    """
+    grace = GRACE_S - DEADLINE_S + deadline
     simulators = {name: Simulator(folder / name) for name in (HUNG, WELL)}
     key, config = folder / "signing.key", folder / "tradecopier.toml"
     key.write_text(KEY)
@@ -51,14 +63,16 @@ async def two_accounts(valkey: Valkey, redis: Redis, folder: Path) -> AsyncItera
     for name, simulator in simulators.items():
         await simulator.start()
         simulator.price("EURUSD", "1.08504", "1.08512")
-        text += ACCOUNT.format(name=name, deadline=DEADLINE_S, grace=GRACE_S, address=simulator.address)
+        more = hung if name == HUNG else ""
+        text += ACCOUNT.format(name=name, deadline=deadline, grace=grace, address=simulator.address, more=more)
         await streams.join_orders(redis, KEYS, name)
     config.write_text(text)
     child = executor(config, valkey)
     try:
         yield simulators
+        assert process.end(child, [signal.SIGTERM], patience=STOPS_S) == 0
     finally:
-        process.end(child, [signal.SIGTERM])
+        process.end(child, [signal.SIGKILL])
         for simulator in simulators.values():
             simulator.stop()
 
@@ -120,3 +134,32 @@ async def test_a_close_that_hangs_is_done_or_owed_soon_and_once(
         await message(redis, HUNG, part.id, "closed")
         assert await terminals[HUNG].volumes() == [("EURUSD", 0, 0.06)]
         assert len(await terminals[HUNG].deals()) == 2
+
+
+SILENT = f"child-command = {[sys.executable, '-c', 'import time; time.sleep(600)']}"
+
+
+async def test_a_child_that_never_comes_up_keeps_no_other_account_waiting_and_ends_when_it_is_told_to(
+    valkey: Valkey, redis: Redis, source: Source, tmp_path: Path
+) -> None:
+    """As Wine may do. Its executor serves the other account meanwhile, and stops at once."""
+    async with two_accounts(valkey, redis, tmp_path, SILENT) as terminals:
+        fact = await source.buy("o1")
+        await message(redis, WELL, fact.id, "filled")
+        assert await terminals[HUNG].volumes() == []
+
+
+async def test_an_executor_is_told_to_stop_while_a_call_hangs_and_leaves_it_to_be_found_out(
+    valkey: Valkey, redis: Redis, source: Source, tmp_path: Path
+) -> None:
+    """It does not wait for an answer that may take minutes, and what it was about is still to be done."""
+    async with two_accounts(valkey, redis, tmp_path, deadline=600.0) as terminals:
+        terminals[HUNG].goes_wrong(FaultKind.HANG, execute=True)
+        await source.buy("o1")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await terminals[HUNG].volumes():
+                await asyncio.sleep(0.05)
+
+    left: Any = await redis.xpending(KEYS.orders, HUNG)
+    assert left["pending"] == 1
+    assert not [m for m in await told(redis) if isinstance(m, outcomes.Outcome) and m.account == HUNG]

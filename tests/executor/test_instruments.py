@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Figures
+from executor.book import Figures, Specification
 from executor.instruments import (
     Sizer,
     chunks,
@@ -21,7 +21,7 @@ from executor.instruments import (
 )
 from executor.reasons import Denied, Reason
 from executor.settings import Sizing, Symbols, SymbolSizing
-from shared.facts import Contract
+from shared.facts import Contract, Side
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, XAUUSD
 
@@ -31,9 +31,18 @@ UNITS = Contract(unit="units")
 LOTS = Contract(unit="lots", lot_size=D(100000))
 
 
-def size(sizing: Sizing, quantity: str = "1", contract: Contract | None = LOTS, stop: str | None = None) -> object:
-    sizer = Sizer(sizing, EURUSD, FIGURES, contract, entry=D("1.1"), stop=D(stop) if stop else None)
-    return sizer.lots(D(quantity))
+def size(
+    sizing: Sizing,
+    quantity: str = "1",
+    contract: Contract | None = LOTS,
+    stop: str | None = None,
+    *,
+    rules: Specification = EURUSD,
+    side: Side = "buy",
+    whole: str | None = None,
+) -> object:
+    sizer = Sizer(sizing, rules, FIGURES, contract, side=side, entry=D("1.1"), stop=D(stop) if stop else None)
+    return sizer.lots(D(quantity), D(whole) if whole else None)
 
 
 @pytest.mark.parametrize(
@@ -98,10 +107,36 @@ def test_sizing_by_risk_needs_a_stop() -> None:
     assert size(Sizing(mode="risk-percent")) == Denied(Reason.NO_STOP_LOSS)
 
 
-def test_sizing_by_risk_without_a_loss_at_the_stop_is_no_size() -> None:
-    found = size(Sizing(mode="risk-percent"), stop="1.1")
+@pytest.mark.parametrize(
+    ("side", "stop", "rules"),
+    [
+        ("buy", "1.1", EURUSD),
+        ("sell", "1.1", EURUSD),
+        ("buy", "1.10001", EURUSD),
+        ("sell", "1.09999", EURUSD),
+        ("buy", "1.05", replace(EURUSD, tick_value=D(0))),
+    ],
+    ids=["at the price", "at the price of a sell", "passed", "passed by a sell", "a tick is worth nobody knows what"],
+)
+def test_sizing_by_risk_without_a_loss_at_the_stop_is_no_size(side: Side, stop: str, rules: Specification) -> None:
+    found = size(Sizing(mode="risk-percent"), stop=stop, side=side, rules=rules)
     assert isinstance(found, Denied)
     assert found.reason is Reason.SIZE_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("sizing", "lots"),
+    [
+        (Sizing(mode="fixed", lots=D("0.08")), "0.02"),
+        (Sizing(mode="risk-percent", percent=D(1)), "0.05"),
+        (Sizing(mode="notional", amount=D(55000)), "0.125"),
+        (Sizing(factor=D("0.3")), "0.3"),
+        (Sizing(mode="equity-ratio", reference=D(40000)), "0.25"),
+    ],
+    ids=lambda x: x.mode if isinstance(x, Sizing) else "",
+)
+def test_a_part_of_an_order_gets_its_share_of_the_orders_own_size(sizing: Sizing, lots: str) -> None:
+    assert size(sizing, "1", stop="1.095", whole="4") == D(lots)
 
 
 @given(percent=st.decimals(D("0.1"), 5, places=1), distance=st.integers(1, 5000))
@@ -109,7 +144,9 @@ def test_sizing_by_risk_loses_what_was_said_at_the_stop(percent: Decimal, distan
     stop = D("1.1") - distance * EURUSD.tick_size
     lots = size(Sizing(mode="risk-percent", percent=percent), stop=str(stop))
     assert isinstance(lots, Decimal)
-    assert abs(risked(lots, D("1.1"), stop, EURUSD) - FIGURES.equity * percent / 100) < D("0.01")
+    loss = risked("buy", lots, D("1.1"), stop, EURUSD)
+    assert loss is not None
+    assert abs(loss - FIGURES.equity * percent / 100) < D("0.01")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,12 @@ from executor.ledger import Change
 from executor.meter import Disagreement, Meter
 from executor.metrics import Metrics
 from executor.mt5.simulator.faults import FaultKind
+from executor.pulse import vitals_of
 from executor.settings import Limits
 from executor.stages import STAGES
+from executor.states import AccountState
 from shared.outcomes import Notice, Outcome, Pending
-from tests.executor.rig import ACCOUNT, Simulator, Source, account, ended, running
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -88,6 +91,26 @@ def test_what_was_asked_for_long_after_it_was_captured_says_nothing_of_how_fast_
     assert shown("stage_seconds_count", stage="end_to_end") == 0
 
 
+@pytest.mark.parametrize(
+    ("live", "now", "shown_as"),
+    [
+        (True, AccountState.ACTIVE, "active"),
+        (False, AccountState.ACTIVE, "shadow"),
+        (False, AccountState.HALTED, "halted"),
+        (True, AccountState.SHADOW, "shadow"),
+        (True, None, None),
+    ],
+)
+def test_an_account_whose_settings_send_nothing_is_not_shown_as_active(
+    live: bool, now: AccountState | None, shown_as: str | None
+) -> None:
+    shown = Shown(Meter(Metrics(CollectorRegistry(), [ACCOUNT]), ACCOUNT, Limits(), lambda: NOW, live=live))
+
+    shown.meter.state(now)
+
+    assert [str(state) for state in AccountState if shown("trading_state", state=str(state))] == [shown_as] * bool(now)
+
+
 def test_a_drift_counts_from_its_beginning_until_it_is_over(shown: Shown) -> None:
     assert (shown("drift_positions"), shown("drift_oldest_seconds")) == (0, 0)
 
@@ -130,6 +153,46 @@ async def test_a_lane_shows_what_it_did_and_what_its_account_is(
     assert shown("outcomes_total", result="filled") == shown("retcodes_total", retcode="10009") == 2
     assert shown("slippage_points_bucket", le="+Inf") == 2
     assert shown("terminal_algo_trading") == 1
+
+
+async def test_a_lane_that_stands_by_tells_nothing_of_what_another_one_does(
+    valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    """A close is owed when another lane takes the account over; that one pays it, and says so."""
+    source = Source(redis)
+    await source.open()
+    async with running(valkey.url, simulator, account()) as lane:
+        shown = Shown(lane.meter)
+        await source.buy("p1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        await source.close("p1")
+        await until(lambda: shown("unfinished_facts", state="owed") == 1)
+        await redis.set(KEYS.account("lease", ACCOUNT), "somebody else")
+        await until(lambda: math.isnan(shown("account_equity")))
+        after = [shown(name, state="owed") for name in ("unfinished_facts", "unfinished_oldest_seconds")]
+
+    assert after == [0, 0]
+
+
+async def test_what_keeps_a_lane_from_its_work_is_told_until_it_works(
+    valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    await redis.hset(KEYS.account("state", ACCOUNT), "identity", "9@Elsewhere")
+    async with running(valkey.url, simulator, account(), wait=False) as lane:
+        await until(lambda: lane.meter.why != "")
+        told = vitals_of(lane.meter, "away", NOW)
+        await redis.hdel(KEYS.account("state", ACCOUNT), "identity")
+        await until(lambda: lane.meter.why == "")
+
+    assert "was 9@Elsewhere and the terminal is logged in as 1@Demo" in told.why
+    assert "account repoint" in told.why
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.02)
 
 
 async def test_a_slow_terminal_is_seen_in_its_stage_and_in_no_other(

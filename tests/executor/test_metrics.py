@@ -18,7 +18,17 @@ def test_every_condition_of_every_lane_is_there_from_the_start() -> None:
 
     Metrics(registry, ["a", "b"])
 
-    assert shown(registry, "a") == shown(registry, "b") == {"active": 0, "standby": 0, "away": 1, "lost": 0}
+    first = {"starting": 1, "active": 0, "standby": 0, "away": 0, "lost": 0, "removed": 0}
+    assert shown(registry, "a") == shown(registry, "b") == first
+
+
+def test_whom_an_account_follows_is_there() -> None:
+    registry = CollectorRegistry()
+
+    Metrics(registry, ["a"]).follows("a", ["demo", "other"])
+
+    for source in ("demo", "other"):
+        assert registry.get_sample_value("tradecopier_follows", {"account": "a", "source": source}) == 1
 
 
 def test_a_lane_is_one_thing_at_a_time() -> None:
@@ -28,14 +38,25 @@ def test_a_lane_is_one_thing_at_a_time() -> None:
     metrics.lane("a", "standby")
     metrics.lane("a", "active")
 
-    assert shown(registry, "a") == {"active": 1, "standby": 0, "away": 0, "lost": 0}
+    assert [condition for condition, value in shown(registry, "a").items() if value] == ["active"]
 
 
-def test_what_is_away_is_a_complaint() -> None:
-    metrics = Metrics(CollectorRegistry(), ["a", "b"])
+def test_what_does_not_work_is_a_complaint() -> None:
+    metrics = Metrics(CollectorRegistry(), ["a", "b", "c"])
     metrics.lane("a", "standby")
+    metrics.lane("b", "away")
 
-    assert metrics.complaints() == ["account b is away"]
+    assert metrics.complaints() == ["account b is away", "account c is starting"]
+
+
+def test_only_what_is_new_of_a_lane_is_news() -> None:
+    metrics = Metrics(CollectorRegistry(), ["a"])
+    assert metrics.moved.is_set()
+
+    for condition, is_news in (("starting", False), ("standby", True), ("standby", False), ("active", True)):
+        metrics.moved.clear()
+        metrics.lane("a", condition)
+        assert metrics.moved.is_set() == is_news
 
 
 async def test_it_has_settled_when_no_lane_is_away() -> None:
@@ -44,6 +65,9 @@ async def test_it_has_settled_when_no_lane_is_away() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(metrics.all_settled(), 0)
 
+    metrics.lane("b", "away")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(metrics.all_settled(), 0)
     metrics.lane("b", "standby")
 
     await asyncio.wait_for(metrics.all_settled(), 1)

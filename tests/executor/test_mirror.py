@@ -50,6 +50,42 @@ def test_a_limit_order_is_placed_with_its_price_size_and_levels() -> None:
     assert (step.stop_loss, step.take_profit) == (D("1.07000"), D("1.20000"))
 
 
+@pytest.mark.parametrize(
+    ("quantity", "levels", "stop"),
+    [
+        ("1", Levels(trailing=D("0.005")), "1.085"),
+        ("-1", Levels(trailing=D("0.005")), "1.095"),
+        ("1", Levels(trailing=D("0.005"), stop_loss=D("1.07")), "1.07"),
+        ("-1", Levels(trailing=D("0.005"), stop_loss=D("1.12")), "1.12"),
+        ("1", Levels(trailing=None, stop_loss=D("1.07")), "1.07"),
+    ],
+)
+def test_a_stop_that_is_to_trail_protects_from_the_moment_of_the_fill(quantity: str, levels: Levels, stop: str) -> None:
+    account, source = PerfectAccount(), Source()
+    account.follow(one(source.rest("o1", "L", quantity, "1.09", levels)))
+    assert [r.stop_loss for r in account.book.restings.values()] == [D(stop)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "levels", "stop"),
+    [
+        ("1", "1.08", Levels(trailing=D("0.005")), "1.075"),
+        ("-1", "1.1", Levels(trailing=D("0.005")), "1.105"),
+        ("1", "1.09", Levels(trailing=D("0.005"), stop_loss=D("1.06")), "1.06"),
+        ("-1", "1.09", Levels(trailing=D("0.005"), stop_loss=D("1.095")), "1.095"),
+        ("-1", "1.09", Levels(trailing=D("0.005"), stop_loss=D("1.13")), "1.13"),
+        ("1", "1.09", Levels(), "1.085"),
+    ],
+)
+def test_the_stop_of_a_resting_order_goes_where_the_source_moves_it_since_it_does_not_trail_yet(
+    quantity: str, price: str, levels: Levels, stop: str
+) -> None:
+    account, source = PerfectAccount(), Source()
+    account.follow(one(source.rest("o1", "L", quantity, "1.09", Levels(trailing=D("0.005")))))
+    account.follow(one(source.move("o1", "L", price, levels=levels)))
+    assert [r.stop_loss for r in account.book.restings.values()] == [D(stop)]
+
+
 def test_placing_seen_twice_places_once() -> None:
     account, source = PerfectAccount(), Source()
     fact = one(source.rest("o1", "L", "1"))
@@ -148,6 +184,31 @@ def test_a_mirror_that_filled_whole_is_cut_back_to_what_the_source_filled() -> N
     account.follow(one(source.fill("o1", "L", "0.4")))
     account.follow(one(source.end("o1", "L")))
     assert account.own(link) == D("0.4")
+
+
+@pytest.mark.parametrize(("filled", "left"), [("0.6", "0.6"), ("0.3", "0.3")])
+def test_a_mirror_that_gave_more_than_the_order_was_made_smaller_to_is_cut_back(filled: str, left: str) -> None:
+    """Ours filled one lot; the source's order is reduced to 0.6 and then fills, wholly or in part."""
+    account, source = PerfectAccount(), Source()
+    link = resting(account, source)
+    account.fill(link, "L")
+    account.follow(one(source.move("o1", "L", "1.09", "0.6")))
+    account.follow(one(source.fill("o1", "L", filled)))
+    if filled != "0.6":
+        account.follow(one(source.end("o1", "L")))
+    assert account.own(link) == D(left)
+
+
+def test_a_mirror_that_gave_too_much_gives_less_when_the_order_grows_again() -> None:
+    account, source = PerfectAccount(), Source()
+    link = resting(account, source)
+    account.fill(link, "L")
+    for quantity in ("0.6", "2.5"):
+        account.follow(one(source.move("o1", "L", "1.09", quantity)))
+    assert [r.volume for r in account.book.restings.values()] == [D("1.5")]
+    account.fill(link, "L")
+    account.follow(one(source.fill("o1", "L")))
+    assert account.own(link) == D("2.5")
 
 
 def test_on_fill_waits_for_the_fill_and_keeps_the_levels_that_came_with_the_order() -> None:

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from executor.book import Book, Link, Margin, Part
-from executor.netting import alone, foreign, left, reducing
+from executor.netting import alone, crosses, foreign, left, reducing, uncovered
+from executor.owing import renamed
 from executor.steps import Close, Open, Reduce
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, holding
@@ -122,6 +123,41 @@ def test_closing_one_of_two_links_that_stand_against_each_other_crosses_zero_by_
     assert isinstance(steps[1], Open)
     assert steps[1].side == "sell"
     assert left(buy, steps) == 0
+
+
+def test_an_exit_of_which_a_piece_would_be_too_small_crosses_zero_in_one_order() -> None:
+    """The broker takes no order below 0.1, so the 0.05 down to zero could not be sent by itself."""
+    buy, sell = link("0.15", name="a"), link("-0.1", name="b")
+    book = netting("0.05", buy, sell)
+    assert asked(buy, "0", book) == [("reduce", D("0.05")), ("cross", D("0.1"))]
+    rules = replace(EURUSD, volume_min=D("0.1"))
+    assert asked(buy, "0", replace(book, specifications={"EURUSD": rules})) == [("cross", D("0.15"))]
+
+
+def test_an_exit_past_zero_respects_the_largest_order_too() -> None:
+    buy, sell = link("100", "100", name="a"), link("-100", "-100", name="b")
+    steps = reducing(buy, D(0), replace(netting("1", buy, sell), holdings={}))
+    assert [(s.name, s.volume) for s in steps] == [("cross", D(100)), ("cross:2", D(100))]
+    assert all(crosses(step) for step in (*steps, *renamed(steps, 3)))
+
+
+@pytest.mark.parametrize(
+    ("position", "links", "lots"),
+    [
+        ("1", ("1",), "1"),
+        ("3", ("1",), "3"),
+        ("-3", ("1",), "4"),
+        ("", ("1", "-1"), "1"),
+        ("", ("2", "1", "-3"), "3"),
+        ("-1", ("2", "-3"), "3"),
+        ("0.5", ("2", "-1"), "1.5"),
+    ],
+)
+def test_how_far_exits_alone_can_bring_a_netting_position(position: str, links: tuple[str, ...], lots: str) -> None:
+    """Somebody else's volume in it stays: with 3 sold and 1 of ours bought, 4 of theirs are sold without ours."""
+    ours = tuple(link(volume, name=str(n)) for n, volume in enumerate(links))
+    book = shown(*filter(None, [position]), margin="netting", links=ours)
+    assert uncovered("EURUSD", book) == D(lots)
 
 
 def test_an_exit_on_a_netting_account_respects_the_largest_order() -> None:

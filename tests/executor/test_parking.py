@@ -6,7 +6,7 @@ from typing import Any
 
 from executor.attempt import Attempt, Grace
 from executor.book import Link, Part
-from executor.ledger import Work
+from executor.ledger import Change, End, Work
 from executor.parking import Parked, Parking
 from executor.reasons import Denied, Reason
 from executor.results import Done, StepResult
@@ -140,3 +140,14 @@ def test_facts_come_oldest_first_and_may_go_meanwhile() -> None:
     assert "10-0" not in lot
     assert lot.on("c")
     assert lot
+
+
+def test_a_fact_that_was_told_again_learns_that_its_attempt_has_ended() -> None:
+    first, again, other = (parked(entry, "a", opening()) for entry in ("1-1", "2-1", "3-1"))
+    again.attempt.work = first.attempt.work
+    lot = parking(first, again, other)
+
+    lot.take_over(Change(ends=[End(entry="9-1")]))
+    assert not any(each.answered for each in lot)
+    lot.take_over(Change(ends=[End(entry="1-1", work=first.attempt.work)]))
+    assert [each.entry for each in lot if each.answered] == ["1-1", "2-1"]

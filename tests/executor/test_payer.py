@@ -1,9 +1,12 @@
 """What is owed is done, once, however often it was refused and whoever goes on with it."""
 
+from contextlib import closing
+
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
+from executor.mt5.simulator.remote import Remote
 from shared import outcomes
 from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, ended, running, told
 
@@ -31,6 +34,27 @@ async def test_another_lane_goes_on_with_what_is_owed(
     assert found[1].result == "closed"
     assert await simulator.volumes() == [("EURUSD", 0, 0.6)]
     assert len(await simulator.deals()) == 2
+
+
+async def test_what_the_broker_takes_in_no_order_any_more_ends_and_is_said(
+    valkey: Valkey, redis: Redis, source: Source, netting: Simulator
+) -> None:
+    """The broker has raised the least volume; beside ours is somebody else's, so ours is not the whole position."""
+    async with running(valkey.url, netting):
+        await source.buy("o1", "0.1")
+        await ended(redis, 1)
+    netting.trade(action=1, symbol="EURUSD", volume=0.3, type=0)
+    with closing(Remote.at(netting.address)) as remote:
+        remote.symbol("EURUSD", volume_min="0.2")
+    async with running(valkey.url, netting):
+        await source.close("o1")
+        (_, found) = await ended(redis, 2)
+
+    assert (found.result, found.reason) == ("rejected", "invalid-volume")
+    assert "0.1 lots of EURUSD stay open: the broker takes no order below 0.2" in found.text
+    assert any(isinstance(m, outcomes.Notice) and "stay open" in m.text for m in await told(redis))
+    assert await netting.volumes() == [("EURUSD", 0, 0.4)]
+    assert not await redis.hlen(KEYS.account("debts", ACCOUNT))
 
 
 async def test_facts_that_wait_for_one_debt_end_together(

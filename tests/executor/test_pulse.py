@@ -2,17 +2,24 @@
 
 import asyncio
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from executor.meter import Disagreement
+from executor.book import Debt
+from executor.meter import Disagreement, Meter
 from executor.metrics import Metrics
 from executor.pulse import Pulse
+from executor.settings import Limits
 from shared import streams, vitals
 from shared.depth import Depth, Group
+from shared.process import cancelled
+from shared.vitals import AccountVitals
 from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
 
 
@@ -55,6 +62,25 @@ async def test_a_group_that_is_gone_is_unknown_and_not_empty(redis: Redis) -> No
     assert math.isnan(value(registry, "group_lag", stream="orders", group=ACCOUNT))
 
 
+@pytest.mark.parametrize(("condition", "is_shown"), [("lost", True), ("removed", False)])
+async def test_what_a_person_has_removed_is_no_more_unknown_than_there(
+    redis: Redis, condition: str, is_shown: bool
+) -> None:
+    registry = CollectorRegistry()
+    watcher = Metrics(registry, [ACCOUNT])
+    pulse = Pulse(registry, watcher, redis, KEYS, [Meter(watcher, ACCOUNT, Limits(), now)], now)
+    pulse.show(depth(0))
+    watcher.lane(ACCOUNT, condition)
+    await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+
+    for _ in range(2):
+        await pulse.beat()
+
+    shown = registry.get_sample_value("tradecopier_group_lag", {"stream": "orders", "group": ACCOUNT})
+    assert (shown is not None) == is_shown
+    assert (await vitals.account(redis, KEYS, ACCOUNT) is not None) == is_shown
+
+
 async def test_while_redis_is_away_no_old_value_looks_healthy() -> None:
     redis = streams.connect("redis://127.0.0.1:1/0")
     pulse, registry = idle(redis)
@@ -95,6 +121,76 @@ async def test_it_tells_how_the_account_is_and_what_has_no_symbol(
     assert (told.unmapped, told.drift) == (("NOWHERE",), ("EURUSD: …",))
     assert meter.drifting == (), "what nobody can see now is not shown as if it were seen"
     assert value(meter.registry, "trading_state", account=ACCOUNT, state="active") == 1
+
+
+async def test_what_a_lane_has_become_is_told_at_once_and_since_when(redis: Redis) -> None:
+    watcher = Metrics(CollectorRegistry(), [ACCOUNT])
+    meter = Meter(watcher, ACCOUNT, Limits(), now)
+    before = now()
+    telling = asyncio.create_task(Pulse(CollectorRegistry(), watcher, redis, KEYS, [meter], now).run())
+    starting = await told_as(redis, "starting")
+    watcher.lane(ACCOUNT, "away")
+    away = await told_as(redis, "away")
+    await cancelled(telling)
+
+    assert starting.since is not None
+    assert away.since is not None
+    assert before <= starting.since < away.since <= away.at
+
+
+async def told_as(redis: Redis, condition: str) -> AccountVitals:
+    async with asyncio.timeout(PATIENCE_S):
+        while (told := await vitals.account(redis, KEYS, ACCOUNT)) is None or told.condition != condition:
+            await asyncio.sleep(0.01)
+    return told
+
+
+@pytest.mark.parametrize("ago", [0.0, 60.0])
+async def test_who_is_not_at_work_does_not_speak_against_who_is(redis: Redis, ago: float) -> None:
+    """Our terminal is gone, and another executor has taken the account over: it knows better."""
+    watcher = Metrics(CollectorRegistry(), [ACCOUNT])
+    meter = Meter(watcher, ACCOUNT, Limits(), now)
+    watcher.lane(ACCOUNT, "away")
+    other = AccountVitals(at=now() - timedelta(seconds=ago), condition="active", identity="1@Demo")
+    await vitals.tell_account(redis, KEYS, ACCOUNT, other)
+
+    await Pulse(CollectorRegistry(), watcher, redis, KEYS, [meter], now).beat()
+
+    told = await vitals.account(redis, KEYS, ACCOUNT)
+    assert told is not None
+    assert told.condition == ("away" if ago else "active"), "unless it has not spoken for long"
+
+
+async def test_what_is_owed_is_told_before_a_lane_has_begun(redis: Redis) -> None:
+    """The executor was started anew and the terminal is gone: the close is owed all the same."""
+    registry = CollectorRegistry()
+    watcher = Metrics(registry, [ACCOUNT])
+    meter = Meter(watcher, ACCOUNT, Limits(), now)
+    since = now() - timedelta(seconds=70)
+    debt = Debt(link="demo/1/p", fact="f", entry="1-0", target=Decimal(0), since=since, captured=since)
+    await redis.hset(KEYS.account("debts", ACCOUNT), debt.link, msgspec.json.encode(debt))
+    watcher.lane(ACCOUNT, "away")
+
+    await Pulse(CollectorRegistry(), watcher, redis, KEYS, [meter], now).beat()
+
+    told = await vitals.account(redis, KEYS, ACCOUNT)
+    assert told is not None
+    assert (told.condition, told.owed) == ("away", 1)
+    assert told.oldest >= 70
+    assert value(registry, "unfinished_facts", account=ACCOUNT, state="owed") == 1
+    meter.let_go()
+    assert value(registry, "unfinished_facts", account=ACCOUNT, state="owed") == 0
+
+
+async def test_who_was_at_work_until_now_says_that_it_is_not(redis: Redis) -> None:
+    watcher = Metrics(CollectorRegistry(), [ACCOUNT])
+    pulse = Pulse(CollectorRegistry(), watcher, redis, KEYS, [Meter(watcher, ACCOUNT, Limits(), now)], now)
+    for condition in ("active", "away"):
+        watcher.lane(ACCOUNT, condition)
+        await pulse.beat()
+        told = await vitals.account(redis, KEYS, ACCOUNT)
+        assert told is not None
+        assert told.condition == condition
 
 
 async def test_what_cannot_be_read_was_not_said(redis: Redis) -> None:

@@ -1,6 +1,7 @@
 """The vendor's floats become exact decimals, and a zero that means `none` becomes None."""
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -26,6 +27,13 @@ def account(**changes: object) -> AccountInfo:
     return info
 
 
+def tradable(**changes: object) -> SymbolInfo:
+    usual = {"point": 0.01, "trade_contract_size": 1.0, "volume_min": 0.1, "volume_step": 0.1, "trade_tick_size": 0.01}
+    info = blank(SymbolInfo, **{"name": "X", **usual, **changes})
+    assert isinstance(info, SymbolInfo)
+    return info
+
+
 @given(st.decimals(min_value=0, max_value=10**6, places=5))
 def test_a_price_comes_back_as_it_was_quoted(price: Decimal) -> None:
     assert readings.number(float(price)) == price
@@ -40,6 +48,7 @@ def test_the_rules_of_a_symbol() -> None:
 
     rules = readings.specification(info)
 
+    assert rules is not None
     assert (rules.point, rules.volume_step, rules.contract_size) == (
         Decimal("0.00001"), Decimal("0.01"), Decimal(100000),
     )  # fmt: skip
@@ -47,13 +56,29 @@ def test_the_rules_of_a_symbol() -> None:
 
 
 def test_a_symbol_without_a_tick_size_moves_by_points() -> None:
-    info = blank(SymbolInfo, name="X", point=0.01)
-    assert isinstance(info, SymbolInfo)
+    rules = readings.specification(tradable(trade_tick_size=0.0))
 
-    assert readings.specification(info).tick_size == Decimal("0.01")
+    assert rules is not None
+    assert rules.tick_size == Decimal("0.01")
 
 
-@pytest.mark.parametrize(("bid", "ask"), [(0.0, 0.0), (1.1, 0.0), (0.0, 1.1)])
+@pytest.mark.parametrize("number", [0.0, math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("name", ["trade_contract_size", "volume_min", "volume_step", "trade_tick_size"])
+def test_a_symbol_that_is_only_shown_has_no_rules_to_reckon_with(name: str, number: float) -> None:
+    assert readings.specification(tradable(**{"point": 0.0, name: number})) is None
+
+
+@pytest.mark.parametrize("number", [0.0, math.nan, -1.0])
+def test_what_a_tick_is_worth_may_be_unknown(number: float) -> None:
+    rules = readings.specification(tradable(trade_tick_value=number))
+
+    assert rules is not None
+    assert rules.tick_value == 0
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask"), [(0.0, 0.0), (1.1, 0.0), (0.0, 1.1), (math.nan, 1.1), (1.1, math.inf), (-37.6, -37.5)]
+)
 def test_a_tick_that_is_zero_is_no_price(bid: float, ask: float) -> None:
     tick = blank(Tick, bid=bid, ask=ask)
     assert isinstance(tick, Tick)
@@ -67,6 +92,18 @@ def test_the_peak_of_equity_is_carried_on() -> None:
 
     assert first.peak == Decimal("90.0")
     assert (higher.peak, higher.day_start) == (Decimal(200), Decimal("90.0"))
+
+
+def test_a_day_begins_at_midnight_and_never_comes_back() -> None:
+    first = msgspec.structs.replace(readings.figures(account(), NOW), day_start=Decimal(100))
+    evening, midnight = (
+        readings.figures(account(), NOW + timedelta(hours=hours), first) for hours in (23.99, 24)
+    )  # fmt: skip
+    back = readings.figures(account(), NOW + timedelta(hours=23), midnight)
+
+    assert (evening.day, evening.day_start) == (first.day, Decimal(100))
+    assert (midnight.day, midnight.day_start) == (NOW.date() + timedelta(days=1), Decimal("90.0"))
+    assert (back.day, back.day_start) == (midnight.day, midnight.day_start)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from deploy.custody import custody
 from deploy.embedded import Valkey
+from deploy.membership import repoint
 from executor import joining, reconciler, steady
 from executor.asked import Desk, Mend
 from executor.book import Link
@@ -192,8 +195,10 @@ async def held_before(valkey: Valkey) -> AsyncIterator[tuple[Redis, Source]]:
     await source.levels("o2", stop_loss=D("1.05"))
     await source.limit("o3", "0.1", "1.05")
     await streams.join_orders(redis, KEYS, ACCOUNT)
-    yield redis, source
-    await redis.aclose()
+    try:
+        yield redis, source
+    finally:
+        await redis.aclose()
 
 
 @asynccontextmanager
@@ -212,9 +217,10 @@ async def test_what_was_there_before_the_account_is_left_alone(valkey: Valkey, s
         await source.close("o1")
         await ended(redis, 2)
         await until(lambda: _left(redis, 2))
+        told_of = await drifts(redis)
 
     assert await simulator.volumes() == [("EURUSD", 0, 0.2)]
-    assert await drifts(redis) == []
+    assert told_of == []
 
 
 async def _left(redis: Redis, count: int) -> bool:
@@ -311,6 +317,30 @@ async def test_a_crash_while_it_adopts_leads_to_each_position_once(
     assert sorted(await simulator.volumes()) == [("EURUSD", 0, 0.1), ("EURUSD", 0, 0.2)]
     assert len(await simulator.deals()) == 2
     assert len(await simulator.orders()) == 1
+
+
+async def test_what_an_account_has_abandoned_is_adopted_by_the_login_that_comes_next(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, tmp_path: Path
+) -> None:
+    """What was done about it under the old login has no effect under the new one."""
+    async with running(valkey.url, simulator, looking()):
+        await source.buy("o1", "0.2")
+        await ended(redis, 1)
+    async with custody(redis, KEYS, [ACCOUNT], "repoint") as tokens:
+        await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "", abandon=True)
+    other = Simulator(tmp_path / "other")
+    await other.start()
+    try:
+        other.price("EURUSD", "1.08504", "1.08512")
+        async with running(valkey.url, other, looking(join="adopt")):
+            await seen_now(redis)
+            found = await ended(redis, 2)
+        volumes = await other.volumes()
+    finally:
+        other.stop()
+
+    assert [(o.attempt, o.result) for o in found] == [(1, "filled"), (2, "filled")]
+    assert volumes == [("EURUSD", 0, 0.2)]
 
 
 @pytest.mark.parametrize("guard", [{"max_drift_percent": D("0.0001")}, {"max_lots": D("0.05")}])

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.asked import Answer, Desk, Replay
+from executor.lane import Lane
 from executor.marks import candidates, meaning
 from executor.mt5.simulator.faults import FaultKind
 from executor.states import AccountState
@@ -305,6 +306,31 @@ async def test_a_late_effect_of_an_earlier_attempt_that_is_open_is_not_doubled(
     assert len(await simulator.deals()) == 1
 
 
+@pytest.mark.parametrize(("closed", "lots"), [(False, 0.4), (True, 0.5)], ids=["that is open", "that was closed"])
+async def test_a_late_effect_of_an_earlier_attempt_is_known_in_a_shared_position(
+    valkey: Valkey, redis: Redis, source: Source, netting: Simulator, desk: Desk, closed: bool, lots: float
+) -> None:
+    """The position bears the mark of what opened it first."""
+    async with running(valkey.url, netting) as lane:
+        await source.buy("o0", "0.2")
+        await ended(redis, 1)
+        fact = await denied(redis, source, quantity="0.1" if not closed else "0.3")
+        mark = candidates(lane._keeper.book.identity, meaning(fact), "open")[0]
+        netting.trade(action=1, symbol="EURUSD", volume=0.2, type=0, magic=mark)
+        if closed:
+            netting.trade(action=1, symbol="EURUSD", volume=0.2, type=1)
+        await until(lambda: _holds(lane, 0.2 if closed else 0.4))
+        await desk.ask(await request(redis, fact))
+        found = await ended(redis, 3)
+
+    assert (found[2].attempt, found[2].result) == (2, "filled" if closed else "ignored")
+    assert [volume for _, _, volume in await netting.volumes()] == [pytest.approx(lots)]
+
+
+async def _holds(lane: Lane, lots: float) -> bool:
+    return [float(held.volume) for held in lane._keeper.book.holdings.values()] == [lots]
+
+
 async def test_what_an_earlier_attempt_left_in_the_history_is_not_this_ones_effect(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, desk: Desk
 ) -> None:
@@ -319,6 +345,69 @@ async def test_what_an_earlier_attempt_left_in_the_history_is_not_this_ones_effe
 
     assert (found[1].attempt, found[1].result) == (2, "filled")
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+
+
+class Dying:
+    """A lane's `reach`: once armed it ends the executor right after a call."""
+
+    def __init__(self, *, armed: bool = False) -> None:
+        self.armed = armed
+        self.died = asyncio.Event()
+
+    def __call__(self, point: str) -> None:
+        if self.armed and point == "called":
+            self.died.set()
+            raise Cut(point)
+
+    async def dead(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self.died.wait()
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["and lists them later", "and never lists them"])
+async def test_what_was_sent_is_found_by_a_lane_whose_terminal_lists_no_symbols(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, desk: Desk, comes: bool
+) -> None:
+    """A refusal written over the effect could be asked for again, and done again."""
+    reach = Dying()
+    async with running(valkey.url, simulator, reach=reach, lease_s=1.0):
+        fact = await denied(redis, source)
+        reach.armed = True
+        await desk.ask(await request(redis, fact))
+        await reach.dead()
+    simulator.goes_wrong(FaultKind.EMPTY, function="symbols_get", times=4 if comes else 0)
+    async with running(valkey.url, simulator):
+        found = await ended(redis, 2)
+        await gone(redis)
+
+    assert [(o.attempt, o.result) for o in found] == [(1, "denied"), (2, "filled")]
+    assert len(await simulator.deals()) == 1
+
+
+async def test_what_was_sent_is_found_where_it_would_be_denied_now_though_the_source_reduced(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, desk: Desk
+) -> None:
+    """Facts were passed unread, so that one opens by its totals though the source closes a part; it is sent, the lane
+    dies, and the terminal of the next one does not tell the symbol's rules.
+    """
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "0.1")
+        await ended(redis, 1)
+    await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+    await source.buy("o1", "0.3")
+    fact = await source.close("o1", "0.1")
+    await streams.join_orders(redis, KEYS, ACCOUNT)
+    reach = Dying(armed=True)
+    async with running(valkey.url, simulator, reach=reach, lease_s=1.0):
+        assert await desk.ask(await request(redis, fact, attempt=1)) == "asked"
+        await reach.dead()
+    simulator.goes_wrong(FaultKind.NONE, function="symbol_info", code=-4, times=0)
+    async with running(valkey.url, simulator):
+        found = await ended(redis, 2)
+        await gone(redis)
+
+    assert [(o.attempt, o.result) for o in found] == [(1, "filled")] * 2
+    assert sorted(d.volume for d in await simulator.deals()) == [0.1, 0.2]
 
 
 @pytest.mark.parametrize("executed", [True, False])

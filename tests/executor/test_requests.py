@@ -90,6 +90,9 @@ EXPIRES = datetime(2026, 3, 3, tzinfo=UTC)
         (1, EXPIRES, OrderTime.GTC),
         (2, EXPIRES, OrderTime.DAY),
         (2, None, OrderTime.DAY),
+        (9, EXPIRES, OrderTime.SPECIFIED_DAY),
+        (8, EXPIRES, OrderTime.SPECIFIED_DAY),
+        (9, None, OrderTime.GTC),
     ],
 )
 def test_an_expiration_is_asked_for_where_the_symbol_takes_it(
@@ -98,7 +101,8 @@ def test_an_expiration_is_asked_for_where_the_symbol_takes_it(
     book = replace(BOOK, specifications={"EURUSD": replace(EURUSD, expiration_mode=mode)})
     sent = asked(replace(REST, expires=expires), book, clock_offset=7200)
     assert sent["type_time"] == until
-    assert sent.get("expiration", 0) == (int(EXPIRES.timestamp()) + 7200 if until is OrderTime.SPECIFIED else 0)
+    dated = until in (OrderTime.SPECIFIED, OrderTime.SPECIFIED_DAY)
+    assert sent.get("expiration", 0) == (int(EXPIRES.timestamp()) + 7200 if dated else 0)
 
 
 def test_without_the_brokers_clock_no_expiration_is_asked_for_and_the_sources_end_removes_the_order() -> None:
@@ -131,6 +135,11 @@ def test_filling_modes_follow_execution_and_mask(
     rules = replace(EURUSD, execution=execution, filling_mode=mask)
     assert fillings(step, rules) == modes
     assert asked(step, replace(BOOK, specifications={"EURUSD": rules}))["type_filling"] == modes[0]
+
+
+def test_without_the_rules_an_exit_has_every_filling_mode_to_try() -> None:
+    assert set(fillings(CLOSE, None)) == {F.FOK, F.IOC, F.RETURN}
+    assert asked(CLOSE, replace(BOOK, specifications={}))["type_filling"] == F.IOC
 
 
 def test_another_filling_mode_can_be_asked_for() -> None:

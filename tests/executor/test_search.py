@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic
 
+import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor import marks
 from executor.attempt import Attempt, Grace
-from executor.book import Link, Pending
+from executor.book import Link, Part, Pending
 from executor.ledger import Work
 from executor.mt5.simulator.faults import FaultKind
 from executor.reasons import Obstacle
@@ -22,6 +23,7 @@ from tests.shared.samples import placed
 
 D = Decimal
 IDENTITY = "1@Demo"
+HALF = Part(ticket=1, identifier=1, volume=D("0.1"), side="buy")
 
 
 def attempt(*steps: Step, grace: float = 60.0) -> Attempt:
@@ -195,6 +197,25 @@ async def test_a_part_close_of_an_unknown_end_is_owed_and_holds_nobody_up(simula
         found = await Search(keeper).search(sought, reducing(ticket, "0.06"))
 
     assert found == Owed(Obstacle.NO_ANSWER)
+
+
+@pytest.mark.parametrize("contested", [True, False])
+async def test_what_is_missing_of_a_netting_position_may_be_another_exits_effect(
+    netting: Simulator, contested: bool
+) -> None:
+    """Two links have 0.1 each; of one of them nobody knows whether it was closed, and it was."""
+    bought(netting)
+    bought(netting)
+    closed(netting, 0, 0.1, mark("reduce"))
+    links = {name: Link(key=name, instrument="EURUSD", symbol="EURUSD", parts=(HALF,)) for name in ("l", "other")}
+    exit_ = Reduce(name="reduce", link="l", ticket=0, symbol="EURUSD", side="buy", volume=D("0.1"), floor=D("0.1"))
+    wanted = attempt(exit_)
+    wanted.meaning, wanted.contested = "another", contested
+
+    async with netting.keeper(links) as (_, keeper):
+        found = await Search(keeper).there(wanted, exit_)
+
+    assert found == (Owed(Obstacle.CHANGED) if contested else Already())
 
 
 async def test_levels_are_read(simulator: Simulator) -> None:

@@ -43,6 +43,10 @@ def test_a_password_is_never_shown() -> None:
         ({"limits": {"max-age": "0"}}, "max-age"),
         ({"limits": {"hours": ["monday"]}}, "time window"),
         ({"limits": {"hours": ["mon-xyz 10:00-11:00"]}}, "no day"),
+        ({"limits": {"hours": ["22:00-22:00"]}}, "whole day is 00:00-24:00"),
+        ({"limits": {"hours": ["07:00-24:01"]}}, "from 00:00 to 24:00"),
+        ({"limits": {"hours": ["24:00-07:00"]}}, "from 00:00 to 24:00"),
+        ({"limits": {"hours": ["07:00-21:60"]}}, "from 00:00 to 24:00"),
         ({"sizing": {"mode": "equity-ratio"}}, "reference"),
         ({"sizing": {"mode": "notional"}}, "amount"),
         ({"sizing": {"symbols": {"XAUUSD": {"mode": "balance-ratio"}}}}, "reference"),
@@ -80,6 +84,7 @@ def test_which_resting_orders_are_mirrored(pending_orders: str, source: str, mar
 
 def test_hours_are_read() -> None:
     assert parse_hours("sat-mon 22:00-02:30") == Hours(frozenset({5, 6, 0}), time(22), time(2, 30))
+    assert parse_hours("sun 00:00-24:00") == Hours(frozenset({6}), time(0), time(0))
 
 
 def test_every_guard_is_on_by_default() -> None:

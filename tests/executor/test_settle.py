@@ -130,7 +130,7 @@ def test_a_debt_ends_closed_and_forgets_the_link_when_it_is_paid() -> None:
     assert settled.debt is not None
     assert settled.link is not None
     results = [StepResult(s, account.take(s)) for s in owed_steps(settled.link, settled.debt, account.book)]
-    paid = settle_debt(settled.link, settled.debt, results)
+    paid = settle_debt(settled.link, settled.debt, results, account.book)
     assert (paid.result, paid.debt, paid.link) == ("closed", None, None)
     assert account.net() == 0
 
@@ -141,7 +141,7 @@ def test_a_debt_that_was_paid_in_part_keeps_its_target() -> None:
     assert settled.debt is not None
     assert settled.link is not None
     (step,) = owed_steps(settled.link, settled.debt, account.book)
-    paid = settle_debt(settled.link, settled.debt, [StepResult(step, Done(ticket=2, volume=D("0.2")))])
+    paid = settle_debt(settled.link, settled.debt, [StepResult(step, Done(ticket=2, volume=D("0.2")))], account.book)
     assert paid.result is None
     assert paid.debt is not None
     assert paid.debt.target == 0
@@ -157,7 +157,34 @@ def test_steps_of_a_debts_later_tries_take_off_the_part_that_their_name_says() -
     link = Link(key="k", instrument="EURUSD", symbol="EURUSD", parts=parts, followed=D(1))
     step = Close(name="close:2/3", link="k", ticket=2, symbol="EURUSD", side="buy", volume=D(1))
     debt = Debt(link="k", fact="f", entry="", target=D(1), since=accounts.NOW, captured=accounts.NOW)
-    assert settle_debt(link, debt, [StepResult(step, Done(ticket=5))]).link == replace(link, parts=parts[:1])
+    assert settle_debt(link, debt, [StepResult(step, Done(ticket=5))], accounts.book()).link == replace(
+        link, parts=parts[:1]
+    )
+
+
+TOO_LITTLE = Owed(Obstacle.INVALID_VOLUME, 10014, "Invalid volume")
+LEAST = replace(accounts.EURUSD, volume_min=D("0.2"))
+
+
+@pytest.mark.parametrize(
+    ("volume", "attempts", "result"),
+    [("0.1", 0, "rejected"), ("0.1", 1, "closed"), ("0.3", 0, None)],
+    ids=["nothing could be closed", "the last of it", "the volume is refused for another cause"],
+)
+def test_what_the_broker_takes_in_no_order_is_owed_no_longer(volume: str, attempts: int, result: str | None) -> None:
+    """It is on a netting account beside somebody else's; what is left is said, and ours no more."""
+    part = Part(ticket=1, identifier=1, volume=D(volume), side="buy")
+    link = Link(key="k", instrument="EURUSD", symbol="EURUSD", parts=(part,), revision=2)
+    book = replace(accounts.book("netting", links=[link], rules=LEAST), holdings={1: accounts.holding(1, volume="5")})
+    debt = Debt(link="k", fact="f", entry="", target=D(0), since=accounts.NOW, captured=accounts.NOW, attempts=attempts)
+    (step,) = owed_steps(link, debt, book)
+
+    ended = settle_debt(link, debt, [StepResult(step, TOO_LITTLE)], book)
+
+    assert ended.result == result
+    assert (ended.link, ended.debt) == ((None, None) if result else (link, replace(debt, reason="invalid-volume")))
+    assert ended.untraded == 0
+    assert (f"{volume} lots of EURUSD stay open: the broker takes no order below 0.2" in ended.text) is bool(result)
 
 
 def test_a_stop_that_cannot_be_set_is_owed_and_does_not_close_what_was_opened() -> None:
@@ -180,7 +207,7 @@ def test_a_stop_that_cannot_be_set_is_owed_and_does_not_close_what_was_opened() 
     assert isinstance(again, Protect)
     assert again.stop_loss == D("1.05000")
     account.take(again)
-    paid = settle_debt(settled.link, settled.debt, [StepResult(again, Done(ticket=1))])
+    paid = settle_debt(settled.link, settled.debt, [StepResult(again, Done(ticket=1))], account.book)
     assert (paid.result, paid.link) == ("modified", settled.link)
 
 
@@ -257,7 +284,9 @@ def paid(account: PerfectAccount, settled: Settled) -> Link | None:
     for _ in range(2):
         if settled.debt is not None and settled.link is not None:
             steps = owed_steps(settled.link, settled.debt, account.book)
-            settled = settle_debt(settled.link, settled.debt, [StepResult(s, account.take(s)) for s in steps])
+            settled = settle_debt(
+                settled.link, settled.debt, [StepResult(s, account.take(s)) for s in steps], account.book
+            )
     assert settled.debt is None
     return settled.link
 

@@ -1,5 +1,6 @@
 """Several facts of one position without an end: each does what is left of it when its turn comes, and nothing twice."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,8 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
 from shared import facts
-from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, ended, running
+from shared.outcomes import Pending
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 
 async def test_facts_that_were_pending_at_a_crash_are_not_each_sent_by_the_same_old_picture(
@@ -100,3 +102,45 @@ async def test_a_fact_that_is_told_again_while_its_exit_is_owed_does_not_end_it(
 
     assert [o.result for o in found] == ["filled", "closed", "closed"]
     assert await simulator.volumes() == []
+
+
+async def test_levels_that_waited_behind_an_increase_open_nothing_when_newer_ones_were_followed(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """They were read while the increase was unknown, so that they would have made up for it."""
+    patient = account(grace=8.0)
+    async with running(valkey.url, simulator, patient):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.LATE, delay=2500)
+        await source.buy("o1")
+        waiting = await source.levels("o1", stop_loss=Decimal("0.5"))
+        source.seq += 1
+        await source.publish(replace(waiting, seq=source.seq))
+        await parked(redis, waiting.id, 2)
+    async with running(valkey.url, simulator, patient):
+        await ended(redis, 2)
+        await source.levels("o1", stop_loss=Decimal("0.6"))
+        await ended(redis, 4)
+        await acknowledged(redis)
+        opened = [deal.volume for deal in await simulator.deals() if deal.entry == 0]
+        await source.close("o1")
+        found = await ended(redis, 5)
+
+    assert sorted(o.fact.rpartition(":")[2] for o in found) == [f"o1/{n}" for n in range(1, 6)]
+    assert opened == [0.1, 0.1]
+    assert await simulator.volumes() == []
+
+
+async def acknowledged(redis: Redis) -> None:
+    """Wait until nothing is pending."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await redis.xpending(KEYS.orders, ACCOUNT))["pending"]:
+            await redis.xread({KEYS.outcomes: "$"}, block=50)
+
+
+async def parked(redis: Redis, fact: str, times: int) -> None:
+    """Wait until a fact was said to be unknown so often."""
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(isinstance(m, Pending) and m.fact == fact for m in await told(redis)) < times:
+            await redis.xread({KEYS.outcomes: "$"}, block=50)

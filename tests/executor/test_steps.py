@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from executor.steps import (
     Close,
@@ -42,6 +43,12 @@ def test_is_of_one_kind(step: Step, expected: str) -> None:
 
 def test_every_step_is_in_the_table() -> None:
     assert {type(step) for step, _ in STEPS} == set(get_args(Step))
+
+
+def test_a_stop_limit_order_opens_at_its_limit() -> None:
+    rest = Rest(name="a", link="l", order="o", symbol="E", type="stop", side="buy", volume=ONE, price=ONE)
+    assert rest.entry == ONE
+    assert replace(rest, type="stoplimit", stop_limit=ONE / 2).entry == ONE / 2
 
 
 def test_openings_and_part_closes_are_marked() -> None:

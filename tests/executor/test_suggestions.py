@@ -57,6 +57,17 @@ SPELLINGS = [
     ("BTCUSD", ["BTCUSDT"], None),
     ("NASDAQ:AAPL", ["AAPL"], None),
     ("NATGAS", ["XNGUSD"], "XNGUSD"),
+    ("US30", ["US30Cash"], "US30Cash"),
+    ("GOLD", ["XAUUSDmicro"], "XAUUSDmicro"),
+    ("US30", ["US30-DEC26"], None),
+    ("USOIL", ["CrudeOIL-JAN27"], None),
+    ("USOIL", ["USOIL.F27"], None),
+    ("XAUUSD", ["GOLD.US"], None),
+    ("XAUUSD", ["GOLD.US", "GOLD.i"], "GOLD.i"),
+    ("AAPL", ["AAPL.US"], "AAPL.US"),
+    ("FWB:GOLD", ["XAUUSD"], None),
+    ("BMV:GOLD", ["GOLD"], None),
+    ("TVC:GOLD", ["XAUUSD"], "XAUUSD"),
 ]
 
 
@@ -67,6 +78,14 @@ def test_spellings(instrument: str, symbols: list[str], expected: str | None) ->
 
 def test_an_unsure_suggestion_names_what_might_fit() -> None:
     assert suggest("EURUSD", ["EURUSD.r", "EURUSD.m", "GBPUSD"]).candidates == ("EURUSD.m", "EURUSD.r")
+
+
+@pytest.mark.parametrize(
+    ("instrument", "symbols"), [("US30", ("US30-DEC26",)), ("XAUUSD", ("GOLD.US",)), ("NYSE:GOLD", ("GOLD",))]
+)
+def test_what_is_only_perhaps_the_same_is_shown_and_not_proposed(instrument: str, symbols: tuple[str, ...]) -> None:
+    found = suggest(instrument, symbols)
+    assert (found.symbol, found.candidates) == (None, symbols)
 
 
 def test_no_name_stands_for_two_things() -> None:

@@ -1,6 +1,7 @@
 """What MT5 does by itself is seen, told, and never undone by a later fact."""
 
 import asyncio
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 from deploy.control import order
 from deploy.embedded import Valkey
 from executor.book import Figures
+from executor.mt5.simulator.remote import Remote
 from executor.settings import Limits
 from executor.watch import noted, remembered
 from shared import outcomes
@@ -63,6 +65,27 @@ async def test_a_position_that_was_closed_by_hand_stays_closed_and_says_so(
     assert (found[1].result, found[1].reason) == ("ignored", "closed-here")
 
 
+async def test_what_is_closed_by_hand_after_links_stood_against_each_other_stays_closed(
+    valkey: Valkey, redis: Redis, source: Source, netting: Simulator
+) -> None:
+    """Closing the first of two opposed links makes the position of the second one anew, under another number."""
+    async with running(valkey.url, netting):
+        await source.buy("o1", "0.1")
+        await source.buy("o2", "-0.1")
+        await source.close("o1")
+        assert [o.result for o in await ended(redis, 3)] == ["filled", "filled", "closed"]
+        assert await netting.volumes() == [("EURUSD", 1, 0.1)]
+        await netting.close_by_hand()
+        async with asyncio.timeout(PATIENCE_S):
+            while b'"tombstone":true' not in (await redis.hget(KEYS.account("links", ACCOUNT), "demo/10001/o2") or b""):
+                await asyncio.sleep(0.05)
+        await source.close("o2")
+        found = await ended(redis, 4)
+
+    assert (found[-1].result, found[-1].reason) == ("ignored", "closed-here")
+    assert len(await netting.deals()) == 4
+
+
 async def test_each_deal_is_told_once_however_often_the_history_is_looked_at(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
@@ -74,6 +97,21 @@ async def test_each_deal_is_told_once_however_often_the_history_is_looked_at(
         found = await seen(redis, outcomes.Deal, 4)
 
     assert [d.deal for d in found if isinstance(d, outcomes.Deal)] == [d.ticket for d in await simulator.deals()]
+
+
+async def test_a_deal_that_comes_into_the_history_late_is_told_all_the_same(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The account shows at once what it did, and then nothing happens any more."""
+    with closing(Remote.at(simulator.address)) as remote:
+        remote.settings(history_lag=3000)
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await seen(redis, outcomes.Deal)
+        await simulator.close_by_hand()
+        found = await seen(redis, outcomes.Deal, 2)
+
+    assert [(d.entry, d.reason) for d in found if isinstance(d, outcomes.Deal)] == [("in", "copier"), ("out", "hand")]
 
 
 async def test_a_mirrored_order_that_fills_here_first_covers_the_sources_fill(

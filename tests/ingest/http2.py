@@ -1,49 +1,91 @@
-"""HTTP/2 at both ends of the proxy, as browsers and brokers speak it: one request per connection is enough here."""
+"""HTTP/2 at both ends of the proxy, as browsers and brokers speak it: many calls at once on one connection."""
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 from h2.config import H2Configuration  # type: ignore[import-untyped]
 from h2.connection import H2Connection  # type: ignore[import-untyped]
-from h2.events import DataReceived, Event, StreamEnded  # type: ignore[import-untyped]
+from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded  # type: ignore[import-untyped]
 
 from ingest.scope import Host
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Replies = Mapping[str, bytes]
+"""What is answered, by path."""
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
-    """Answer every request of a connection with `body`, without saying how long it is."""
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: Replies) -> None:
+    """Answer every request of a connection, without saying how long the reply is."""
     connection = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
     connection.initiate_connection()
     writer.write(connection.data_to_send())
-    while data := await reader.read(65536):
-        for event in connection.receive_data(data):
-            if isinstance(event, StreamEnded):
-                connection.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/json")])
-                connection.send_data(event.stream_id, body, end_stream=True)
-        writer.write(connection.data_to_send())
+    paths: dict[int, str] = {}
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, RequestReceived):
+                    paths[event.stream_id] = dict(event.headers)[":path"].partition("?")[0]
+                if isinstance(event, StreamEnded):
+                    head = [(":status", "200"), ("content-type", "application/json")]
+                    connection.send_headers(event.stream_id, head)
+                    connection.send_data(event.stream_id, replies[paths[event.stream_id]], end_stream=True)
+            writer.write(connection.data_to_send())
     writer.close()
 
 
-async def ask(proxy: Host, to: Host, context: ssl.SSLContext, head: list[tuple[str, str]], body: bytes) -> bytes:
-    """Send one request through the proxy; gives the reply's body. Fails when the proxy does not speak HTTP/2."""
+class Page:
+    """A browser's connection: `ask` may be called many times at once."""
+
+    def __init__(self, streams: Streams, to: Host, headers: Mapping[str, str]) -> None:
+        self._reader, self._writer = streams
+        self._head = [(":authority", f"{to[0]}:{to[1]}"), (":scheme", "https"), *headers.items()]
+        self._connection = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self._connection.initiate_connection()
+        self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
+        self._found: dict[int, tuple[int, bytearray]] = {}
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """The status and body of a reply."""
+        stream: int = self._connection.get_next_available_stream_id()
+        found: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._replies[stream] = found
+        head = [(":method", method), (":path", path), *self._head]
+        self._connection.send_headers(stream, head, end_stream=not body)
+        if body:
+            self._connection.send_data(stream, body, end_stream=True)
+        self._writer.write(self._connection.data_to_send())
+        return await found
+
+    async def read(self) -> None:
+        """Take in what comes, for ever."""
+        while data := await self._reader.read(65536):
+            for event in self._connection.receive_data(data):
+                if isinstance(event, ResponseReceived):
+                    self._found[event.stream_id] = int(dict(event.headers)[":status"]), bytearray()
+                if isinstance(event, DataReceived):
+                    self._found[event.stream_id][1].extend(event.data)
+                    self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if isinstance(event, StreamEnded):
+                    status, body = self._found[event.stream_id]
+                    self._replies.pop(event.stream_id).set_result((status, bytes(body)))
+            self._writer.write(self._connection.data_to_send())
+
+
+@asynccontextmanager
+async def connected(proxy: Host, to: Host, context: ssl.SSLContext, headers: Mapping[str, str]) -> AsyncIterator[Page]:
+    """A connection through the proxy; `headers` go with every request. Fails when the proxy speaks no HTTP/2."""
     context.set_alpn_protocols(["h2"])
     reader, writer = await _tunnel(proxy, to, context)
     assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
-    connection = H2Connection(H2Configuration(header_encoding="utf-8"))
-    connection.initiate_connection()
-    connection.send_headers(1, [(":authority", f"{to[0]}:{to[1]}"), (":scheme", "https"), *head])
-    connection.send_data(1, body, end_stream=True)
-    writer.write(connection.data_to_send())
-    found = bytearray()
-    while data := await reader.read(65536):
-        events: list[Event] = connection.receive_data(data)
-        found += b"".join(event.data for event in events if isinstance(event, DataReceived))
-        if any(isinstance(event, StreamEnded) for event in events):
-            break
-    writer.close()
-    return bytes(found)
+    page = Page((reader, writer), to, headers)
+    reading = asyncio.create_task(page.read())
+    try:
+        yield page
+    finally:
+        reading.cancel()
+        writer.close()
 
 
 async def _tunnel(proxy: Host, to: Host, context: ssl.SSLContext) -> Streams:

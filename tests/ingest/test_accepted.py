@@ -1,14 +1,16 @@
 """Requests wait for their replies, and what has none is said and left to the polls."""
 
 from datetime import timedelta
+from decimal import Decimal
 
+import pytest
 from msgspec.structs import replace
 
 from ingest.accepted import accept, expire, refuse, unanswered
 from ingest.calls import Refused, Unanswered
 from ingest.desk import PATIENCE, Desk
 from ingest.subject import waits
-from tests.ingest.story import START
+from tests.ingest.story import START, Story, order, position
 from tests.ingest.test_desk import desk, market
 
 
@@ -73,3 +75,47 @@ def test_a_late_yes_after_patience_ended_still_counts_once() -> None:
     accept(it, late)
     accept(it, late)
     assert kinds(it).count("order.placed") == 1
+
+
+BUY = {"instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market"}
+SENT = "/accounts/10001/orders?locale=en&requestId=k3v9x0q2ab"
+
+
+def cut() -> Story:
+    """An order whose connection was cut; browsers send such a request again by themselves."""
+    story = Story()
+    story.orders()
+    story.positions()
+    story.hear(story.exchange("POST", SENT, BUY, None, status=None, left=0, flow="first"))
+    story.wait(0.5)
+    story.hear(story.exchange("POST", SENT, BUY, error="cut", flow="first"))
+    return story
+
+
+def again(story: Story, order_id: str) -> None:
+    story.wait(0.2)
+    story.hear(story.exchange("POST", SENT, BUY, {"s": "ok", "d": {"orderId": order_id}}, flow="second"))
+
+
+@pytest.mark.parametrize("polls", [0, 4], ids=["at once", "when the polls have shown it"])
+def test_a_request_that_is_sent_again_and_known_to_the_broker_is_one_order(polls: int) -> None:
+    story, filled = cut(), order("1", "filled", filledQty=0.1)
+    for _ in range(polls):
+        story.orders(filled)
+        story.positions(position("55"))
+    again(story, "1")
+    for _ in range(200):
+        story.orders(filled, after=1)
+        story.positions(position("55"), after=1)
+    assert story.kinds() == ["order.placed", "order.filled"]
+    assert story.picture.missed == ()
+
+
+def test_a_request_that_is_sent_again_and_carried_out_twice_is_two_orders() -> None:
+    story = cut()
+    again(story, "2")
+    for _ in range(5):
+        story.orders(order("1", "filled", filledQty=0.1), order("2", "filled", filledQty=0.1))
+        story.positions(position("55"), position("56"))
+    assert sorted(story.kinds()) == ["order.filled", "order.filled", "order.placed", "order.placed"]
+    assert sum(p.held for p in story.picture.positions.values()) == Decimal("0.2")

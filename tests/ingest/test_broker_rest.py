@@ -425,6 +425,8 @@ def test_every_sample_of_a_poll_is_read(name: str) -> None:
         (200, [], Unanswered),
         (302, b"", Unanswered),
         (304, b"", Unanswered),
+        (307, b"", Refused),
+        (308, b"", Refused),
     ],
 )
 def test_only_the_brokers_own_yes_is_a_yes(status: int, answer: object, kind: type) -> None:
@@ -470,6 +472,8 @@ def test_known_traffic_that_does_not_trade_is_ignored(method: str, path: str) ->
         ("POST", "/placeOrder"),
         ("GET", "/"),
         ("POST", "/accounts/10001/orders/7"),
+        ("POST", "/accounts/10001/positions/10001/close"),
+        ("GET", "/f3a10001c0ffee1d/accounts"),
     ],
 )
 def test_traffic_that_nobody_knows_is_said_and_names_no_id(method: str, path: str) -> None:
@@ -477,6 +481,15 @@ def test_traffic_that_nobody_knows_is_said_and_names_no_id(method: str, path: st
     assert isinstance(found, Note)
     assert found.kind == "unknown"
     assert "10001" not in found.text
+
+
+def test_what_nobody_knows_of_another_account_is_another_accounts() -> None:
+    one = replace(SOURCE, account="10001")
+    (found,) = read(heard("POST", "/accounts/10002/positions/7/close"), one)
+    (ours,) = read(heard("POST", "/accounts/10001/positions/7/close"), one)
+    assert isinstance(found, Note)
+    assert isinstance(ours, Note)
+    assert (found.kind, ours.text) == ("other-account", "POST /accounts/*/positions/*/close")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from OpenSSL import crypto
 
 from ingest import certificate
 from ingest.certificate import ANCHORS, Anchors, Argv, Authority, Step, System
+from shared.process import UserError
 
 FOUND = Authority(
     pem=Path("/c/mitmproxy-ca-cert.pem"), cer=Path("/c/mitmproxy-ca-cert.cer"), subject="mitmproxy", sha1="AB12",
@@ -179,3 +180,19 @@ def test_this_computer_is_one_of_the_three(tmp_path: Path) -> None:
     assert system.home == tmp_path
     assert system.platform in ("linux", "windows", "macos")
     assert bool(system.elevate) == (system.platform == "linux" and os.geteuid() != 0)
+
+
+def test_an_authority_that_is_somebody_elses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "proxy").write_text("no folder")
+    with pytest.raises(UserError, match="be who runs the proxy: File exists"):
+        certificate.authority(tmp_path / "proxy")
+
+
+def test_a_program_that_may_not_be_run_is_as_good_as_none() -> None:
+    """As where a folder of PATH is closed to the user."""
+
+    def run(_argv: Argv) -> int:
+        raise PermissionError
+
+    ((line, well),) = certificate.carry_out([Step(("sudo", "x"), "trust it")], run)
+    assert (line, well) == ("run this as root: there is no sudo (to trust it)", False)

@@ -13,6 +13,7 @@ from ingest.cli import cli
 from ingest.exchange import Exchange
 from ingest.recording import Recorder, Wish, ask
 from ingest.tap import recorded as flows
+from shared.process import UserError
 from tests.ingest.samples import START
 from tests.ingest.test_tap import har
 from tests.processes import ROOT
@@ -74,6 +75,33 @@ def test_a_recording_is_explained(config: Path, tmp_path: Path, recording: Calla
     result = run(config, "explain", str(recording(tmp_path / "trades")))
     assert "order.placed EURUSD order 77: buy 0.1" in result.output
     assert result.output.count("POST /accounts/10001/orders") == 2
+
+
+def test_a_recording_that_was_cut_off_is_explained_up_to_there(config: Path, tmp_path: Path) -> None:
+    path = flow_file(tmp_path / "trades")
+    path.write_bytes(path.read_bytes() + b"100:cut off")
+    result = CliRunner().invoke(cli, ["explain", str(path)], obj=config)
+    assert "order.placed EURUSD order 77: buy 0.1" in result.output
+    assert isinstance(result.exception, UserError)
+    assert "cut off" in str(result.exception)
+
+
+def test_a_recording_of_nothing_is_said(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert run(config, "explain", str(tmp_path / "empty")).output == "nothing is recorded in it\n"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:0"])
+def test_a_pac_file_sends_no_browser_to_an_address_that_is_none(
+    config: Path, listen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADECOPIER_INGEST__LISTEN", listen)
+    monkeypatch.setenv("TRADECOPIER_INGEST__PROXY_AUTH", "me:hush")
+    result = CliRunner().invoke(cli, ["pac"], obj=config)
+    assert "say where it is with --proxy" in str(result.exception)
+    assert "PROXY desk.example:8080" in run(config, "pac", "--proxy", "desk.example:8080").output
+    without_port = CliRunner().invoke(cli, ["pac", "--proxy", "desk.example"], obj=config)
+    assert "--proxy must be host:port" in str(without_port.exception)
 
 
 def test_the_browsers_command_is_printed_and_hands_on_what_it_is_told(config: Path) -> None:

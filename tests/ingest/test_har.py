@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ingest.explain import explain
 from ingest.har import frames
+from ingest.recording import as_far_as_readable
+from ingest.tap import recorded
 from tests.ingest.story import PAPER
 
 URL = "wss://pushstream.tradingview.com/message-pipe-ws/private_feed"
@@ -36,6 +38,24 @@ def test_what_the_push_channel_said_is_explained(tmp_path: Path, mark: str) -> N
     found = list(frames(saved(tmp_path / "x.har", messages, mark=mark)))
     assert [frame.from_client for _, frame in found] == [True, False]
     assert "order.placed NASDAQ:LHAI order 1: buy 5" in "\n".join(explain(found, [PAPER]))
+
+
+def request(number: int) -> dict[str, Any]:
+    """A call as browsers keep it."""
+    return {
+        "startedDateTime": f"2026-03-02T09:30:0{number}.000Z", "time": 3.5,
+        "request": {"method": "GET", "url": f"https://x/{number}", "httpVersion": "h2", "headers": []},
+        "response": {"status": 200, "httpVersion": "h2", "headers": [], "content": {"text": "{}"}},
+    }  # fmt: skip
+
+
+def test_an_entry_that_cannot_be_read_spoils_no_other(tmp_path: Path) -> None:
+    odd = [request(1) | {"time": None}, request(2) | {"request": {"url": "data:,"}}, {}, None, "x"]
+    path = tmp_path / "x.har"
+    path.write_text(json.dumps({"log": {"entries": [odd[0], request(3), *odd[1:], request(4)]}}))
+    found, broken = as_far_as_readable(recorded(path))
+    assert [heard.path for _, heard in found] == ["/3", "/3", "/4", "/4"]
+    assert "5 of 7 entries cannot be read, the first is number 1" in str(broken)
 
 
 def test_messages_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

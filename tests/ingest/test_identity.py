@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.ingest.story import Story, order, position
+from tests.ingest.story import Story, bracket, order, position
 
 D = Decimal
 
@@ -126,3 +126,60 @@ def test_a_row_that_was_shown_before_the_fill_was_listed_is_that_order_s_and_no_
         story.orders(order("1", "filled", type="limit", limitPrice=1.05, qty=0.4, filledQty=0.4))
     told = [(f.exposure.position, f.exposure.after.held) for f in story.facts[2:]]
     assert sorted(told) == [("o1", D(0)), ("pb", D("0.15"))]
+
+
+FILLED = order("1", "filled", filledQty=0.1, avgPrice=1.08513, customFields=[{"id": "PositionId", "value": "55"}])
+"""It stays listed, and goes on to name the id that its position had first."""
+
+
+def held() -> Story:
+    story = begun()
+    story.place("1", stopLoss="1.05")
+    story.orders(FILLED, bracket("1.SL.1", 1.05, "SL", "55"))
+    story.positions(position("55"))
+    story.wait(5)
+    return story
+
+
+def test_the_rest_of_a_part_close_may_have_another_id() -> None:
+    story = held()
+    for name, left in (("56", 0.06), ("57", 0.02)):
+        before = str(story.picture.positions["o1"].position_id)
+        story.call("DELETE", f"/positions/{before}", amount="0.04")
+        for _ in range(5):
+            story.orders(bracket("1.SL.1", 1.05, "SL", "55", "cancelled"), bracket("x", 1.05, "SL", name), FILLED)
+            story.positions(position("55", 0), position(name, left))
+        assert story.picture.positions["o1"].position_id == name
+    story.call("DELETE", "/positions/57")
+    story.positions()
+    assert {f.exposure.position for f in story.facts} == {"o1"}
+    totals = [f.exposure.after.total for f in story.facts[2:]]
+    assert totals == [D("0.06"), D("0.06"), D("0.02"), D("0.02"), D(0), D(0)]
+    assert {f.levels.stop_loss for f in story.facts} == {D("1.05")}
+
+
+def test_a_call_may_name_the_new_id_before_a_poll_that_counts_has_shown_it() -> None:
+    story = held()
+    story.call("DELETE", "/positions/55", amount="0.04")
+    story.positions(position("56", 0.06), left=1.5)
+    (closed,) = story.call("DELETE", "/positions/56")
+    assert (closed.exposure.position, closed.exposure.after.total) == ("o1", D(0))
+
+
+def test_what_was_reversed_under_a_new_id_is_not_called_by_the_old_one_again() -> None:
+    story = held()
+    story.call("PUT", "/positions/55", side="sell")
+    for rows in ((), *[(position("77", 0.1, "sell"),)] * 8):
+        story.orders(FILLED, bracket("1.SL.1", 1.05, "SL", "55", "cancelled"))
+        story.positions(*rows)
+    assert story.picture.positions["o1"].position_id == "77"
+    assert {f.exposure.position for f in story.facts} == {"o1"}
+    assert {f.exposure.after.total for f in story.facts[2:]} == {D("-0.1")}
+
+
+def test_a_new_order_of_the_same_size_is_not_taken_for_the_rest_of_a_part_close() -> None:
+    story = held()
+    story.call("DELETE", "/positions/55", amount="0.04")
+    story.place("2", qty="0.06")
+    story.positions(position("56", 0.06, avgPrice=1.09))
+    assert story.picture.positions["o2"].position_id == "56"

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
@@ -17,7 +18,7 @@ from ingest.outbox import Outbox
 from ingest.recording import Recorder, Wish, ask, recorded
 from ingest.source import Source
 from shared.facts import Amount, Fact, OrderPlaced
-from tests.ingest.samples import BROKER, START, market_buy, request
+from tests.ingest.samples import BROKER, START, journal, market_buy, request
 
 
 class Desk:
@@ -33,6 +34,11 @@ class Desk:
 
     def clock(self) -> datetime:
         return self.now
+
+    def on_disk(self) -> bytes:
+        """What the oldest segment holds."""
+        assert self.outbox.journal.flushed(60)
+        return journal(self.outbox.directory.path).read_bytes()
 
     def facts(self, source: str = "demo") -> list[Fact]:
         return list(self.outbox.producers[source].waiting)
@@ -65,14 +71,60 @@ def desk(path: Path, *sources: Source, owned: bool = True) -> Iterator[Desk]:
 def test_a_call_is_on_disk_before_it_is_forwarded_and_its_fact_before_the_reply_passes(tmp_path: Path) -> None:
     with desk(tmp_path) as ours:
         ours.intake.asked(market_buy())
-        journal = next(iter(tmp_path.glob("*.journal")))
-        assert b'"record":"asked"' in journal.read_bytes()
+        assert b'"record":"asked"' in ours.on_disk()
         ours.answer(market_buy(), {"s": "ok", "d": {"orderId": "77"}})
-        assert b'"kind":"order.placed"' in journal.read_bytes()
+        assert b'"kind":"order.placed"' in ours.on_disk()
         (placed,) = ours.facts()
         assert isinstance(placed, OrderPlaced)
         assert (placed.order.id, placed.seq, placed.producer, placed.captured) == ("77", 1, "demo-1", ours.now)
         assert not ours.outbox.asked
+
+
+def test_a_trading_call_that_cannot_be_read_is_on_disk_before_it_is_forwarded_and_settled_by_its_reply(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as ours:
+        odd = replace(market_buy(), body=b"what=ever")
+        ours.intake.asked(odd)
+        assert b'"record":"asked"' in ours.on_disk()
+        assert ours.intake.awaits(odd.flow)
+        ours.answer(odd, {"s": "ok", "d": {"orderId": "77"}})
+        assert (ours.facts(), ours.outbox.asked) == ([], {})
+        for path in ("/accounts/10001/previewOrder", "/accounts/99/orders", "/quotes"):
+            ours.intake.asked(replace(odd, path=path))
+            assert not ours.intake.awaits(odd.flow)
+
+
+def test_a_reply_that_had_come_before_the_restart_is_read_after_it(tmp_path: Path) -> None:
+    with desk(tmp_path) as ours:
+        ours.intake.asked(market_buy())
+        accepted = b'{"s":"ok","d":{"orderId":"77"}}'
+        ours.intake.reply(replace(market_buy(), status=200, answer=accepted, answered=START))
+        assert ours.facts() == []
+    with desk(tmp_path) as again:
+        again.intake.resume()
+        (placed,) = again.facts()
+        assert isinstance(placed, OrderPlaced)
+        assert (placed.order.id, placed.evidence, again.outbox.asked) == ("77", "call", {})
+    with desk(tmp_path) as third:
+        third.intake.resume()
+        assert len(third.facts()) == 1, "once"
+
+
+def test_a_reply_that_cannot_be_read_after_a_restart_is_left_to_the_polls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def surprise(_exchange: Exchange) -> None:
+        raise RuntimeError("a surprise")
+
+    with desk(tmp_path) as ours:
+        ours.intake.asked(market_buy())
+        ours.intake.reply(replace(market_buy(), status=200, answer=b"{}", answered=START))
+    with desk(tmp_path) as again:
+        monkeypatch.setattr(again.intake, "answered", surprise)
+        again.intake.resume()
+        assert (again.facts(), again.outbox.asked, again.notes("unanswered")) == ([], {}, 1)
+    assert "the polls will show what became of it" in caplog.text
 
 
 def test_a_refused_call_is_settled_and_gives_no_fact(tmp_path: Path) -> None:
@@ -138,13 +190,12 @@ def test_a_call_that_was_cut_off_by_a_restart_is_settled_by_the_polls(tmp_path: 
 def test_a_poll_that_changes_nothing_is_kept_on_disk_only_from_time_to_time(tmp_path: Path) -> None:
     with desk(tmp_path) as ours:
         ours.poll("orders", [], 0)
-        journal = next(iter(tmp_path.glob("*.journal")))
-        first = journal.read_bytes()
+        first = ours.on_disk()
         assert b"demo/10001" in first, "the very first poll is what all later ones are compared with"
         ours.poll("orders", [], 1)
-        assert journal.read_bytes() == first
+        assert ours.on_disk() == first
         ours.intake.keep()
-        assert len(journal.read_bytes()) > len(first)
+        assert len(ours.on_disk()) > len(first)
         ours.intake.keep()
         polled = ours.registry.get_sample_value("tradecopier_ingest_last_poll_timestamp_seconds", {"source": "demo"})
         assert polled == ours.now.timestamp()
@@ -176,15 +227,14 @@ def test_a_picture_that_was_kept_by_a_clock_that_is_set_back_since_silences_no_p
 
 def test_the_first_look_and_what_is_learnt_once_are_on_disk_at_once(tmp_path: Path) -> None:
     with desk(tmp_path) as ours:
-        journal = next(iter(tmp_path.glob("*.journal")))
-        sizes = [len(journal.read_bytes())]
+        sizes = [len(ours.on_disk())]
         instrument = {"name": "EURUSD", "description": "", "minQty": 0.01, "lotSize": 100000, "minTick": 0.00001}
         for kind, rows in (("orders", []), ("positions", []), ("instruments", [instrument])):
             ours.poll(kind, rows, len(sizes))
-            sizes.append(len(journal.read_bytes()))
+            sizes.append(len(ours.on_disk()))
         assert sizes == sorted(set(sizes)), "each of them is a record"
         ours.poll("instruments", [instrument], 9)
-        assert len(journal.read_bytes()) == sizes[-1]
+        assert len(ours.on_disk()) == sizes[-1]
 
 
 def test_a_position_s_id_is_on_disk_before_a_call_can_name_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from shared.facts import Amount
-from tests.ingest.story import NETTING, Story, order, position
+from tests.ingest.story import NETTING, Story, bracket, order, position
 
 D = Decimal
 
@@ -173,3 +173,43 @@ def test_on_a_netting_account_nothing_is_taken_for_a_fill_by_the_first_poll_afte
         story.positions(position("n", 2, "sell"))
     assert [str(f.exposure.after) for f in story.facts[-1:]] == [str(Amount(held=D(-2), coming=D(3)))]
     assert "order.filled" not in story.kinds()[2:]
+
+
+def test_on_a_netting_account_a_market_order_that_polls_do_not_list_is_not_counted_beside_its_fill() -> None:
+    """A broker may drop what has filled from its list at once; until that is clear, nothing is said."""
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="1")
+    for _ in range(60):
+        story.orders()
+        story.positions(position("n", 1))
+    assert [f.exposure.after.total for f in story.facts] == [1, 1]
+    assert story.kinds() == ["order.placed", "order.filled"]
+
+
+def test_on_a_netting_account_the_row_that_is_open_counts_and_not_one_that_was_closed() -> None:
+    """A broker may list what was closed in this session with a quantity of 0, and give what is opened then a new id."""
+    story = Story(NETTING)
+    story.orders()
+    story.positions(position("old", 0))
+    story.place("1", qty="2", stopLoss="1.01")
+    filled, rows = order("1", "filled", qty=2), (position("old", 0), position("new", 2, avgPrice=1.1))
+    for stop in (1.01, 1.01, 1.02, 1.02, 1.02, 1.02):
+        story.wait(2)
+        story.orders(filled, bracket("9", stop, "SL", "new", qty=2))
+        story.positions(*rows)
+    assert story.picture.positions["EURUSD"].position_id == "new"
+    assert [f.levels.stop_loss for f in story.facts][-1] == D("1.02")
+
+
+def test_what_arithmetic_with_doubles_leaves_is_no_news() -> None:
+    story = long(0.3)
+    for left, shown in ((0.2, 0.19999999999999998), (0.1, 0.09999999999999998), (0, 2.7755575615628914e-17)):
+        story.wait(5)
+        story.call("DELETE", "/positions/55", amount="0.1")
+        for _ in range(5):
+            story.positions(position("55", shown))
+        assert story.facts[-1].exposure.after == Amount(held=D(str(left)))
+    assert [f.exposure.after.total for f in story.facts[2:]] == [D(left) for left in ("0.2", "0.2", "0.1", "0.1", 0, 0)]
+    assert story.picture.positions["o1"].over

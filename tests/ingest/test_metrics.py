@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from ingest import tap
-from ingest.metrics import Metrics
+from ingest.metrics import WAITING, Metrics
 from ingest.outbox import Outbox
 from ingest.succession import WHY
 from tests.ingest.samples import START, fact
@@ -35,6 +35,7 @@ def test_what_waits_is_read_from_the_outbox_when_somebody_asks(registry: Collect
         outbox.published("demo", 1)
     assert value(registry, "waiting_facts", source="demo") == 1
     assert value(registry, "unwritten_records") == 1
+    assert {value(registry, "unjournaled_calls_total", hook=hook) for hook in WAITING} == {0}
     outbox.close()
 
 
@@ -48,6 +49,14 @@ def test_facts_are_counted_by_source_and_kind(registry: CollectorRegistry) -> No
 def test_the_newest_good_poll_is_a_time(registry: CollectorRegistry) -> None:
     Metrics(registry).polled("demo", [START, START + timedelta(seconds=2)])
     assert value(registry, "last_poll_timestamp_seconds", source="demo") == START.timestamp() + 2
+
+
+def test_whether_a_source_is_blind_is_asked_when_somebody_looks(registry: CollectorRegistry) -> None:
+    is_blind = [False]
+    Metrics(registry).watch_blind("demo", lambda: is_blind[0])
+    assert value(registry, "blind", source="demo") == 0
+    is_blind[0] = True
+    assert value(registry, "blind", source="demo") == 1
 
 
 def test_the_time_until_publishing_counts_from_the_capture(registry: CollectorRegistry) -> None:
@@ -109,7 +118,7 @@ def test_what_may_happen_once_is_a_series_before_it_happens(registry: CollectorR
     """An increase is only seen of what was there before: the first surprise would pass in silence."""
     with closing(Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1")) as outbox:
         Metrics(registry).watch(outbox)
-    hooks = re.findall(r'_guarded\("(\w+)"', Path(tap.__file__).read_text(encoding="utf-8"))
-    assert hooks
+    hooks = re.findall(r'_(?:guarded|safely)\("(\w+)"', Path(tap.__file__).read_text(encoding="utf-8"))
+    assert {"request", "beside"} <= {*hooks}
     assert {value(registry, "hook_failures_total", hook=hook) for hook in hooks} == {0}
     assert {value(registry, "new_producers_total", source="demo", reason=reason) for reason in WHY} == {0}

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ingest import outbox as outboxes
-from ingest import segments
+from ingest import segments, slate
 from ingest.outbox import KEEP_S, Outbox
 from shared.process import UserError
-from tests.ingest.samples import fact, journal, market_buy
+from tests.ingest.samples import START, fact, journal, market_buy
 from tests.ingest.test_segments import room_for
 from tests.processes import python, told
 
@@ -45,6 +46,19 @@ def waiting(outbox: Outbox, source: str = "demo") -> list[int]:
     return [f.seq for f in producer.waiting]
 
 
+def tend(outbox: Outbox, now: float = 0) -> None:
+    """As the service does every second, when the disk has what was written."""
+    outbox.journal.flushed(60)
+    outbox.tend(now)
+    outbox.journal.flushed(60)
+
+
+def segments_left(outbox: Outbox) -> int:
+    """How many there are when what was put aside is done."""
+    outbox.aside.ask(lambda: None).result(60)
+    return len(outbox.directory.segments())
+
+
 def test_a_restart_finds_what_was_not_published_in_its_order_and_the_newest_picture(tmp_path: Path) -> None:
     with opened(tmp_path) as outbox:
         add(outbox, 5)
@@ -63,6 +77,20 @@ def test_a_restart_finds_the_request_whose_reply_never_came_and_no_other(tmp_pat
         outbox.ask("demo", market_buy("lost"))
     with opened(tmp_path) as outbox:
         assert {flow: asked.exchange for flow, asked in outbox.asked.items()} == {"lost": market_buy("lost")}
+
+
+def test_a_restart_finds_the_reply_that_had_come_and_was_not_read(tmp_path: Path) -> None:
+    answered = replace(market_buy("read"), status=200, answer=b'{"s":"ok"}', answered=START)
+    with opened(tmp_path) as outbox:
+        for flow in ("lost", "read", "done"):
+            outbox.ask("demo", market_buy(flow))
+        outbox.reply(answered)
+        outbox.reply(replace(answered, flow="done"))
+        add(outbox, flow="done")
+    for _ in range(2):  # from a record, and from the snapshot of the start after it
+        with opened(tmp_path) as outbox:
+            found = {flow: asked.exchange for flow, asked in outbox.asked.items()}
+            assert found == {"lost": market_buy("lost"), "read": answered}
 
 
 def test_each_source_has_a_sequence_of_its_own(tmp_path: Path) -> None:
@@ -93,7 +121,7 @@ def test_what_waits_is_found_across_segments(tmp_path: Path, monkeypatch: pytest
         outbox.ask("demo", market_buy("lost"))
         for _ in range(6):
             add(outbox, 3)
-            outbox.tend(0)
+            tend(outbox, 0)
         outbox.published("demo", 4)
     assert len(list(tmp_path.glob("*.journal"))) > 4
     with opened(tmp_path) as outbox:
@@ -108,7 +136,7 @@ async def test_facts_that_the_stream_lost_wait_again_also_from_older_segments(
     with opened(tmp_path) as outbox:
         for _ in range(5):
             add(outbox, 2)
-            outbox.tend(0)
+            tend(outbox, 0)
         outbox.published("demo", 9)
         assert await outbox.rewind("demo", 3)
         assert waiting(outbox) == list(range(4, 11))
@@ -154,15 +182,15 @@ def test_old_segments_go_once_everything_in_them_is_published(
     with opened(tmp_path) as outbox:
         for _ in range(3):
             add(outbox)
-            outbox.tend(0)
+            tend(outbox, 0)
         outbox.published("demo", 3 - unpublished)
         for path in tmp_path.glob("*.journal"):
             os.utime(path, (1000, 1000))
         before = len(list(tmp_path.glob("*.journal")))
-        outbox.tend(999 + KEEP_S)
-        assert len(list(tmp_path.glob("*.journal"))) == before
-        outbox.tend(1001 + KEEP_S)
-        assert len(list(tmp_path.glob("*.journal"))) == 1 + unpublished
+        tend(outbox, 999 + KEEP_S)
+        assert segments_left(outbox) == before
+        tend(outbox, 1001 + KEEP_S)
+        assert segments_left(outbox) == 1 + unpublished
     with opened(tmp_path) as outbox:
         assert waiting(outbox) == list(range(4 - unpublished, 4))
 
@@ -170,14 +198,16 @@ def test_old_segments_go_once_everything_in_them_is_published(
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with opened(tmp_path) as outbox:
         add(outbox, 2)
+        outbox.journal.flushed(60)
         size = journal(tmp_path).stat().st_size
         with room_for(size + 200):
             add(outbox, 3)
+            outbox.journal.flushed(60)
             assert waiting(outbox) == [1, 2, 3, 4, 5]
-            assert len(outbox.unwritten) == 3
+            assert outbox.journal.held == 3
         assert [r.levelname for r in caplog.records].count("ERROR") == 1
-        outbox.tend(0)
-        assert not outbox.unwritten
+        tend(outbox, 0)
+        assert outbox.journal.held == 0
     with opened(tmp_path) as outbox:
         assert waiting(outbox) == [1, 2, 3, 4, 5]
 
@@ -186,6 +216,28 @@ def test_a_disk_that_is_full_from_the_beginning_is_one_line(tmp_path: Path) -> N
     outbox = tmp_path / "outbox"
     with room_for(10), pytest.raises(UserError, match="the outbox cannot be written"), opened(outbox):
         pass
+
+
+def test_what_a_full_disk_does_not_take_at_the_start_is_one_line_and_waits_on_the_slate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(slate, "MEMORY", memory)
+    with opened(tmp_path / "outbox") as outbox:
+        add(outbox, 3)
+        outbox.journal.flushed(60)
+        (kept,) = memory.iterdir()
+        content = kept.read_bytes()
+    kept.write_bytes(content)
+    kept.chmod(0o600)
+    path = journal(tmp_path / "outbox")
+    path.write_bytes(path.read_bytes()[:-200])
+    for room in (10, 10):
+        with room_for(room), pytest.raises(UserError, match="the outbox cannot be written"):
+            Outbox(tmp_path / "outbox", ["demo"], fresh=lambda name: f"{name}-1")
+    with opened(tmp_path / "outbox") as outbox:
+        assert waiting(outbox) == [1, 2, 3]
 
 
 def test_a_record_that_was_cut_off_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -257,7 +309,7 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_renumbered(deeds:
                 case "renew":
                     outbox.renew("demo")
                 case "tend":
-                    outbox.tend(0)
+                    tend(outbox, 0)
                 case "reopen":
                     context.__exit__(None, None, None)
                     context = opened(path)
@@ -277,12 +329,10 @@ async def test_a_slow_disk_holds_up_nobody_when_a_segment_is_full(
         add(outbox)
         monkeypatch.setattr(segments, "_sync_file", lambda _: is_fast.wait())
         monkeypatch.setattr(segments, "_sync_directory", lambda _: is_fast.wait())
-        outbox.tend(0)
+        tend(outbox, 0)
         add(outbox)
         assert len(outbox.directory.segments()) == 2
         assert not is_fast.is_set()
         is_fast.set()
-        assert outbox._retiring is not None
-        await outbox._retiring
     with opened(tmp_path) as outbox:
         assert waiting(outbox) == [1, 2]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ingest.exchange import Exchange, Frame
 from ingest.explain import explain
-from ingest.recording import Recorder, Wish, ask, is_recording, recorded, wish_file
+from ingest.recording import Recorder, Wish, as_far_as_readable, ask, is_recording, recorded, wish_file
 from shared.process import UserError
 from tests.ingest.samples import BROKER, START, market_buy, request
 
@@ -131,3 +131,19 @@ def test_a_file_that_is_damaged_is_one_line(tmp_path: Path) -> None:
     assert is_recording(path)
     with pytest.raises(UserError, match="not a recording of this version"):
         list(recorded(path))
+
+
+def test_what_comes_before_the_damage_is_read_all_the_same(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    wish(tmp_path, everything=True)
+    recorder.look(START)
+    recorder.heard(BUY, is_known=True)
+    recorder.heard(BUY, is_known=True)
+    recorder.close()
+    path = tmp_path / "out.jsonl"
+    whole, none = as_far_as_readable(recorded(path))
+    path.write_bytes(path.read_bytes()[:-40])
+    found, broken = as_far_as_readable(recorded(path))
+    assert none is None
+    assert found == whole[:2]
+    assert "cut off" in str(broken)

@@ -37,8 +37,16 @@ def everything(found: Exchange | Frame) -> bytes:
         exchange(answer=b"\x00binary " + JWT.encode()),
         exchange(answer=f"text {JWT} more".encode()),
         Frame(flow="w", host="h", port=443, path=f"/pipe?x={JWT}", at=START, text=json.dumps({"x": JWT}).encode()),
+        exchange(path=f"/novelty;id={JWT}/orders"),
+        exchange(query=JWT),
+        exchange(query=f"{JWT}=1"),
+        exchange(body=urlencode({"x": f"Bearer {JWT}"}).encode()),
+        exchange(body=urlencode({"x": json.dumps({"y": JWT})}).encode()),
+        exchange(answer=json.dumps({"x": json.dumps({"y": [JWT]})}).encode()),
+        exchange(answer=json.dumps({"x": f"https://h.example/back?y={JWT}&z=1"}).encode()),
+        exchange(answer=json.dumps({JWT: 1}).encode()),
+        Frame(flow="w", host="h", port=443, path="/p", at=START, text=json.dumps({"x": f"me:{JWT}"}).encode()),
     ],
-    ids=["path", "query", "form", "deep in JSON", "list", "binary", "text", "frame"],
 )
 def test_what_looks_like_a_secret_is_masked_wherever_it_stands(heard: Exchange | Frame) -> None:
     assert JWT.encode() in everything(heard)
@@ -92,3 +100,25 @@ def test_anything_can_be_redacted(body: bytes, path: str, is_known: bool) -> Non
         asked=datetime(2026, 1, 1, tzinfo=UTC), query=path, answer=body,
     )  # fmt: skip
     redacted(heard, is_known=is_known)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    [
+        json.dumps({"deep": [{"sessionKey": "hush"}]}),
+        "https://www.tradingview.com/oauth-redirect/x/?state=1&code=hush",
+        "https://me:hush@h.example/",
+        "wss://h.example/pipe#access_token=hush",
+        "Bearer hush",
+    ],
+)
+def test_text_that_is_json_or_an_address_is_looked_into(value: str, is_known: bool) -> None:
+    heard = exchange(body=urlencode({"x": value}).encode(), answer=json.dumps({"x": value, "y": [value]}).encode())
+    assert b"hush" in everything(heard)
+    assert b"hush" not in everything(redacted(heard, is_known=is_known))
+
+
+def test_long_text_is_looked_through_in_a_moment() -> None:
+    for text in ("a" * 10**6, "a1 " * 10**5, "?token" * 10**5, '{"a":' * 10**4, "://a" * 10**5):
+        redacted(exchange(answer=json.dumps({"x": text}).encode()), is_known=False)

@@ -123,3 +123,10 @@ def test_moments_are_unix_seconds_or_their_thousandths() -> None:
     assert moment("1753620560") == moment(1753620560000)
     assert moment(-1) is None
     assert moment("soon") is None
+
+
+@pytest.mark.parametrize("quantity", ["2.7755575615628914e-17", -1e-13, "0"])
+def test_less_than_anybody_trades_is_nothing(quantity: object) -> None:
+    found = position_row({"id": "1", "instrument": "EURUSD", "qty": quantity, "side": "buy"})
+    assert found is not None
+    assert found.quantity == 0

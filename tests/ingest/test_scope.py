@@ -39,8 +39,9 @@ def test_without_a_host_nothing_is_opened_where_the_proxy_would_open_everything(
     assert not any(re.search(pattern, "anything.example:443") for pattern in patterns([]))
 
 
-def test_paper_trading_has_its_fills_on_another_host() -> None:
-    paper = Source(name="paper", protocol="paper", host="papertrading.tradingview.com")
+@pytest.mark.parametrize("host", ["papertrading.tradingview.com", "papertrading-free.tradingview.com"])
+def test_paper_trading_has_its_fills_on_another_host(host: str) -> None:
+    paper = Source(name="paper", protocol="paper", host=host)
     names = {name for name, _ in hosts(paper)}
     assert names == {"papertrading.tradingview.com", "papertrading-free.tradingview.com", "pushstream.tradingview.com"}
     assert hosts(Source(name="stand-in", protocol="paper", host="localhost", port=8443)) == (("localhost", 8443),)

@@ -1,20 +1,21 @@
-import asyncio
 import logging
 import resource
 import stat
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import segments
+from ingest.aside import Aside
 from ingest.segments import Damaged, Directory, Segment, Syncer, records
 from shared.process import UserError
 
+PATIENCE = 60
 RECORDS = st.lists(st.binary(max_size=60).filter(lambda record: b"\n" not in record), min_size=1, max_size=8)
 
 
@@ -103,7 +104,7 @@ class Disk:
     """Stands in for the system call that syncs; says when it was called and fails while it is told to."""
 
     def __init__(self) -> None:
-        self.synced = threading.Event()
+        self.synced = Event()
         self.broken = False
 
     def __call__(self, _fd: int) -> None:
@@ -111,40 +112,56 @@ class Disk:
         if self.broken:
             raise OSError(5, "Input/output error")
 
-    async def next(self) -> None:
-        await asyncio.to_thread(self.synced.wait)
+    def next(self) -> None:
+        assert self.synced.wait(PATIENCE)
         self.synced.clear()
 
 
-async def test_what_was_written_is_synced_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = Disk()
+def test_what_was_written_is_synced_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, aside = Disk(), Aside("test")
     monkeypatch.setattr(segments, "_sync_file", disk)
-    segment, syncer = Segment(tmp_path / "1.journal"), Syncer()
-    task = asyncio.create_task(syncer.run())
+    segment, syncer = Segment(tmp_path / "1.journal"), Syncer(aside)
     for _ in range(2):
         segment.append(b"record")
         syncer.written(segment)
-        await disk.next()
-    task.cancel()
+        disk.next()
+    assert aside.close(PATIENCE)
     segment.close()
 
 
-async def test_a_disk_that_cannot_sync_is_said_once_and_tried_again_with_the_next_write(
+def test_a_disk_that_cannot_sync_is_said_once_and_tried_again_with_the_next_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = Disk()
+    disk, aside = Disk(), Aside("test")
     monkeypatch.setattr(segments, "_sync_file", disk)
-    segment, syncer = Segment(tmp_path / "1.journal"), Syncer()
-    task = asyncio.create_task(syncer.run())
+    segment, syncer = Segment(tmp_path / "1.journal"), Syncer(aside)
     for broken in (True, True, False):
         disk.broken = broken
         syncer.written(segment)
-        await disk.next()
-        async with asyncio.timeout(5):
-            while syncer.failing != broken:
-                await asyncio.sleep(0)
+        disk.next()
+        aside.ask(lambda: None).result(PATIENCE)
+        assert syncer.failing == broken
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
         "the outbox cannot be synced to disk: Input/output error"
     ]
-    task.cancel()
+    assert aside.close(PATIENCE)
+    segment.close()
+
+
+def test_a_sync_that_does_not_come_back_fails_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SLOWEST_SYNC_S", 0.0)
+    entered, is_back, aside = Event(), Event(), Aside("test")
+
+    def hang(_fd: int) -> None:
+        entered.set()
+        is_back.wait()
+
+    monkeypatch.setattr(segments, "_sync_file", hang)
+    segment, syncer = Segment(tmp_path / "1.journal"), Syncer(aside)
+    syncer.written(segment)
+    assert entered.wait(PATIENCE)
+    seen = [syncer.failing]
+    is_back.set()
+    assert aside.close(PATIENCE)
+    assert [*seen, syncer.failing] == [True, False]
     segment.close()

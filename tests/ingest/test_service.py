@@ -192,12 +192,17 @@ async def test_a_source_whose_position_model_nobody_knows_makes_it_ill(scene: Sc
     await scene.look()
     (problem,) = ours.problems()
     assert "reload the TradingView page" in problem
+    assert (ours._vitals("demo").held_back, held_back(ours)) == ((problem,), 1)
     row = {"id": "10001", "config": {"supportMultiposition": True}}
     scene.origin.replies["/accounts"] = whole(json.dumps({"s": "ok", "d": [row]}).encode())
     assert await scene.fetch("GET", "/accounts") == 200
     assert ours.problems() == []
     await ours.finish()
     await ours.close()
+
+
+def held_back(ours: service.Service) -> float | None:
+    return ours.metrics.registry.get_sample_value("tradecopier_ingest_held_back", {"source": "demo"})
 
 
 async def test_a_source_with_something_open_that_nobody_polls_makes_it_ill(
@@ -214,8 +219,13 @@ async def test_a_source_with_something_open_that_nobody_polls_makes_it_ill(
     await asyncio.sleep(0.6)
     (problem,) = ours.problems()
     assert problem.startswith("demo/10001 is blind: something is open and the last good poll is")
-    age = ours.metrics.registry.get_sample_value("tradecopier_ingest_poll_age_seconds", {"source": "demo"})
+    age, blind = (
+        ours.metrics.registry.get_sample_value(f"tradecopier_ingest_{name}", {"source": "demo"})
+        for name in ("poll_age_seconds", "blind")
+    )
     assert (age or 0) >= 0.6
+    assert blind == 1
+    assert ours._vitals("demo").blind
     await ours.finish()
     await ours.close()
 
@@ -317,7 +327,8 @@ async def test_while_the_server_is_away_capturing_goes_on_also_over_a_restart(or
     server.stop()
 
 
-def start(scene: Scene) -> subprocess.Popen[bytes]:
+def start(scene: Scene, *more: str) -> subprocess.Popen[bytes]:
+    """A proxy process; `more` is said to `ingest run`."""
     scene.ready.unlink(missing_ok=True)
     command = [
         sys.executable,
@@ -329,6 +340,7 @@ def start(scene: Scene) -> subprocess.Popen[bytes]:
         "run",
         "--ready-file",
         str(scene.ready),
+        *more,
     ]
     return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ) | scene.environment, stderr=subprocess.PIPE)
 

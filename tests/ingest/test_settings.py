@@ -107,3 +107,22 @@ def test_two_accounts_of_one_host_are_two_sources(tmp_path: Path) -> None:
 def test_nothing_to_follow_is_a_mistake_when_something_should_run(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"there is no source; add \[ingest\.sources\.NAME\]"):
         settings.require_sources(loaded(tmp_path, ""))
+
+
+def test_an_account_may_be_written_as_it_stands_in_requests(tmp_path: Path) -> None:
+    table = '[ingest.sources.demo]\nhost = "b.example"\naccount = "D%201%2F%D0%91"'
+    (source,) = settings.sources(loaded(tmp_path, table))
+    assert source.account == "D 1/\u0411"
+
+
+@pytest.mark.parametrize(
+    ("listen", "nearby"),
+    [
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("[::]:8080", "[::1]:8080"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("192.0.2.7:80", "192.0.2.7:80"),
+    ],
+)
+def test_what_listens_everywhere_is_reached_on_loopback(listen: str, nearby: str) -> None:
+    assert settings.nearby(listen) == nearby

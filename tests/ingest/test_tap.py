@@ -2,7 +2,8 @@ import asyncio
 import gzip
 import http.client
 import json
-from collections.abc import AsyncIterator, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,20 +18,24 @@ from mitmproxy.test import tflow
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from ingest import slate
 from ingest.album import Album
 from ingest.exchange import Exchange, Frame
 from ingest.intake import Intake
 from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.proxy import Proxy
+from ingest.recollection import recollect
 from ingest.scope import Host
 from ingest.tap import Tap, recorded
 from shared.facts import Fact
 from shared.process import UserError
 from tests.ingest import http2
 from tests.ingest.samples import BROKER, laid_open
+from tests.ingest.stuck import stuck
 from tests.ingest.wire import (
     CHUNKED,
+    PATIENCE,
     Asked,
     Authority,
     Origin,
@@ -47,7 +52,14 @@ from tests.ingest.wire import (
 PATH = "/accounts/10001/orders"
 BUY = urlencode({"instrument": "EURUSD", "qty": "0.1", "side": "buy", "type": "market", "digitalSignature": "sIgNed"})
 ACCEPTED = json.dumps({"s": "ok", "d": {"orderId": "77"}}).encode()
+NOTHING = b'{"s":"ok","d":[]}'
 PAGE = {"origin": "https://www.tradingview.com", "authorization": "Bearer tOkEn", "cookie": "sEsSion=1"}
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():
+            await asyncio.sleep(0.005)
 
 
 class Ear(Intake):
@@ -56,7 +68,11 @@ class Ear(Intake):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.heard: list[Exchange | Frame] = []
-        self.arrived = asyncio.Condition()
+
+    @property
+    def awaits_any(self) -> bool:
+        """Whether a trading call has come in and has no reply."""
+        return bool(self._outbox.asked)
 
     def answered(self, exchange: Exchange) -> None:
         self.heard.append(exchange)
@@ -68,16 +84,20 @@ class Ear(Intake):
 
 
 class Scene:
-    """A browser, the proxy with its tap, and a broker."""
+    """A browser, the proxy with its tap, and a broker with some of its accounts, by the names of their sources."""
 
-    def __init__(self, origin: Origin, confdir: Path, outbox: Path) -> None:
+    def __init__(self, origin: Origin, confdir: Path, outbox: Path, **accounts: str) -> None:
         self.origin = origin
-        source = replace(BROKER, host="localhost", port=origin.port)
+        accounts = accounts or {"demo": "10001"}
+        place = replace(BROKER, host="localhost", port=origin.port)
+        sources = [replace(place, name=name, account=account) for name, account in accounts.items()]
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        self.outbox = Outbox(outbox, ["demo"], fresh=lambda name: f"{name}-1")
-        self.outbox.own("demo", "token")
-        self.ear = Ear([source], self.outbox, Album({}), metrics, clock=lambda: datetime.now(UTC))
+        self.outbox = Outbox(outbox, accounts, fresh=lambda name: f"{name}-1")
+        for name in accounts:
+            self.outbox.own(name, "token")
+        self.ear = Ear(sources, self.outbox, Album({}), metrics, clock=lambda: datetime.now(UTC))
+        metrics.watch(self.outbox)
         self.proxy = Proxy(("127.0.0.1", 0), confdir, Tap(self.ear, metrics), upstream_ca=origin.ca)
         self.confdir = confdir
         self.at: Host = ("", 0)
@@ -88,7 +108,7 @@ class Scene:
 
     @property
     def facts(self) -> list[Fact]:
-        return list(self.outbox.producers["demo"].waiting)
+        return [fact for producer in self.outbox.producers.values() for fact in producer.waiting]
 
     def browser(self) -> http.client.HTTPSConnection:
         return browser(self.at, self.to, trusting(self.confdir / "mitmproxy-ca-cert.pem"))
@@ -100,9 +120,22 @@ class Scene:
         )  # fmt: skip
 
     async def until_heard(self, count: int) -> None:
-        async with asyncio.timeout(20):
-            while len(self.ear.heard) < count:
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.ear.heard) >= count)
+
+    async def until_told(self, count: int = 1) -> list[Fact]:
+        """The facts, once there are so many: a reply is read when it has passed."""
+        await until(lambda: len(self.facts) >= count)
+        return self.facts
+
+    def kept(self) -> bytes:
+        """What outlives the process by now: on the slate if there is one, else on disk."""
+        slates = list(slate.MEMORY.glob("*.slate")) if slate.MEMORY.is_dir() else []
+        return b"".join(path.read_bytes() for path in slates or self.outbox.directory.segments())
+
+    def unjournaled(self) -> dict[str, float]:
+        """How many calls went on without being on disk, by hook."""
+        name = "tradecopier_ingest_unjournaled_calls_total"
+        return {s.labels["hook"]: s.value for m in self.registry.collect() for s in m.samples if s.name == name}
 
     def failures(self) -> float:
         name = "tradecopier_ingest_hook_failures_total"
@@ -129,27 +162,46 @@ async def playing(authority: Authority, confdir: Path, outbox: Path) -> AsyncIte
         scene.outbox.close()
 
 
+@pytest.fixture(params=["slate", "no slate"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the slate is, if there is one."""
+    found = tmp_path / "memory"
+    if request.param == "slate":
+        found.mkdir()
+    monkeypatch.setattr(slate, "MEMORY", found)
+    return found
+
+
 @pytest.fixture
-async def scene(authority: Authority, confdir: Path, tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(authority: Authority, confdir: Path, tmp_path: Path, memory: Path) -> AsyncIterator[Scene]:
     async with playing(authority, confdir, tmp_path / "outbox") as found:
         yield found
 
 
-async def test_an_accepted_order_is_a_fact_before_the_browser_has_the_reply(scene: Scene) -> None:
+async def test_an_accepted_order_is_a_fact_and_its_reply_is_safe_before_the_browser_has_it(scene: Scene) -> None:
     scene.origin.replies[PATH] = whole(ACCEPTED)
-    assert await scene.fetch("POST", f"{PATH}?locale=en", BUY) == (200, ACCEPTED)
-    (fact,) = scene.facts
+    context = trusting(scene.confdir / "mitmproxy-ca-cert.pem")
+
+    def buy_and_look() -> tuple[int, bytes, bytes]:
+        at, to = scene.at, scene.to
+        status, said = fetch(at, to, context, "POST", f"{PATH}?locale=en", BUY.encode(), **PAGE)
+        return status, said, scene.kept()
+
+    status, said, on_disk = await asyncio.to_thread(buy_and_look)
+    assert (status, said) == (200, ACCEPTED)
+    assert b'"record":"replied"' in on_disk
+    assert ACCEPTED in laid_open(on_disk)
+    (fact,) = await scene.until_told()
     assert (fact.__struct_config__.tag, fact.instrument, fact.seq) == ("order.placed", "EURUSD", 1)
     assert scene.origin.asked[0].body == BUY.encode()
     assert scene.failures() == 0
 
 
-async def test_the_request_is_on_disk_before_the_broker_has_it(scene: Scene) -> None:
-    journal = next(iter(scene.outbox.directory.segments()))
+async def test_the_request_is_safe_before_the_broker_has_it(scene: Scene) -> None:
     on_disk: list[bytes] = []
 
     async def look_then_accept(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        on_disk.append(journal.read_bytes())
+        on_disk.append(scene.kept())
         await whole(ACCEPTED)(asked, writer)
 
     scene.origin.replies[PATH] = look_then_accept
@@ -173,15 +225,44 @@ async def test_no_secret_reaches_the_disk(scene: Scene) -> None:
     assert scene.origin.asked[0].headers["authorization"] == "Bearer tOkEn", "the broker gets all of it"
 
 
-@pytest.mark.parametrize(
-    ("encoding", "encode"),
-    [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstandard.ZstdCompressor().compress)],
-)
+def deflated(content: bytes) -> bytes:
+    """The bare format, without zlib's header, as some servers send it."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+ENCODINGS = [
+    ("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstandard.ZstdCompressor().compress),
+    ("deflate", zlib.compress), ("deflate", deflated),
+]  # fmt: skip
+NAMES = ["gzip", "br", "zstd", "deflate", "bare deflate"]
+
+
+@pytest.mark.parametrize(("encoding", "encode"), ENCODINGS, ids=NAMES)
+async def test_compressed_questions_without_a_length_are_read_as_they_pass(
+    scene: Scene, encoding: str, encode: Any
+) -> None:
+    packed = encode(b'{"s":"ok","d":[]}')
+    half = len(packed) // 2
+
+    async def in_two(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        head = CHUNKED % b"application/json"
+        writer.write(head[:-2] + b"content-encoding: %s\r\n\r\n" % encoding.encode() + chunk(packed[:half]))
+        await writer.drain()
+        writer.write(chunk(packed[half:]) + chunk(b""))
+
+    scene.origin.replies[PATH] = in_two
+    assert await scene.fetch("GET", PATH) == (200, packed)
+    await scene.until_heard(1)
+    assert [e.answer for e in scene.ear.heard if isinstance(e, Exchange)] == [b'{"s":"ok","d":[]}']
+
+
+@pytest.mark.parametrize(("encoding", "encode"), ENCODINGS, ids=NAMES)
 async def test_compressed_replies_are_read_and_pass_as_they_are(scene: Scene, encoding: str, encode: Any) -> None:
     packed = encode(ACCEPTED)
     scene.origin.replies[PATH] = whole(packed, content_encoding=encoding)
     assert await scene.fetch("POST", PATH, BUY) == (200, packed)
-    assert len(scene.facts) == 1
+    assert len(await scene.until_told()) == 1
 
 
 async def test_a_cut_connection_leaves_the_request_unanswered_and_not_a_fact(scene: Scene) -> None:
@@ -253,6 +334,38 @@ async def test_an_endless_reply_is_read_line_by_line(scene: Scene) -> None:
     tab.close()
 
 
+async def test_an_endless_reply_in_an_encoding_that_nobody_knows_passes_unread(scene: Scene) -> None:
+    async def endless(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        head = CHUNKED % b"application/x-ndjson"
+        writer.write(head.replace(b"\r\n\r\n", b"\r\ncontent-encoding: dcb\r\n\r\n") + chunk(b"???"))
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    scene.origin.replies["/accounts/10001/stream/orders"] = endless
+    tab = scene.browser()
+    await asyncio.to_thread(tab.request, "GET", "/accounts/10001/stream/orders", None, PAGE)
+    reply = await asyncio.to_thread(tab.getresponse)
+    assert await asyncio.to_thread(reply.read, 3) == b"???"
+    assert scene.failures() == 0
+    tab.close()
+
+
+async def test_a_poll_is_answered_whole_even_if_the_browser_has_the_answer_already(scene: Scene) -> None:
+    """A position that one poll no longer shows is closed when a second agrees; "not modified" would not say so."""
+
+    async def express(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        unchanged = "if-none-match" in asked.headers or "if-modified-since" in asked.headers
+        await whole(b"" if unchanged else NOTHING, "304 Not Modified" if unchanged else "200 OK")(asked, writer)
+
+    scene.origin.replies["/accounts/10001/positions"] = express
+    known = {"If-None-Match": 'W/"2f-x"', "If-Modified-Since": "Mon, 02 Mar 2026 09:30:00 GMT"}
+    assert await scene.fetch("GET", "/accounts/10001/positions", **known) == (200, NOTHING)
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    await scene.fetch("POST", PATH, BUY, **known)
+    assert "if-none-match" in scene.origin.asked[-1].headers, "what is no question passes as it is"
+    await scene.until_heard(2)
+
+
 async def test_a_poll_that_was_cut_off_is_not_taken_for_a_whole_one(scene: Scene) -> None:
     async def half(_asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED % b"application/json" + chunk(b'{"s":"ok","d":[]}'))
@@ -294,8 +407,21 @@ async def test_a_surprise_in_the_tap_is_counted_and_the_trader_gets_the_reply(
     scene.origin.replies[PATH] = whole(ACCEPTED)
     assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
     assert await scene.fetch("GET", PATH) == (200, ACCEPTED)
-    assert scene.failures() == 3
+    await until(lambda: scene.failures() == 3)
     assert "the trader's call is not affected" in caplog.text
+
+
+async def test_a_reply_that_cannot_be_put_down_is_read_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(_exchange: Exchange) -> None:
+        raise RuntimeError("a surprise")
+
+    monkeypatch.setattr(scene.ear, "reply", surprise)
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
+    assert len(await scene.until_told()) == 1
+    assert scene.failures() == 1
 
 
 async def test_a_full_disk_does_not_keep_the_reply_from_the_trader(
@@ -304,14 +430,81 @@ async def test_a_full_disk_does_not_keep_the_reply_from_the_trader(
     def full(_record: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(scene.outbox._segment, "append", full)
+    monkeypatch.setattr(scene.outbox.journal.segment, "append", full)
     scene.origin.replies[PATH] = whole(ACCEPTED)
     assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
-    assert len(scene.facts) == 1
-    assert scene.outbox.unwritten
+    assert len(await scene.until_told()) == 1
+    assert scene.outbox.journal.held
+    assert scene.unjournaled() == {"request": 0, "response": 0}, "nobody waits for a disk that has said no"
     monkeypatch.undo()
     scene.outbox.tend(0)
-    assert not scene.outbox.unwritten
+    await until(lambda: not scene.outbox.journal.held)
+
+
+@pytest.mark.parametrize("memory", ["slate"], indirect=True)
+async def test_with_a_slate_a_disk_that_hangs_holds_up_no_trading_call(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.PATIENCE_S", 0.0)
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    with stuck(scene.outbox.journal.segment) as disk:
+        assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
+        assert len(await scene.until_told()) == 1
+        assert scene.unjournaled() == {"request": 0, "response": 0}
+        assert "the disk hangs" in "".join(scene.outbox.journal.problems())
+        for said in (b'"record":"asked"', b'"record":"replied"', b'"kind":"order.placed"'):
+            assert said in scene.kept()
+        disk.release()
+        await until(lambda: scene.outbox.journal.is_settled)
+    assert recollect(scene.outbox.directory.segments()).lines["demo"].seq == 1
+
+
+@pytest.mark.parametrize("memory", ["no slate"], indirect=True)
+async def test_while_the_disk_hangs_a_trading_call_waits_for_it_and_nobody_else(
+    scene: Scene, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.PATIENCE_S", 3600.0)
+    scene.origin.replies |= {PATH: whole(ACCEPTED), "/accounts/10001/positions": whole(b'{"s":"ok","d":[]}')}
+    elsewhere = Origin(authority)
+    elsewhere.replies["/"] = whole(b"hello")
+    async with await elsewhere.serve():
+        with stuck(scene.outbox.journal.segment) as disk:
+            buying = asyncio.create_task(scene.fetch("POST", PATH, BUY))
+            await until(lambda: scene.ear.awaits_any)
+            for _ in range(3):
+                assert (await scene.fetch("GET", "/accounts/10001/positions"))[0] == 200
+            other = ("localhost", elsewhere.port)
+            assert await asyncio.to_thread(fetch, scene.at, other, trusting(authority[0]), "GET", "/") == (
+                200,
+                b"hello",
+            )
+            assert [asked.method for asked in scene.origin.asked] == ["GET", "GET", "GET"], "the call waits"
+            assert not buying.done()
+            disk.release()
+            assert await buying == (200, ACCEPTED)
+            assert len(await scene.until_told()) == 1
+            await until(lambda: scene.outbox.journal.is_settled)
+    assert set(scene.unjournaled().values()) == {0}
+
+
+@pytest.mark.parametrize("memory", ["no slate"], indirect=True)
+async def test_a_disk_that_goes_on_hanging_is_told_of_and_lets_the_trading_call_go(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ingest.journal.PATIENCE_S", 0.2)
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    with stuck(scene.outbox.journal.segment) as disk:
+        assert await scene.fetch("POST", PATH, BUY) == (200, ACCEPTED)
+        assert len(await scene.until_told()) == 1
+        assert scene.unjournaled() == {"request": 1, "response": 1}
+        assert caplog.text.count("the disk of the outbox does not answer") == 1
+        assert "the disk hangs" in "".join(scene.outbox.journal.problems())
+        disk.release()
+        await until(lambda: scene.outbox.journal.is_settled)
+    assert "the disk of the outbox answers again" in caplog.text
+    assert scene.outbox.journal.held == 0
+    kept = recollect(scene.outbox.directory.segments())
+    assert (kept.lines["demo"].seq, kept.asked) == (1, ())
 
 
 async def test_a_poll_holds_up_nobody_and_is_looked_at_before_whatever_passes_next(tmp_path: Path) -> None:
@@ -331,36 +524,22 @@ async def test_a_poll_holds_up_nobody_and_is_looked_at_before_whatever_passes_ne
         return found
 
     poll, call = flow("GET", "1"), flow("POST", "2")
-    tap.request(poll)
-    await tap.response(poll)
+
+    async def passed(waiting: Awaitable[None] | None) -> None:
+        if waiting is not None:
+            await waiting
+
+    await passed(tap.request(poll))
+    await passed(tap.response(poll))
     assert (ear.heard, len(put_off)) == ([], 1)
-    tap.request(call)
+    await passed(tap.request(call))
     assert [exchange.flow for exchange in ear.heard if isinstance(exchange, Exchange)] == ["1"]
     assert ear.awaits("2")
-    await tap.response(call)
+    await passed(tap.response(call))
+    assert not outbox.producers["demo"].waiting
+    assert outbox.asked["2"].exchange.answer == ACCEPTED, "on disk, and not read yet"
+    put_off[-1]()
     assert [fact.instrument for fact in outbox.producers["demo"].waiting] == ["EURUSD"]
-    outbox.close()
-
-
-async def test_who_waits_for_a_fact_has_it_before_the_browser_has_its_reply(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outbox, metrics = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), Metrics(CollectorRegistry())
-    intake, wake, told = Intake([], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC)), asyncio.Event(), []
-
-    async def publish() -> None:
-        await wake.wait()
-        told.append("published")
-
-    monkeypatch.setattr(intake, "awaits", lambda _: True)
-    monkeypatch.setattr(intake, "answered", lambda _: wake.set())
-    monkeypatch.setattr(Tap, "_is_captured", lambda *_: True)
-    publisher, flow = asyncio.create_task(publish()), tflow.tflow(resp=True)
-    flow.metadata["tradecopier.asked"] = datetime.now(UTC)
-    await asyncio.sleep(0)
-    await Tap(intake, metrics).response(flow)
-    assert told == ["published"]
-    await publisher
     outbox.close()
 
 
@@ -450,18 +629,91 @@ def test_a_file_that_is_no_recording_is_one_line(tmp_path: Path, content: bytes)
         assert list(recorded(path)) == []
 
 
-async def test_http2_is_spoken_on_both_sides_and_read(tmp_path: Path) -> None:
-    authority = new_authority(tmp_path)
+POSITIONS = "/accounts/10001/positions"
+SAID = {PATH: ACCEPTED, POSITIONS: b'{"s":"ok","d":[]}'}
+
+
+@asynccontextmanager
+async def speaking_http2(path: Path) -> AsyncIterator[tuple[Scene, http2.Page]]:
+    """A scene at both ends of which HTTP/2 is spoken; the proxy offers a browser what the broker speaks."""
+    authority = new_authority(path)
     authority[1].set_alpn_protocols(["h2"])
-    async with await asyncio.start_server(
-        lambda reader, writer: http2.answer(reader, writer, ACCEPTED), "127.0.0.1", 0, ssl=authority[1]
-    ) as server:
-        origin = Origin(authority)
+    origin = Origin(authority)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await http2.answer(reader, writer, SAID)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=authority[1]) as server:
         origin.port = server.sockets[0].getsockname()[1]
-        scene = Scene(origin, confdir := tmp_path / "proxy", tmp_path / "outbox")
-        async with through(scene.proxy, [scene.to]) as at:
-            head = [(":method", "POST"), (":path", PATH), *PAGE.items()]
+        scene = Scene(origin, confdir := path / "proxy", path / "outbox")
+        async with through(scene.proxy, [scene.to]) as scene.at:
             trusted = trusting(confdir / "mitmproxy-ca-cert.pem")
-            assert await http2.ask(at, scene.to, trusted, head, BUY.encode()) == ACCEPTED
-        assert [fact.instrument for fact in scene.facts] == ["EURUSD"]
+            async with http2.connected(scene.at, scene.to, trusted, PAGE) as page:
+                yield scene, page
+        scene.outbox.close()
+
+
+async def test_http2_is_spoken_on_both_sides_and_read(tmp_path: Path) -> None:
+    async with speaking_http2(tmp_path) as (scene, page):
+        assert await page.ask("GET", POSITIONS) == (200, SAID[POSITIONS])
+        assert await page.ask("POST", PATH, BUY.encode()) == (200, ACCEPTED)
+        assert [fact.instrument for fact in await scene.until_told()] == ["EURUSD"]
+        await scene.until_heard(2)
+        assert [e.answer for e in scene.ear.heard if isinstance(e, Exchange)] == [SAID[POSITIONS], ACCEPTED]
+        assert scene.failures() == 0
+
+
+async def test_many_calls_on_one_http2_connection_are_told_apart(tmp_path: Path) -> None:
+    async with speaking_http2(tmp_path) as (scene, page):
+        buys = [BUY.replace("0.1", f"0.{number}") for number in range(11, 31)]
+        calls = [page.ask("POST", PATH, buy.encode()) for buy in buys]
+        polls = [page.ask("GET", POSITIONS) for _ in buys]
+        answers = await asyncio.gather(*(call for pair in zip(calls, polls, strict=True) for call in pair))
+        assert [status for status, _ in answers] == [200] * 40
+        await scene.until_heard(40)
+        calls_heard = [e for e in scene.ear.heard if isinstance(e, Exchange) and e.method == "POST"]
+        assert len({e.flow for e in calls_heard}) == 20
+        assert {e.body for e in calls_heard} == {buy.partition("&digitalSignature")[0].encode() for buy in buys}
+        assert (scene.failures(), scene.outbox.asked) == (0, {})
+
+
+async def test_on_one_http2_connection_only_the_trading_call_waits_for_a_hung_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slate, "MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr("ingest.journal.PATIENCE_S", 3600.0)
+    async with speaking_http2(tmp_path) as (scene, page):
+        with stuck(scene.outbox.journal.segment) as disk:
+            buying = asyncio.create_task(page.ask("POST", PATH, BUY.encode()))
+            await until(lambda: scene.ear.awaits_any)
+            assert await page.ask("GET", POSITIONS) == (200, SAID[POSITIONS])
+            assert not buying.done()
+            disk.release()
+            assert await buying == (200, ACCEPTED)
+            await scene.until_told()
+            await until(lambda: scene.outbox.journal.is_settled)
+
+
+async def test_two_accounts_of_one_host_that_trade_at_once_are_told_apart(
+    authority: Authority, confdir: Path, tmp_path: Path
+) -> None:
+    origin = Origin(authority)
+    accounts = {"first": "10001", "second": "D.2%2F0"}
+    paths = [f"/accounts/{account}/orders" for account in (*accounts.values(), "30003")]
+    for number, path in enumerate(paths):
+        origin.replies[path] = whole(json.dumps({"s": "ok", "d": {"orderId": f"7{number}"}}).encode())
+    async with await origin.serve():
+        scene = Scene(origin, confdir, tmp_path / "outbox", first="10001", second="D.2/0")
+        async with through(scene.proxy, [scene.to]) as scene.at:
+            for _ in range(5):
+                answers = await asyncio.gather(*(scene.fetch("POST", path, BUY) for path in paths))
+                assert [status for status, _ in answers] == [200] * 3
+            await until(lambda: not scene.outbox.asked)
+            await scene.until_heard(15)
+        told = {name: {f.account for f in p.waiting} for name, p in scene.outbox.producers.items()}
+        assert told == {"first": {"10001"}, "second": {"D.2/0"}}, "and the third account is nobody's"
+        assert [f.seq for f in scene.outbox.producers["first"].waiting] == list(
+            range(1, len(scene.outbox.producers["first"].waiting) + 1)
+        )
+        assert scene.failures() == 0
         scene.outbox.close()

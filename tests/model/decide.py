@@ -83,6 +83,8 @@ def _decide_fact(view: View) -> Decision:
     if tried or any(j < i and view.config.story[j].link == n for _, j in memory.parks):
         return _wait(view)
     plan = follow(view.config, i, link, debt.target if debt else link.target)
+    if plan.kind == "none" and view.config.rules.probes and _late(view, link) and debt is None:
+        return _probe(view, link)
     if plan.kind == "none" or (plan.kind == "reduce" and link.own == 0):
         return _end(view, "ignored", link.own, target=link.target)
     if debt is not None:
@@ -94,6 +96,30 @@ def _decide_fact(view: View) -> Decision:
     return _open(view, plan)
 
 
+def _late(view: View, link: Link) -> bool:
+    """Whether it is an opening that comes after newer facts of its link, and may have been sent before them."""
+    fact = view.config.story[view.fact]
+    grows = abs(total(fact, view.config.act_on)) > abs(total_before(fact, view.config.act_on))
+    return grows and not view.work.fresh and fact.revision < link.revision and not link.own
+
+
+def _probe(view: View, link: Link) -> Change | None:
+    """Search it, and never send it: what shows up is ours, and is brought to what was followed since."""
+    i, n = view.fact, view.config.story[view.fact].link
+    found = view.terminal.opened[i]
+    if not found:
+        return _wait(view) if view.maybe_sent(i) else _end_late(view, "superseded", link)
+    left = link.followed or 0
+    kept = link._replace(own=found, target=left, ticket=i)
+    debt = Debt(found, left, i, None) if left != found else None
+    return _end_late(view, "filled", kept)._replace(debts=((n, debt),) if debt else ())
+
+
+def _end_late(view: View, result: str, link: Link) -> Change:
+    entry, n = view.work.entry, view.config.story[view.fact].link
+    return Change(ends=((view.fact, result),), links=((n, link),), ack=entry, passed=entry)
+
+
 def _wait(view: View) -> Change | None:
     """Park what came by an entry; what is parked already stays so."""
     return None if view.work.kind == "park" else Change(park=view.work.entry, passed=view.work.entry)
@@ -103,7 +129,10 @@ def _end(view: View, result: str, own: int, ticket: int | None = None, target: i
     fact = view.config.story[view.fact]
     old = view.memory.links[fact.link]
     target, ticket = own if target is None else target, old.ticket if ticket is None else ticket
-    new = Link(own, target, ticket, total(fact, view.config.act_on), fact.revision)
+    followed, revision = total(fact, view.config.act_on), fact.revision
+    if revision < old.revision:
+        followed, revision = old.followed or 0, old.revision
+    new = Link(own, target, ticket, followed, revision)
     entry = view.work.entry
     return Change(ends=((view.fact, result),), links=((fact.link, new),), ack=entry, passed=entry)
 
@@ -213,7 +242,8 @@ def settle(config: Config, lane: Lane, terminal: Terminal) -> Change | None:
     if plan.kind == "turn":
         return None if lane.answer == "done" else _turn_owes(view, link)
     if lane.answer == "done":
-        return _end(view, "closed", link.own - lane.call.volume, target=plan.amount)
+        own = 0 if lane.call.whole else link.own - lane.call.volume
+        return _end(view, "closed", own, target=plan.amount)
     return _owe(view, Debt(link.own, plan.amount, view.fact, view.fact))
 
 

@@ -1,13 +1,14 @@
 """Everything that one lane can do in one step: read, claim, decide, fence, call, commit; and what can happen to it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.model import operator, scripts, vendor
 from tests.model.at import STANDBY, At
 from tests.model.checker import Step
 from tests.model.decide import decide, settle
 from tests.model.scripts import Change
-from tests.model.state import Asked, Call, Entry, Group, Lane, Ledger, Work, World, debt_item, try_item
+from tests.model.state import Asked, Call, Entry, Lane, Ledger, Work, World, debt_item, try_item
 
 
 def lane_steps(at: At) -> Iterator[Step[World]]:
@@ -16,6 +17,8 @@ def lane_steps(at: At) -> Iterator[Step[World]]:
     match at.lane.phase:
         case "standby":
             yield from _acquire(at)
+        case "taken":
+            yield _begin(at) if at.lane.lease else at.step("notices that its lease is gone", _emptied(at))
         case "idle":
             yield from _idle(at)
         case "got":
@@ -42,16 +45,27 @@ def _acquire(at: At) -> Iterator[Step[World]]:
     account = at.world.accounts[at.account]
     if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
         return
+    survives = at.lane.lease and account.lease_survives
+    if at.config.rules.taking_writes:
+        yield at.step("takes the lease", at.lane._replace(phase="taken", lease=True), lease_survives=survives)
+    else:
+        yield _begin(at, lease_survives=survives)
+
+
+def _begin(at: At, **changes: Any) -> Step[World]:
     group = scripts.acquire(at.config, at.world, at.account, at.lane.known)
     group = operator.brought_back(at.config, group, at.lane)
-    memory, tries = group.ledger._replace(asked=(), tried=()), [a.mark for a in group.ledger.asked if not a.ends]
-    lane = Lane(phase="idle", lease=True, memory=memory, todo=_unparked(group), tries=tuple(tries), noted=at.lane.noted)
-    survives = at.lane.lease and account.lease_survives
-    yield at.step("takes the lease and claims what is pending", lane, group=group, lease_survives=survives)
+    ledger, gone = group.ledger, at.world.redis.gone
+    parks = tuple(e for e in ledger.parks if e[1] not in gone)
+    memory, tries = ledger._replace(parks=parks, asked=(), tried=()), [a.mark for a in ledger.asked if not a.ends]
+    todo = tuple(e for e in group.pending if e not in parks)
+    lane = Lane(phase="idle", lease=True, memory=memory, todo=todo, tries=tuple(tries), noted=at.lane.noted)
+    return at.step("takes the lease and claims what is pending", lane, group=group, **changes)
 
 
-def _unparked(group: Group) -> tuple[Entry, ...]:
-    return tuple(e for e in group.pending if e not in group.ledger.parks)
+def _unparked(at: At) -> tuple[Entry, ...]:
+    parks, gone = at.group.ledger.parks, at.world.redis.gone
+    return tuple(e for e in at.group.pending if e not in parks or (e[1] in gone and e not in at.memory.parks))
 
 
 def _idle(at: At) -> Iterator[Step[World]]:
@@ -62,7 +76,11 @@ def _idle(at: At) -> Iterator[Step[World]]:
         yield _forget(at, "learns from the renewal that the ledger is another one")
     if lane.todo:
         work = Work("entry", lane.todo[0], -1, fresh=False)
-        yield from _do(at._replace(world=at.with_lane(lane._replace(todo=lane.todo[1:]))), work)
+        rest = at._replace(world=at.with_lane(lane._replace(todo=lane.todo[1:])))
+        if work.entry[1] in at.world.redis.gone:
+            yield from _empty(rest, work)
+        if work.entry[1] not in at.world.redis.gone or work.entry not in at.group.ledger.parks:
+            yield from _do(rest, work)
     else:
         yield from _read(at)
         yield from _claim(at)
@@ -73,6 +91,15 @@ def _idle(at: At) -> Iterator[Step[World]]:
             yield from _do(at, Work("debt", (0, debt.born), n, fresh=False))
     for asked in at.group.ledger.asked:
         yield from _attend(at, asked)
+
+
+def _empty(at: At, work: Work) -> Iterator[Step[World]]:
+    """What was removed after it had been read is pending without its content: a dead letter, which passes no number.
+
+    It may have been claimed before that, and be known. That it was parked was told, so that it is known to have no end.
+    """
+    parked = work.entry in at.group.ledger.parks and at.config.rules.removal_remembered
+    yield from _commit(at, work, Change(ack=work.entry, lost=work.entry[1] if parked else None), called=False)
 
 
 def _attend(at: At, asked: Asked) -> Iterator[Step[World]]:
@@ -104,19 +131,20 @@ def _note(at: At, work: Work, call: Call, asked: Asked) -> Step[World]:
 
 
 def _read(at: At) -> Iterator[Step[World]]:
-    group = at.group
-    if group.delivered == len(at.world.redis.stream):
+    group, redis = at.group, at.world.redis
+    number = next((n for n in range(group.delivered, len(redis.stream)) if n not in redis.gone), None)
+    if number is None:
         return
-    entry = at.world.redis.stream[group.delivered]
+    entry = redis.stream[number]
     pending = tuple(sorted((*group.pending, entry)))
     fresh = entry[1] >= at.memory.suspect
     got = at.lane._replace(phase="got", work=Work("entry", entry, -1, fresh))
     name = at.config.story[entry[1]].name
-    yield at.step(f"reads «{name}»", got, group=group._replace(delivered=group.delivered + 1, pending=pending))
+    yield at.step(f"reads «{name}»", got, group=group._replace(delivered=number + 1, pending=pending))
 
 
 def _claim(at: At) -> Iterator[Step[World]]:
-    if todo := _unparked(at.group):
+    if todo := _unparked(at):
         yield at.step("claims what is pending", at.lane._replace(todo=todo))
 
 
@@ -133,7 +161,7 @@ def _emptied(at: At) -> Lane:
 def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
     assert work is not None
     if work.kind == "entry" and work.entry[1] > at.memory.place and at.config.rules.claim_on_gap:
-        yield _forget(at, "sees a gap in the sequence")
+        yield _at_gap(at, work)
         return
     decision = decide(at.config, at.lane, at.world.accounts[at.account].terminal, work)
     if isinstance(decision, Call):
@@ -142,6 +170,22 @@ def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
         yield _fence(fenced) if work.fresh else fenced.step(f"finds it must {_words(at, decision)}", ready)
     elif decision is not None:
         yield from _commit(at, work, decision, called=False)
+
+
+def _at_gap(at: At, work: Work) -> Step[World]:
+    """What is missing is looked for among what is pending; when it is not there either, openings stop."""
+    missing, pending = range(at.memory.place, work.entry[1]), [fact for _, fact in at.group.pending]
+    if not all(fact in at.world.redis.gone and fact not in pending for fact in missing):
+        return _forget(at, "sees a gap in the sequence")
+    ledger = at.group.ledger
+    if not at.lane.lease or ledger.version != at.memory.version:
+        return _forget(at, "may not say what is missing")
+    kept = tuple(sorted({*ledger.missing, *missing})) if at.config.rules.removal_remembered else ()
+    stopped = ledger._replace(mode="close-only", missing=kept, version=ledger.version + 1)
+    memory = at.memory._replace(mode="close-only", missing=kept, version=stopped.version, place=work.entry[1])
+    going_on = at.lane._replace(phase="got", work=work, memory=memory)
+    group = at.group._replace(ledger=stopped)
+    return at.step("finds that facts were removed, and stops openings", going_on, group=group)
 
 
 def _words(at: At, call: Call) -> str:

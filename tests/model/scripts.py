@@ -10,7 +10,7 @@ from tests.model.state import FINAL, OWED, Config, Debt, Entry, Group, Lane, Led
 
 class Change(NamedTuple):
     """What a commit writes: ends (fact, result), links and debts by number, a park made or ended, the place passed, and
-    what was asked for (`answers`), which goes with it."""
+    what was asked for (`answers`), which goes with it. `lost` is a parked fact whose entry is gone."""
 
     ends: tuple[tuple[int, str], ...] = ()
     links: tuple[tuple[int, Link], ...] = ()
@@ -19,6 +19,7 @@ class Change(NamedTuple):
     ack: Entry | None = None
     passed: Entry | None = None
     answers: tuple[int, int] | None = None
+    lost: int | None = None
 
 
 def publish(world: World) -> tuple[str, Redis]:
@@ -37,6 +38,9 @@ def acquire(config: Config, world: World, account: int, known: int) -> Group:
     `known` is the version that the lane had before; to spare it when the server still has that one is a mistake.
     """
     group = world.redis.groups[account]
+    if config.rules.taking_writes:
+        told = group.ledger._replace(version=group.ledger.version + 1, base=group.ledger.place)
+        group = group._replace(ledger=told)
     ledger = group.ledger
     if ledger.server == world.server or not config.rules.notice_new_server:
         return group
@@ -101,5 +105,7 @@ def written(ledger: Ledger, change: Change) -> Ledger:
     if change.park is not None and change.park not in parks:
         parks = (*parks, change.park)
     asked = tuple(a for a in ledger.asked if (a.fact, a.mark) != change.answers)
+    missing = ledger.missing if change.lost is None else tuple(sorted({*ledger.missing, change.lost}))
     new = ledger._replace(links=links, debts=debts, done=done, ends=ends, parks=tuple(sorted(parks)), asked=asked)
+    new = new._replace(missing=missing)
     return _passed(new._replace(version=ledger.version + 1), change)

@@ -48,6 +48,10 @@ class Rules(NamedTuple):
     replay_remembered: bool = True
     resolve_looks: bool = True
     resolve_waits: bool = True
+    removal_remembered: bool = True
+    probes: bool = True
+    taking_writes: bool = False
+    """A take-over raises the version: an executor tells the archive what it has found. Nothing rests on it."""
 
 
 class Config(NamedTuple):
@@ -111,6 +115,8 @@ class Ledger(NamedTuple):
     """What Redis keeps of one account. `place` counts the facts passed; `ends` counts final outcomes per fact.
 
     `asked` is what an operator asked for and nobody has answered, `tried` names each fact as often as it was asked for.
+    `base` counts the facts that were passed when the archive was told the whole last, `missing` are those that were not
+    there when their turn came.
     """
 
     version: int
@@ -125,6 +131,8 @@ class Ledger(NamedTuple):
     mode: str = "active"
     asked: tuple[Asked, ...] = ()
     tried: tuple[int, ...] = ()
+    base: int = 0
+    missing: tuple[int, ...] = ()
 
 
 class Group(NamedTuple):
@@ -136,10 +144,14 @@ class Group(NamedTuple):
 
 
 class Redis(NamedTuple):
-    """The orders stream (the publisher's `last` is its length: both move in one script) and the groups."""
+    """The orders stream (the publisher's `last` is its length: both move in one script) and the groups.
+
+    `gone` are the facts whose entry was removed from the stream.
+    """
 
     stream: tuple[Entry, ...]
     groups: tuple[Group, ...]
+    gone: tuple[int, ...] = ()
 
 
 class Call(NamedTuple):
@@ -178,7 +190,7 @@ class Work(NamedTuple):
     fresh: bool
 
 
-Phase = Literal["standby", "idle", "got", "ready", "fenced", "expired", "answered"]
+Phase = Literal["standby", "taken", "idle", "got", "ready", "fenced", "expired", "answered"]
 
 
 class Lane(NamedTuple):

@@ -81,7 +81,7 @@ MUTATIONS = [
     (
         "a gap in the sequence is taken as the next",
         "ended ignored, opened 2",
-        {"claim_on_gap"},
+        {"claim_on_gap", "probes"},
         Config(stories.OPEN_CLOSE, 2, frozenset({"pause", "failover"}), preloaded=2),
     ),
 ]
@@ -114,3 +114,19 @@ def test_a_call_that_runs_after_the_grace_can_double_an_opening() -> None:
     """The honest exception: a terminal (or a pause inside the vendor's call) that outlasts lease and grace."""
     with pytest.raises(Counterexample, match=DOUBLE):
         explore(Protocol(Config(stories.OPEN, 1, frozenset({"late"}), late_beyond_grace=True)))
+
+
+WITHOUT_THE_LEASE = Rules(fence_checks_lease=False, taking_writes=True)
+
+
+def test_a_take_over_that_writes_is_seen_by_the_version_where_the_fence_does_not_look_at_the_lease() -> None:
+    """As the executor's does: it tells the archive what it has found."""
+    assert explore(Protocol(Config(stories.OPEN, 2, NO_FAILOVER, rules=WITHOUT_THE_LEASE))).settled > 0
+
+
+def test_but_a_failover_can_forget_that_write_and_then_the_lease_alone_tells() -> None:
+    config = Config(stories.OPEN, 2, frozenset({"pause", "failover"}), rules=WITHOUT_THE_LEASE)
+    with pytest.raises(Counterexample, match=DOUBLE) as found:
+        explore(Protocol(config))
+    print(found.value)
+    assert explore(Protocol(config._replace(rules=Rules(taking_writes=True)))).settled > 0

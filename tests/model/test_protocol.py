@@ -64,8 +64,8 @@ BEYOND = [
     ("part-close", 8554, 9574, Config(stories.OPEN_PART, 2, NO_FAILOVER, preloaded=2, late_beyond_grace=True)),
     (
         "open, part-close, close",
-        9742,
-        11770,
+        9700,
+        11719,
         Config(stories.OPEN_PART_CLOSE, 2, frozenset({"late", "crash"}), preloaded=3, late_beyond_grace=True),
     ),
 ]

@@ -46,6 +46,7 @@ MISTAKES = {
     "redis+cluster://hush:1,,b": "must name servers as host or host:port",
     "redis+cluster://hush:0": "must name servers as host or host:port",
     "redis+cluster://": "must name servers as host or host:port",
+    "redis://hush:1,b": "must name one server, or several as in redis",
     "redis://host:0": "must name servers as host or host:port",
 }
 

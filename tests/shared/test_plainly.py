@@ -51,6 +51,21 @@ def test_a_user_that_is_unknown_or_may_too_little() -> None:
     assert "`tradecopier acl`" in plainly(NoPermissionError("User x has no permissions to run 'xadd'"))
 
 
+def test_a_server_that_is_not_there() -> None:
+    one = "[Errno 111] Connect call failed ('127.0.0.1', 6379)"
+    for reason in ("111 connecting to desk:6379. Connect call failed ('127.0.0.1', 6379).",
+                   f"connecting to desk:6379. Multiple exceptions: {one}, {one}."):  # fmt: skip
+        assert (
+            plainly(Disconnected(f"Error {reason}"))
+            == "nobody listens at desk:6379: is it running, or `tradecopier up`?"
+        )
+
+
+def test_what_sentinels_say_is_said_whole() -> None:
+    text = "0 of 2 Sentinels know desk (one:1: Error 111 connecting to one:1. Connect call failed ('127.0.0.1', 1).)"
+    assert plainly(Disconnected(text)) == text
+
+
 def test_a_server_that_says_nothing_may_not_speak_tls() -> None:
     assert "does it speak TLS" in plainly(TimedOut("Timeout connecting to server"))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from deploy.directory import HOST, free_port
 from deploy.embedded import Valkey
 from shared import seeking, streams
 from shared.cluster import slot
+from shared.process import UserError
 
 PATIENCE_S = 5.0
 ECHO = "return ARGV[1]"
@@ -195,4 +197,40 @@ async def test_what_the_server_refuses_for_another_reason_is_said_as_it_is(valke
     await client.set("a", 1)
     with pytest.raises(RedisError, match="wrong kind"):
         await client.xlen("a")
+    await client.aclose()
+
+
+class OnSocket(Valkey):
+    """A server that listens on a socket of the file system, too."""
+
+    def _settings(self) -> str:
+        return f"{super()._settings()}unixsocket {self.directory}/socket\n"
+
+
+async def test_a_socket_of_the_file_system_is_an_address_too() -> None:
+    with TemporaryDirectory() as folder:  # a short name: such a path has an end
+        server = OnSocket(Path(folder))
+        await server.started()
+        try:
+            client = streams.connect(f"unix://:{server.password}@{folder}/socket?db=1")
+            assert await client.set("a", 1)
+            assert await client.register_script(ECHO)(args=["there"]) == b"there"
+            await client.aclose()
+        finally:
+            server.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"), [("ssl_ca_cert=x", "no option 'ssl_ca_cert'"), ("db=x", "value for 'db'")]
+)
+def test_an_option_that_cannot_be_used_is_one_line(options: str, line: str) -> None:
+    with pytest.raises(UserError, match=f"^redis.url: .*{line}") as caught:
+        streams.connect(f"redis://:hush@{HOST}:1/?{options}")
+    assert "hush" not in str(caught.value)
+
+
+async def test_an_address_does_not_change_what_replies_are(valkey: Valkey) -> None:
+    client = streams.connect(f"{valkey.url}?decode_responses=true")
+    await client.set("a", "b")
+    assert await client.get("a") == b"b"
     await client.aclose()

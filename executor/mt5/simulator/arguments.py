@@ -168,7 +168,8 @@ def calculation(args: Sequence[Any], prices: int) -> dict[str, Any]:
     numbers = [_number(value) for value in args[2:]]
     names = ("volume", "price") if prices == 1 else ("volume", "price_open", "price_close")
     name = string(args[1], INVALID, MAX_TEXT)
-    return {"action": int(args[0]), "symbol": name, **dict(zip(names, numbers, strict=True))}
+    action = max(-(2**63), min(2**63 - 1, int(args[0])))  # of any size, and none of them means more than another
+    return {"action": action, "symbol": name, **dict(zip(names, numbers, strict=True))}
 
 
 def _number(value: Any) -> float:

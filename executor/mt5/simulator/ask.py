@@ -13,6 +13,8 @@ from executor.mt5.simulator.store import ZERO
 from executor.mt5.vocabulary import OrderType
 
 FLOATS = ("volume", "price", "stoplimit", "sl", "tp")
+LARGEST = 1e15
+"""What is larger is refused anyhow, and can be reckoned with as exactly as everything else when it counts as this."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,4 +55,5 @@ def read(fields: Mapping[str, Any]) -> Ask:
 
 def _decimal(number: float) -> Decimal:
     """A float such as 107.98100000000001 is tolerated: what lies beyond the tenth digit is noise."""
-    return Decimal(repr(float(number))).quantize(Decimal("1e-10")).normalize()
+    within = max(-LARGEST, min(LARGEST, float(number)))
+    return Decimal(repr(within)).quantize(Decimal("1e-10")).normalize()

@@ -1,12 +1,17 @@
 """`tradecopier simulator`: a MetaTrader 5 that runs anywhere, alone, for whoever wants one without Windows."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from shared import vault
+
 DEFAULT_STATE = Path("simulated-terminal")
 DEFAULT_LISTEN = "127.0.0.1:18812"
+VARIABLE = "SIMULATOR_PASSWORD"
+"""Of the environment: it may hold the password."""
 
 
 @click.command()
@@ -27,10 +32,10 @@ DEFAULT_LISTEN = "127.0.0.1:18812"
 @click.option("--prices", type=click.Choice(["walk", "still"]), default="walk", show_default=True)
 @click.option("--suffix", default="", help='What this broker appends to every symbol, such as ".raw".')
 @click.option(
-    "--password", envvar="SIMULATOR_PASSWORD", default="",
-    help="Asked of whoever logs in (better in the environment, as SIMULATOR_PASSWORD).",
+    "--password-file", type=click.Path(dir_okay=False, path_type=Path),
+    help=f"A file that is ours alone with the password of whoever logs in (or in the environment, as {VARIABLE}).",
 )  # fmt: skip
-def simulator(listen: str, state: Path, **options: Any) -> None:
+def simulator(listen: str, state: Path, password_file: Path | None, **options: Any) -> None:
     """Run a simulated MetaTrader 5 terminal with one account until Ctrl-C.
 
     It answers what the MetaTrader5 package would; `initialize("HOST:PORT")` of the module
@@ -45,10 +50,15 @@ def simulator(listen: str, state: Path, **options: Any) -> None:
     from shared.process import UserError
 
     try:
-        chosen = msgspec.convert(options, Options, strict=False)
+        chosen = msgspec.convert(options | {"password": _password(password_file)}, Options, strict=False)
     except msgspec.ValidationError as error:
         raise UserError(f"--{str(error).rpartition('$.')[2].rstrip('`')}: {error}") from error
     sys.exit(server.run(chosen, listen, state, lambda address: _welcome(address, chosen.login, chosen.server)))
+
+
+def _password(file: Path | None) -> str:
+    """What is asked of whoever logs in; empty asks nothing. An argument could be read by every user of the machine."""
+    return vault.found(f"file:{file}") if file is not None else os.environ.get(VARIABLE, "")
 
 
 def _welcome(address: str, login: int, server: str) -> None:

@@ -7,7 +7,7 @@ number, a record as the list of its fields in the vendor's order, or a list of r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -227,13 +227,20 @@ def _calc_margin(floor: Floor, arguments: Arguments) -> Reply:
     symbol = floor.store.symbols.get(arguments["symbol"])
     if symbol is None:
         return Reply(int(LastError.E_NOT_FOUND))
-    volume, price = (Decimal(repr(arguments[name])) for name in ("volume", "price"))
-    return Reply(value=float(floor.margin(symbol, volume, price)))
+    return _calculated(lambda volume, price: floor.margin(symbol, volume, price), arguments, ("volume", "price"))
 
 
 def _calc_profit(floor: Floor, arguments: Arguments) -> Reply:
     symbol = floor.store.symbols.get(arguments["symbol"])
     if symbol is None:
         return Reply(int(LastError.E_NOT_FOUND))
-    volume, opened, closed = (Decimal(repr(arguments[name])) for name in ("volume", "price_open", "price_close"))
-    return Reply(value=float(floor.result(symbol, arguments["action"] == 0, volume, opened, closed)))
+    buys, names = arguments["action"] == 0, ("volume", "price_open", "price_close")
+    return _calculated(lambda volume, *prices: floor.result(symbol, buys, volume, *prices), arguments, names)
+
+
+def _calculated(money: Callable[..., Decimal], arguments: Arguments, names: Iterable[str]) -> Reply:
+    """Money for numbers as the client sent them; what cannot be reckoned with is refused."""
+    try:
+        return Reply(value=float(money(*(Decimal(repr(arguments[name])) for name in names))))
+    except InvalidOperation:
+        return Reply(int(LastError.E_INVALID_PARAMS))

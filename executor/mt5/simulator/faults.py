@@ -16,6 +16,7 @@ class FaultKind(StrEnum):
 
     LATENCY = "latency"
     NONE = "none"
+    EMPTY = "empty"
     DROP = "drop"
     RETCODE = "retcode"
     HANG = "hang"
@@ -28,6 +29,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     latency  the answer comes `delay` milliseconds late, the call being done before (`execute`) or after the wait
     none     the vendor's None, with `last_error` `code` (default -1), done or not
+    empty    a list without anything in it, as a terminal gives that has just come back
     drop     the connection breaks without an answer (-10002), done or not
     retcode  the answer is retcode `code` with `comment`, done or not
     hang     no answer ever, done or not

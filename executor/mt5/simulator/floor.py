@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from executor.mt5.simulator.market import Feed, Quote, Symbol, server_offset
+from executor.mt5.simulator.market import DOLLARS, Feed, Quote, Symbol, server_offset
 from executor.mt5.simulator.store import ZERO, Account, Position, Store
 from executor.mt5.vocabulary import PositionType, SymbolCalcMode
 
@@ -57,6 +57,10 @@ class Floor:
         return self._rates[source, target]
 
     def _cross(self, source: str, target: str) -> Decimal:
+        if target == "USD" and source in DOLLARS:
+            return DOLLARS[source]
+        if source == "USD" and target in DOLLARS:
+            return 1 / DOLLARS[target]
         if "USD" in (source, target):
             raise LookupError(f"no symbol converts {source} to {target}")
         return self.rate(source, "USD") * self.rate("USD", target)

@@ -62,8 +62,8 @@ def distances(symbol: Symbol, buys: bool, price: Decimal, sl: Decimal, tp: Decim
     sign = 1 if buys else -1
     least = symbol.stops_level * symbol.point
     gaps = [sign * (price - sl)] * bool(sl) + [sign * (tp - price)] * bool(tp)
-    off_grid = not all(on_grid(symbol, level) for level in (sl, tp))
-    return Retcode.INVALID_STOPS if off_grid or any(gap < least or gap <= 0 for gap in gaps) else None
+    wrong = not all(level >= 0 and on_grid(symbol, level) for level in (sl, tp))
+    return Retcode.INVALID_STOPS if wrong or any(gap < least or gap <= 0 for gap in gaps) else None
 
 
 def pending_price(

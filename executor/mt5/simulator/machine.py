@@ -18,7 +18,7 @@ from executor.mt5.simulator.admin import PREFIX, Admin
 from executor.mt5.simulator.desk import Desk, Login, Reply, spoiled
 from executor.mt5.simulator.engine import Engine
 from executor.mt5.simulator.faults import Fault, FaultKind, Faults
-from executor.mt5.simulator.market import Feed, catalogue
+from executor.mt5.simulator.market import Currency, Feed, catalogue
 from executor.mt5.simulator.store import Account, Store
 from executor.mt5.vocabulary import AccountMarginMode
 
@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     investor: str = ""
     margin_mode: Literal["hedging", "netting"] = "hedging"
     balance: Decimal = Decimal(10_000)
-    currency: str = "USD"
+    currency: Currency = "USD"
     leverage: int = 100
     seed: int = 1
     prices: Literal["walk", "still"] = "walk"
@@ -109,6 +109,8 @@ def _gone_wrong(fault: Fault, reply: Reply | None) -> Handled:
     match fault.kind:
         case FaultKind.NONE:
             return Handled(Fate.ANSWER, Reply(fault.code or int(LastError.E_FAIL)), fault.delay)
+        case FaultKind.EMPTY:
+            return Handled(Fate.ANSWER, Reply(value=[]), fault.delay)
         case FaultKind.RETCODE:
             row = spoiled(reply.value if reply else None, fault.code, fault.comment)
             return Handled(Fate.ANSWER, Reply(value=row), fault.delay)

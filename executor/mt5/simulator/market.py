@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -15,6 +16,23 @@ import msgspec
 
 from executor.mt5.vocabulary import ExpirationFlag, FillingFlag, OrderFlag, SymbolCalcMode, SymbolExecution
 from executor.mt5.vocabulary import SymbolTradeMode as TradeMode
+
+Currency = Literal[
+    "USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "HKD", "HUF", "INR", "MXN", "NOK", "NZD",
+    "PLN", "SEK", "SGD", "THB", "TRY", "ZAR", "USC", "USDT",
+]  # fmt: skip
+"""What an account can be kept in. USC is the cent of cent accounts."""
+
+DOLLARS: Mapping[str, Decimal] = {
+    name: Decimal(dollars)
+    for name, dollars in (
+        ("AUD", "0.65"), ("CAD", "0.72"), ("CHF", "1.13"), ("CNH", "0.14"), ("CZK", "0.042"), ("DKK", "0.145"),
+        ("HKD", "0.128"), ("HUF", "0.0026"), ("INR", "0.0118"), ("MXN", "0.049"), ("NOK", "0.09"), ("NZD", "0.59"),
+        ("PLN", "0.25"), ("SEK", "0.092"), ("SGD", "0.75"), ("THB", "0.029"), ("TRY", "0.029"), ("ZAR", "0.055"),
+        ("USC", "0.01"), ("USDT", "1"),
+    )
+}  # fmt: skip
+"""What one unit of a currency that no symbol quotes is worth; it stands still."""
 
 TICK_MS = 250
 _HOUR_MS = 3_600_000

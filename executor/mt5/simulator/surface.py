@@ -224,7 +224,7 @@ class Surface:
         if self._link is None:
             return self._set(unconnected or LastError.E_INTERNAL_FAIL_CONNECT)
         try:
-            reply = self._link.call(function, wanted)
+            reply = self._link.call(function, {name: _sendable(value) for name, value in wanted.items()})
         except LinkFailed as failure:
             self._close()
             return self._set(failure.code)
@@ -238,6 +238,13 @@ class Surface:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+
+def _sendable(value: Any) -> Any:
+    """A text without half characters, which the vendor's package lets through and our wire format does not."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _one(kind: type[tuples.Record], row: Any) -> Any:

@@ -6,15 +6,11 @@ import pytest
 
 from deploy.bench.drain import Bench, Wish
 from shared.process import Stop, UserError
-
-
-def bench(folder: Path, wish: Wish, stop: Stop | None = None) -> tuple[Bench, list[str]]:
-    said: list[str] = []
-    return Bench(stop or Stop(), folder, wish, said.append, lambda _: None), said
+from tests.deploy.bench.told import telling
 
 
 async def test_every_fact_that_waited_has_its_effect_in_order_at_each_restart(tmp_path: Path) -> None:
-    measuring, said = bench(tmp_path, Wish(facts=120, runs=2))
+    measuring, said = telling(Bench, tmp_path, Wish(facts=120, runs=2))
     report = await measuring.measure()
     assert report is not None
     assert [pair.facts for pair in report.pairs] == [120, 120]
@@ -25,14 +21,14 @@ async def test_every_fact_that_waited_has_its_effect_in_order_at_each_restart(tm
 
 async def test_a_stop_ends_it_without_a_report(tmp_path: Path) -> None:
     stop = Stop()
-    measuring, said = bench(tmp_path, Wish(), stop)
+    measuring, said = telling(Bench, tmp_path, Wish(), stop)
     stop.request()
     assert await measuring.measure() is None
     assert not said
 
 
 async def test_facts_that_had_no_effect_are_no_measurement(tmp_path: Path) -> None:
-    measuring, _ = bench(tmp_path, Wish(facts=100, runs=1))
+    measuring, _ = telling(Bench, tmp_path, Wish(facts=100, runs=1))
     await measuring._crowd.start()
     try:
         facts = await measuring._waiting(4)

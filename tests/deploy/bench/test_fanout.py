@@ -4,15 +4,11 @@ from pathlib import Path
 
 from deploy.bench.fanout import Bench, Wish
 from shared.process import Stop
-
-
-def bench(folder: Path, wish: Wish, stop: Stop | None = None) -> tuple[Bench, list[str]]:
-    said: list[str] = []
-    return Bench(stop or Stop(), folder, wish, said.append, lambda _: None), said
+from tests.deploy.bench.told import telling
 
 
 async def test_every_order_reaches_all_accounts_whether_one_hangs_or_not(tmp_path: Path) -> None:
-    measuring, said = bench(tmp_path, Wish(accounts=4, orders=6, runs=1))
+    measuring, said = telling(Bench, tmp_path, Wish(accounts=4, orders=6, runs=1))
     report = await measuring.measure()
     assert report is not None
     (pair,) = report.pairs
@@ -25,7 +21,7 @@ async def test_every_order_reaches_all_accounts_whether_one_hangs_or_not(tmp_pat
 
 async def test_a_stop_ends_it_without_a_report(tmp_path: Path) -> None:
     stop = Stop()
-    measuring, said = bench(tmp_path, Wish(), stop)
+    measuring, said = telling(Bench, tmp_path, Wish(), stop)
     stop.request()
     assert await measuring.measure() is None
     assert not said

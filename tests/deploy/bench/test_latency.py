@@ -9,17 +9,13 @@ from deploy.bench.journey import Journey, Told
 from deploy.bench.latency import Bench, Wish
 from deploy.bench.samples import Run, Sample
 from shared.process import Stop, UserError
+from tests.deploy.bench.told import telling
 
 SAMPLE = Sample(total=2.0, published=0.5, delivered=0.5, sent=1.0)
 
 
-def bench(folder: Path, wish: Wish, stop: Stop | None = None) -> tuple[Bench, list[str]]:
-    said: list[str] = []
-    return Bench(stop or Stop(), folder, wish, said.append, lambda _: None), said
-
-
 async def test_every_order_goes_the_whole_way_and_each_run_has_its_bare_half(tmp_path: Path) -> None:
-    measuring, said = bench(tmp_path, Wish(orders=12, runs=2))
+    measuring, said = telling(Bench, tmp_path, Wish(orders=12, runs=2))
     report = await measuring.measure()
     assert report is not None
     assert [(pair.real.count, pair.bare.count) for pair in report.pairs] == [(6, 6), (6, 6)]
@@ -32,7 +28,7 @@ async def test_every_order_goes_the_whole_way_and_each_run_has_its_bare_half(tmp
 
 async def test_a_stop_ends_it_without_a_report(tmp_path: Path) -> None:
     stop = Stop()
-    measuring, said = bench(tmp_path, Wish(orders=1000, runs=2), stop)
+    measuring, said = telling(Bench, tmp_path, Wish(orders=1000, runs=2), stop)
     stop.request()
     assert await measuring.measure() is None
     assert not said
@@ -59,14 +55,14 @@ class Journeyed:
 async def test_too_few_sent_orders_are_no_measurement(
     tmp_path: Path, sent: int, missed: dict[str, int], text: str
 ) -> None:
-    measuring, _ = bench(tmp_path, Wish(orders=10, runs=1))
+    measuring, _ = telling(Bench, tmp_path, Wish(orders=10, runs=1))
     way = cast(Journey, Journeyed(Run(samples=(SAMPLE,) * sent, missed=missed)))
     with pytest.raises(UserError, match=text):
         await measuring._real(way, 10, 1, "pair 1 of 1")
 
 
 async def test_a_few_that_were_denied_do_not_stop_it(tmp_path: Path) -> None:
-    measuring, _ = bench(tmp_path, Wish(orders=10, runs=1))
+    measuring, _ = telling(Bench, tmp_path, Wish(orders=10, runs=1))
     run = Run(samples=(SAMPLE,) * 9, missed={"denied: too-old": 1}, entry_bytes=900)
     assert await measuring._real(cast(Journey, Journeyed(run)), 10, 1, "pair 1 of 1") == run
 

@@ -5,16 +5,12 @@ from pathlib import Path
 from deploy.bench.calls import KINDS
 from deploy.bench.proxy import HOOKS, Bench, Wish
 from shared.process import Stop
+from tests.deploy.bench.told import telling
 from tests.e2e.processes import belonging_to
 
 
-def bench(folder: Path, wish: Wish, stop: Stop | None = None) -> tuple[Bench, list[str]]:
-    said: list[str] = []
-    return Bench(stop or Stop(), folder, wish, said.append, lambda _: None), said
-
-
 async def test_every_run_measures_each_kind_of_call_on_all_ways(tmp_path: Path) -> None:
-    measuring, said = bench(tmp_path, Wish(runs=2, calls=6, connections=3))
+    measuring, said = telling(Bench, tmp_path, Wish(runs=2, calls=6, connections=3))
     report = await measuring.measure()
     assert report is not None
     assert set(report.runs) == set(KINDS)
@@ -29,7 +25,7 @@ async def test_every_run_measures_each_kind_of_call_on_all_ways(tmp_path: Path) 
 
 async def test_a_stop_ends_it_without_a_report(tmp_path: Path) -> None:
     stop = Stop()
-    measuring, said = bench(tmp_path, Wish(runs=50, calls=100, connections=100), stop)
+    measuring, said = telling(Bench, tmp_path, Wish(runs=50, calls=100, connections=100), stop)
     stop.request()
     assert await measuring.measure() is None
     assert not said

@@ -4,15 +4,11 @@ from pathlib import Path
 
 from deploy.bench.takeover import ACCOUNTS, Bench, Wish
 from shared.process import Stop
-
-
-def bench(folder: Path, wish: Wish, stop: Stop | None = None) -> tuple[Bench, list[str]]:
-    said: list[str] = []
-    return Bench(stop or Stop(), folder, wish, said.append, lambda _: None), said
+from tests.deploy.bench.told import telling
 
 
 async def test_each_account_is_taken_over_by_the_standby_after_each_kill(tmp_path: Path) -> None:
-    measuring, said = bench(tmp_path, Wish(runs=2, lease=1.0))
+    measuring, said = telling(Bench, tmp_path, Wish(runs=2, lease=1.0))
     report = await measuring.measure()
     assert report is not None
     assert len(report.taken) == 2 * ACCOUNTS
@@ -23,7 +19,7 @@ async def test_each_account_is_taken_over_by_the_standby_after_each_kill(tmp_pat
 
 async def test_a_stop_ends_it_without_a_report(tmp_path: Path) -> None:
     stop = Stop()
-    measuring, said = bench(tmp_path, Wish(lease=1.0), stop)
+    measuring, said = telling(Bench, tmp_path, Wish(lease=1.0), stop)
     stop.request()
     assert await measuring.measure() is None
     assert not said

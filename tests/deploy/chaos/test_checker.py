@@ -136,3 +136,43 @@ def test_what_was_refused_is_not_expected_and_what_shrinks_shrinks_in_proportion
 
     assert expected([OPENED, half], {FACT})[0]["p1"] == SIZE / 2
     assert expected([OPENED, half], set()) == ({"p1": Decimal(0)}, {"p1"})
+
+
+@pytest.mark.parametrize(("lots", "good"), [("0", True), ("-0.08", True), ("-0.16", False)])
+@pytest.mark.parametrize("account", ["first", "net"])
+def test_what_was_refused_may_have_been_caught_up_with_by_what_was_told_after_it(
+    account: str, lots: str, good: bool
+) -> None:
+    """The reversal was passed over as too old; the fact after it brought the account to the source's total, or not."""
+    told = [OPENED, told_of(2, "position.reversed", -SIZE), told_of(3, "position.changed", -SIZE / 2)]
+    ends = [{**FILLED, "account": account, "fact": f"chaos/1/position:p1/{n}", "steps": []} for n in (2, 3)]
+    step = {**STEP, "mark": 7}
+    first = {**FILLED, "account": account}
+    shrunk = [first, ends[0], {**ends[1], "steps": [step]}]
+    there = {(13, "EURUSD", 7): Decimal(lots)} if Decimal(lots) else {}
+    terminal = Terminal(deals=(DEAL,), open=there, resting=0)
+    facts = tuple(f"chaos/1/position:p1/{n}" for n in (1, 2, 3))
+    sides = evidence(
+        facts=facts,
+        outcomes=tuple(shrunk),
+        pending={},
+        debts={},
+        terminals={account: terminal},
+        archived_facts=frozenset(facts),
+        archived_ends=tuple((account, fact, 1) for fact in facts),
+    )
+
+    assert (check(told, sides) == []) is good
+
+
+def told_of(revision: int, kind: Any, total: Decimal) -> Statement:
+    before = OPENED.after if revision == 2 else Totals(coming=-SIZE)
+    return Statement(
+        number=revision,
+        kind=kind,
+        instrument="EURUSD",
+        position="p1",
+        revision=revision,
+        before=before,
+        after=Totals(coming=total),
+    )

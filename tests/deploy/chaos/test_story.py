@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.chaos.faults import KINDS, PER_SEED, schedule
-from deploy.chaos.story import SIDES, story
+from deploy.chaos.story import SIDES, STEP, story
 from deploy.chaos.timing import SCALE, shipped
 
 ACTIONS = 100
@@ -28,6 +28,11 @@ def test_revisions_rise_by_one_but_for_what_is_told_again(seed: int) -> None:
 def test_without_opposed_positions_an_instrument_has_one_side(seed: int) -> None:
     for statement in story(seed, ACTIONS, opposed=False):
         assert statement.after.total == 0 or (statement.after.total > 0) == SIDES[statement.instrument]
+
+
+@pytest.mark.parametrize("seed", range(60, 90))
+def test_every_total_is_a_whole_number_of_steps(seed: int) -> None:
+    assert [s.number for s in story(seed, ACTIONS, opposed=seed % 2 == 0) if s.after.total % STEP] == []
 
 
 def test_a_handful_of_seeds_meets_every_kind_of_fault() -> None:

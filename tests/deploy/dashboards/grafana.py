@@ -63,6 +63,7 @@ class Thresholds(Strict):
 
 class Text(Strict):
     text: str
+    color: Colour
 
 
 class Mapping(Strict):
@@ -70,11 +71,20 @@ class Mapping(Strict):
     options: dict[str, Text]
 
 
+class ThresholdsStyle(Strict):
+    mode: Literal["dashed"]
+
+
+class Custom(Strict):
+    thresholds_style: ThresholdsStyle
+
+
 class Defaults(Strict):
     unit: Unit
     no_value: Annotated[str, Meta(min_length=1)]
     thresholds: Thresholds
     mappings: list[Mapping]
+    custom: Custom | None = None
 
 
 class FieldConfig(Strict):
@@ -109,7 +119,13 @@ class SeriesOptions(Strict):
 
 class ValueOptions(Strict):
     reduce_options: ReduceOptions
-    color_mode: Literal["background", "value", "none"]
+    color_mode: Literal["background"]
+
+
+class BarOptions(Strict):
+    reduce_options: ReduceOptions
+    display_mode: Literal["basic"]
+    orientation: Literal["horizontal"]
 
 
 class HeatmapOptions(Strict):
@@ -125,7 +141,7 @@ class TableOptions(Strict):
 OPTIONS: dict[str, type[Strict]] = {
     "timeseries": SeriesOptions,
     "stat": ValueOptions,
-    "bargauge": ValueOptions,
+    "bargauge": BarOptions,
     "heatmap": HeatmapOptions,
     "table": TableOptions,
 }

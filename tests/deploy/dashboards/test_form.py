@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from deploy.dashboards.__main__ import FOLDER
-from tests.deploy.dashboards import grafana
+from tests.deploy.dashboards import grafana, official
 from tests.deploy.rules import loaded
 
 FILES = sorted(FOLDER.glob("*.json"))
@@ -51,6 +51,30 @@ def test_the_form_is_strict(spoil: Any) -> None:
     spoil(found)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(found, grafana.Dashboard)
+
+
+@BY_NAME
+def test_grafanas_own_types_read_all_of_it(file: Path) -> None:
+    assert official.complaints(msgspec.json.decode(file.read_bytes())) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda p: p.update(desciption="x"), "panels.desciption is not known"),
+        (lambda p: p["options"].update(loudness=3), "panels.options.loudness is not known"),
+        (lambda p: p["options"].update(colorMode="loud"), "panels.options.color_mode cannot be 'loud'"),
+        (lambda p: p["targets"][0].update(format="cake"), "panels.targets.format_val cannot be 'cake'"),
+        (lambda p: p["fieldConfig"]["defaults"].update(unit=3), "panels.field_config.defaults.unit is a int"),
+        (lambda p: p["fieldConfig"]["defaults"]["thresholds"].update(mode="x"), "thresholds.mode cannot be 'x'"),
+    ],
+    ids=["misspelt", "no such option", "no such colouring", "no such format", "no text", "no such mode"],
+)
+def test_grafanas_own_types_find_what_is_wrong(spoil: Any, said: str) -> None:
+    found = msgspec.json.decode((FOLDER / "overview.json").read_bytes())
+    spoil(found["panels"][0])
+
+    assert [text for text in official.complaints(found) if said in text], official.complaints(found)
 
 
 @BY_NAME

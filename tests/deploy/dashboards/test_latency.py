@@ -18,6 +18,16 @@ def test_every_stage_has_a_panel_in_seconds_down_to_its_tail(stage: str) -> None
     assert [query.legend.split()[-1] for query in panel(BOARD, title).queries] == ["p50", "p95", "p99", "p99.9"]
 
 
+@pytest.mark.parametrize(
+    ("stage", "chosen"), [("observe", "source"), ("publish", "source"), ("decide", "account"), ("commit", "account")]
+)
+def test_a_stage_follows_what_is_chosen_on_the_board(stage: str, chosen: str) -> None:
+    asks = expanded(asked(BOARD, f"Stage: {stage}"))
+
+    assert f'{chosen}=~"${chosen}"' in asks
+    assert f"sum by (le, {chosen})" in asks
+
+
 def test_the_whole_way_comes_first_as_a_distribution() -> None:
     first = BOARD.panels[0]
 

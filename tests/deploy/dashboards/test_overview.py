@@ -15,6 +15,7 @@ from tests.deploy.dashboards.reading import asked, panel
         ("State of each account", "short", "tradecopier_trading_state", "no executor is seen"),
         ("Age of the source's last good poll", "s", "tradecopier_ingest_poll_age_seconds", "TradingView has not been"),
         ("Drift", "short", "tradecopier_drift_positions", "no executor is seen"),
+        ("Age of the oldest drift", "s", "tradecopier_drift_oldest_seconds", "no executor is seen"),
     ],
 )
 def test_a_traders_first_questions_are_answered(question: str, unit: str, series: str, empty: str) -> None:

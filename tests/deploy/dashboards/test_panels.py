@@ -49,7 +49,25 @@ def test_a_value_is_shown_in_its_unit_its_colour_and_its_word_or_says_why_there_
         (None, "green"),
         (5.0, "red"),
     ]
-    assert defaults["mappings"] == [{"type": "value", "options": {"0": {"text": "off"}}}]
+    assert defaults["mappings"] == [{"type": "value", "options": {"0": {"text": "off", "color": "red"}}}]
+
+
+def test_a_zero_that_has_a_name_is_never_green_and_a_one_is() -> None:
+    (found,) = shown(panel(kind="stat", names={0.0: "gone", 1.0: "there"}))
+
+    (mapping,) = found["fieldConfig"]["defaults"]["mappings"]
+    assert {name: each["color"] for name, each in mapping["options"].items()} == {"0": "red", "1": "green"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "drawn"),
+    [("timeseries", ((5.0, "red"),), True), ("timeseries", (), False), ("stat", ((5.0, "red"),), False)],
+)
+def test_a_limit_of_a_line_is_drawn(kind: Kind, limits: Any, drawn: bool) -> None:
+    (found,) = shown(panel(kind=kind, limits=limits))
+
+    style = found["fieldConfig"]["defaults"].get("custom")
+    assert style == ({"thresholdsStyle": {"mode": "dashed"}} if drawn else None)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The trader at a browser, against the stand-in broker itself."""
 
 import asyncio
+import http.client
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from decimal import Decimal as D
 
@@ -9,6 +11,8 @@ import pytest
 
 from deploy.demo.trader import Line, Refused, Trader, request_id, shortest
 from tests.deploy.demo.conftest import Counter
+
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -73,6 +77,27 @@ async def test_a_call_on_a_broken_line_is_not_repeated(counter: Counter) -> None
     line = Line(counter.seat(port=1))
     with pytest.raises(ConnectionRefusedError):
         await asyncio.to_thread(line.call, "GET", "/config", {}, None)
+
+
+async def test_a_line_that_is_closed_while_it_calls_hangs_up_at_the_end_of_the_call(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call runs in a thread; the connection that it was about to open would be left over."""
+    line, calling, left = Line(counter.seat()), threading.Event(), threading.Event()
+    opened = line._opened
+
+    def slowly() -> http.client.HTTPSConnection:
+        calling.set()
+        assert left.wait(PATIENCE_S)
+        return opened()
+
+    monkeypatch.setattr(line, "_opened", slowly)
+    call = asyncio.create_task(asyncio.to_thread(line.call, "GET", "/config", {}, None))
+    assert await asyncio.to_thread(calling.wait, PATIENCE_S)
+    line.close()
+    left.set()
+    await call
+    assert line._connection is None
 
 
 async def test_the_page_that_never_shows_it_is_a_timeout(trader: Trader) -> None:

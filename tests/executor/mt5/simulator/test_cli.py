@@ -54,9 +54,32 @@ def test_it_tells_how_to_reach_it_and_the_account_is_there_again_after_a_restart
         client.shutdown()
 
 
+def test_the_password_comes_from_a_file_of_ours_alone_and_from_no_argument(tmp_path: Path) -> None:
+    from executor.mt5.simulator import client
+
+    file = tmp_path / "password"
+    file.write_text("from the file\n")
+    file.chmod(0o600)
+    with simulator(tmp_path / "s", "--login", "5", "--password-file", str(file)) as (_, address):
+        assert client.initialize(address, login=5, password="from the file")
+        client.shutdown()
+    file.chmod(0o640)
+    for words, line in ((["--password-file", str(file)], "chmod 600"), (["--password", "hush"], "No such option")):
+        result = CliRunner().invoke(cli, ["simulator", "--state", str(tmp_path / "t"), *words])
+        assert result.exit_code == 2
+        assert line in result.output
+        assert "hush" not in result.output
+    assert not (tmp_path / "t").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
-    [(["--balance", "much"], "balance"), (["--margin-mode", "both"], "hedging"), (["--login", "0"], "login")],
+    [
+        (["--balance", "much"], "balance"),
+        (["--margin-mode", "both"], "hedging"),
+        (["--login", "0"], "login"),
+        (["--currency", "XYZ"], "currency"),
+    ],
 )
 def test_a_mistake_is_told_and_nothing_is_started(tmp_path: Path, words: list[str], line: str) -> None:
     result = CliRunner().invoke(cli, ["simulator", "--state", str(tmp_path / "s"), *words])

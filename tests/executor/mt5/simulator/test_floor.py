@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from executor.mt5.simulator.market import Currency
 from executor.mt5.vocabulary import AccountMarginMode
 from tests.executor.mt5.engines import D, deal, engine, floor, price, send
 
@@ -15,8 +18,16 @@ def test_currencies_convert_directly_backwards_and_through_the_dollar() -> None:
     now = floor(account)
     assert [now.rate(*pair) for pair in (("EUR", "USD"), ("USD", "EUR"), ("EUR", "EUR"))] == [D("1.25"), D("0.8"), 1]
     assert now.rate("EUR", "JPY") == D(200)
-    with pytest.raises(LookupError, match="no symbol converts CHF"):
-        now.rate("CHF", "EUR")
+    with pytest.raises(LookupError, match="no symbol converts XYZ"):
+        now.rate("XYZ", "EUR")
+
+
+@pytest.mark.parametrize("currency", get_args(Currency))
+def test_an_account_can_be_kept_in_every_currency_that_is_offered(currency: str) -> None:
+    now = floor(engine())
+    there, back = now.rate("USD", currency), now.rate(currency, "USD")
+    assert abs(there * back - 1) < D("1e-20")
+    assert now.rate("EUR", currency) == now.rate("EUR", "USD") * there or currency == "EUR"
 
 
 def test_a_buy_is_worth_the_bid_and_a_sell_the_ask() -> None:

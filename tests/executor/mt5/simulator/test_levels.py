@@ -31,6 +31,11 @@ def test_no_level_is_always_far_enough() -> None:
     assert levels.distances(EURUSD, True, D("1.1"), Decimal(0), Decimal(0)) is None
 
 
+def test_a_level_below_zero_is_none_that_a_broker_takes() -> None:
+    assert levels.distances(EURUSD, True, D("1.1"), D("-1"), Decimal(0)) == Retcode.INVALID_STOPS
+    assert levels.distances(EURUSD, False, D("1.1"), Decimal(0), D("-1")) == Retcode.INVALID_STOPS
+
+
 def test_a_level_has_to_lie_on_the_grid() -> None:
     gold = msgspec.structs.replace(catalogue()["XAUUSD"], tick=D("0.25"), stops_level=0)
     assert levels.distances(gold, True, D(2500), D("2400.25"), D(0)) is None

@@ -161,6 +161,9 @@ def test_a_wrong_argument_is_refused_before_the_connection_is_looked_at(
 ACCEPTED: list[Call] = [
     sent(volume=float("nan")),
     sent(price=float("inf")),
+    sent(volume=1e300),
+    sent(sl=-1e30, tp=1e30),
+    sent(action=2**63, type=2**64 - 1, position=2**64 - 1),
     sent(type=Side.BUY, magic=True),
     sent(magic=2**64 - 1),
     sent(expiration=-5),
@@ -175,6 +178,9 @@ ACCEPTED: list[Call] = [
     lambda m: m.history_deals_get(0.5, 1e300),
     lambda m: m.history_deals_get(dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
     lambda m: m.order_calc_margin(2**80, "EURUSD", Decimal(1), 1),
+    lambda m: m.order_calc_margin(0, "EURUSD", 1e300, 1.0),
+    lambda m: m.order_calc_profit(0, "EURUSD", float("inf"), 1.0, float("nan")),
+    lambda m: m.symbol_info("\ud800"),
     lambda m: m.copy_rates_range("EURUSD", 1, 0, 1),
     lambda m: m.copy_ticks_range("EURUSD", 0, 1, -1),
 ]
@@ -184,6 +190,18 @@ ACCEPTED: list[Call] = [
 def test_what_the_package_lets_through_reaches_the_connection(mt5: FullSurface, call: Call) -> None:
     assert call(mt5) is None
     assert mt5.last_error() == NO_CONNECTION
+
+
+def test_what_the_package_lets_through_breaks_no_terminal(bench: StartBench) -> None:
+    mt5 = bench().mt5
+    for call in ACCEPTED:
+        call(mt5)
+        assert mt5.last_error()[0] in (LastError.S_OK, LastError.E_INVALID_PARAMS, LastError.E_NOT_FOUND, -7)
+    assert mt5.account_info() is not None
+
+
+def test_the_echo_keeps_what_the_wire_cannot_carry(bench: StartBench) -> None:
+    assert bench().mt5.order_send({**GOOD, "comment": "\ud800"}).request.comment == "\ud800"
 
 
 RAISING: list[tuple[Call, tuple[int, str]]] = [

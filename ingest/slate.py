@@ -1,0 +1,154 @@
+"""The newest records once more, in a file that lies in the machine's memory: it takes at once what a disk takes later.
+
+Writing there waits for no disk, and like the page cache it outlives our process, though not the machine. What the disk
+did not have yet when we were killed is put behind what it had at the next start (`rescue`). Where a system has no such
+place there is no slate, and who has to wait waits for the disk.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ingest.segments import Directory, line, records
+
+log = logging.getLogger(__name__)
+
+MEMORY = Path("/dev/shm")  # noqa: S108  who owns a file in there is looked at
+LONGEST = 256 * 1024
+"""A slate that is longer begins anew as soon as the disk has everything."""
+
+_SNAPSHOT = b'{"record":"snapshot"'
+
+
+class Place(Struct, frozen=True, kw_only=True, tag="slate", tag_field="record"):
+    """What the disk had when the slate was begun: a segment of `directory` up to `size`; `crc` is its last line's."""
+
+    directory: str
+    segment: str
+    size: int
+    crc: int
+
+
+class Slate:
+    """One outbox's slate. `is_good`: it holds every record since it was begun."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = _open(path)
+        self.size = 0
+        self.is_good = False
+
+    def begin(self, place: Place) -> None:
+        """Forget everything: the disk has it."""
+        try:
+            os.ftruncate(self._fd, 0)
+            self.size = 0
+            self.is_good = True
+            self.add(msgspec.json.encode(place))
+        except OSError as error:
+            log.warning("%s cannot be used, so trading calls wait for the disk: %s", self._path, error.strerror)
+            self.is_good = False
+
+    def add(self, record: bytes) -> bool:
+        """Put down a record; False: there is no room, nor for any later one until the slate begins anew."""
+        if self.is_good:
+            content = line(record)
+            try:
+                self.is_good = os.write(self._fd, content) == len(content)
+            except OSError:
+                self.is_good = False
+            self.size += len(content)
+        return self.is_good
+
+    def close(self, *, remove: bool) -> None:
+        """End; `remove` when the disk has everything."""
+        if remove:
+            self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+
+def begun(directory: Directory) -> Slate | None:
+    """The slate of an outbox, when what it holds has been rescued; None: there is no such place here.
+
+    Raises OSError when the disk does not take what was rescued; then it stays where it is.
+    """
+    if not MEMORY.is_dir():
+        return None
+    _sweep()
+    path = _path(directory)
+    try:
+        slate = Slate(path)
+    except OSError as error:
+        log.warning("%s cannot be used, so trading calls wait for the disk: %s", path, error)
+        return None
+    try:
+        rescue(directory, path)
+    except OSError:
+        slate.close(remove=False)
+        raise
+    return slate
+
+
+def rescue(directory: Directory, path: Path) -> None:
+    """Put what the disk did not have yet behind what it has. What does not belong to it is left out, loudly."""
+    lines = [found for found in records(path) if isinstance(found, bytes)]
+    if not lines:
+        return
+    taken, kept = _taken(directory, lines[0]), lines[1:]
+    if taken is None or kept[: len(taken)] != taken:
+        log.error("%s does not go on from what is on disk, so %d records in it are left out", path, len(kept))
+    elif missing := kept[len(taken) :]:
+        directory.extend(missing)
+        log.warning("%d records that the disk did not have when the last run ended have been put there", len(missing))
+
+
+def _taken(directory: Directory, heading: bytes) -> list[bytes] | None:
+    """What the disk has got since the slate was begun; None when it is not this disk's."""
+    try:
+        place = msgspec.json.decode(heading, type=Place)
+    except msgspec.DecodeError:
+        return None
+    paths = directory.segments()
+    names = [path.name for path in paths]
+    if place.directory != str(directory.path.resolve()) or place.segment not in names:
+        return None
+    first = paths[names.index(place.segment)]
+    if not directory.reaches(first, place.size, place.crc):
+        return None
+    later = [found for path in paths if path.name > place.segment for found in records(path)]
+    found = [*records(first, place.size), *later]
+    return [one for one in found if isinstance(one, bytes) and not one.startswith(_SNAPSHOT)]
+
+
+def _path(directory: Directory) -> Path:
+    name = hashlib.sha256(str(directory.path.resolve()).encode()).hexdigest()[:16]
+    return MEMORY / f"tradecopier-{_user()}-{name}.slate"
+
+
+def _open(path: Path) -> int:
+    """Raises OSError: it cannot be had, or it is somebody else's, who could have put trades into it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    found = os.fstat(fd)
+    if found.st_uid != _user() or stat.S_IMODE(found.st_mode) & 0o077 or found.st_nlink != 1:
+        os.close(fd)
+        raise PermissionError(13, "it is not ours alone", str(path))
+    return fd
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def _sweep() -> None:
+    """Remove the slates of outboxes that are gone."""
+    for path in MEMORY.glob(f"tradecopier-{_user()}-*.slate"):
+        with suppress(OSError, msgspec.DecodeError, StopIteration):
+            heading = next(one for one in records(path) if isinstance(one, bytes))
+            if not Path(msgspec.json.decode(heading, type=Place).directory).is_dir():
+                path.unlink()

@@ -1,0 +1,279 @@
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import slate as slates
+from ingest.aside import Aside
+from ingest.journal import Journal
+from ingest.segments import Directory, line, records
+from ingest.slate import Place, Slate, begun, rescue
+from tests.ingest.samples import journal as oldest
+from tests.ingest.stuck import stuck
+from tests.processes import python, told
+
+PATIENCE = 60
+SNAPSHOT = b'{"record":"snapshot"}'
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    found = tmp_path / "memory"
+    found.mkdir()
+    monkeypatch.setattr(slates, "MEMORY", found)
+    return found
+
+
+def in_memory(memory: Path) -> Path:
+    (found,) = memory.iterdir()
+    return found
+
+
+@contextmanager
+def run(path: Path) -> Iterator[Journal]:
+    """A journal with its slate, from its start to its end."""
+    directory, aside = Directory(path), Aside("test")
+    journal = Journal(directory, SNAPSHOT, aside, begun(directory))
+    try:
+        yield journal
+    finally:
+        assert journal.close()
+        assert aside.close(PATIENCE)
+        directory.close()
+
+
+def place(outbox: Path) -> Path:
+    """Where the slate of an outbox is."""
+    directory = Directory(outbox)
+    try:
+        return slates._path(directory)
+    finally:
+        directory.close()
+
+
+def kept(path: Path) -> list[object]:
+    found = [record for segment in sorted(path.glob("*.journal")) for record in records(segment)]
+    return [record for record in found if record != SNAPSHOT]
+
+
+def test_a_record_is_on_the_slate_when_it_is_written_whatever_the_disk_does(tmp_path: Path, memory: Path) -> None:
+    with run(tmp_path / "outbox") as journal:
+        with stuck(journal.segment) as disk:
+            for number in range(20):
+                journal.write(b"%d" % number)
+                assert journal.is_safe
+                assert list(records(in_memory(memory)))[1:] == [b"%d" % n for n in range(number + 1)]
+            assert not journal.is_settled
+            assert kept(tmp_path / "outbox") == []
+            disk.release()
+            assert journal.flushed(PATIENCE)
+        assert kept(tmp_path / "outbox") == [b"%d" % number for number in range(20)]
+    assert list(memory.iterdir()) == [], "nothing is left when it ends well"
+
+
+def test_what_the_disk_did_not_have_is_put_there_at_the_next_start(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"before")
+        assert journal.flushed(PATIENCE)
+        journal._begin_slate()
+        for number in range(5):
+            journal.write(b"%d" % number)
+        assert journal.flushed(PATIENCE)
+        left = in_memory(memory).read_bytes()
+    path = oldest(tmp_path / "outbox")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-3]) + lines[-3][:7])  # three were lost, one of them written in part
+    place(tmp_path / "outbox").write_bytes(left)
+    place(tmp_path / "outbox").chmod(0o600)
+    with run(tmp_path / "outbox"):
+        assert kept(tmp_path / "outbox") == [b"before", *(b"%d" % number for number in range(5))]
+    assert "3 records that the disk did not have" in caplog.text
+
+
+@given(lost=st.integers(0, 400), cut=st.integers(0, 60), again=st.integers(0, 2), turned=st.booleans())
+def test_wherever_the_disk_and_the_slate_were_cut_every_record_that_was_safe_is_there_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, lost: int, cut: int, again: int, *, turned: bool
+) -> None:
+    base = tmp_path_factory.mktemp("slate")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slates, "MEMORY", base)
+        with run(base / "outbox") as journal:
+            for number in range(8):
+                journal.write(b"%d" % number)
+                assert journal.flushed(PATIENCE)
+                if number == 2:
+                    journal._begin_slate()
+                if number == 5 and turned:
+                    journal.tend(lambda: SNAPSHOT, 0)
+                    assert journal.flushed(PATIENCE)
+            slate = next(base.glob("*.slate"))
+            left = slate.read_bytes()
+            at = next(iter(records(slate)))
+        assert isinstance(at, bytes)
+        slate.write_bytes(left[: len(left) - cut] if cut < len(left) - len(at) - 10 else left)
+        slate.chmod(0o600)
+        sound = [r for r in records(slate) if isinstance(r, bytes)][1:]
+        newest = max((base / "outbox").glob("*.journal"))
+        first = msgspec.json.decode(at, type=Place)
+        floor = first.size if newest.name == first.segment else 0
+        whole = newest.read_bytes()
+        newest.write_bytes(whole[: max(floor, len(whole) - lost)])
+        for _ in range(again + 1):
+            with run(base / "outbox"):
+                pass
+        found = [r for r in kept(base / "outbox") if isinstance(r, bytes)]
+        expected = [b"0", b"1", b"2", *sound]
+        assert found[: len(expected)] == expected
+        assert found == [b"%d" % number for number in range(len(found))]
+
+
+def test_a_slate_of_another_outbox_or_of_another_time_is_left_out(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"mine")
+        assert journal.flushed(PATIENCE)
+        left = in_memory(memory).read_bytes()
+    directory = Directory(tmp_path / "other")
+    directory.begin().append(SNAPSHOT)
+    (memory / "stale").write_bytes(left)
+    rescue(directory, memory / "stale")
+    (memory / "stale").write_bytes(left.replace(b"mine", b"yours"))
+    rescue(directory, memory / "stale")
+    (memory / "stale").write_bytes(b"")
+    rescue(directory, memory / "stale")
+    directory.close()
+    assert kept(tmp_path / "other") == []
+    assert caplog.text.count("does not go on from what is on disk") == 2
+
+
+def test_a_slate_that_says_something_else_than_the_disk_is_left_out(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"mine")
+        journal.write(b"more")
+        assert journal.flushed(PATIENCE)
+        left = in_memory(memory).read_bytes()
+    (memory / "stale").write_bytes(left.replace(line(b"mine"), line(b"else")))
+    directory = Directory(tmp_path / "outbox")
+    rescue(directory, memory / "stale")
+    directory.close()
+    assert kept(tmp_path / "outbox") == [b"mine", b"more"]
+    assert "does not go on from what is on disk, so 2 records in it are left out" in caplog.text
+
+
+@pytest.mark.parametrize("forged", ["writable by others", "a link"])
+def test_a_slate_that_others_could_have_written_is_not_used(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture, forged: str
+) -> None:
+    path = place(tmp_path / "outbox")
+    (tmp_path / "elsewhere").write_bytes(b"forged")
+    if forged == "a link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.touch()
+        path.chmod(0o666)
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"mine")
+        assert journal.flushed(PATIENCE)
+    assert (tmp_path / "elsewhere").read_bytes() == b"forged"
+    assert "cannot be used, so trading calls wait for the disk" in caplog.text
+    assert kept(tmp_path / "outbox") == [b"mine"]
+
+
+def test_a_slate_that_is_full_takes_nothing_more_until_it_begins_anew(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run(tmp_path / "outbox") as journal:
+        with stuck(journal.segment), monkeypatch.context() as full:
+            journal.write(b"first")
+            full.setattr(os, "write", lambda *_: 3)
+            journal.write(b"second")
+            safe = [journal.is_safe]
+            full.undo()
+            journal.write(b"third")
+            safe.append(journal.is_safe)
+        assert journal.flushed(PATIENCE)
+        journal.write(b"fourth")
+        assert [*safe, journal.is_safe] == [False, False, True], "not while a record is missing before it"
+        assert list(records(in_memory(memory)))[1:] == [b"fourth"]
+
+
+def test_a_long_slate_begins_anew_when_the_disk_has_everything(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.LONGEST", 500)
+    with run(tmp_path / "outbox") as journal:
+        for _ in range(100):
+            journal.write(b"x" * 100)
+            assert journal.flushed(PATIENCE)
+            assert in_memory(memory).stat().st_size < 1000
+
+
+def test_slates_of_outboxes_that_are_gone_are_removed(tmp_path: Path, memory: Path) -> None:
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"mine")
+        left = in_memory(memory).read_bytes()
+    gone = memory / f"tradecopier-{os.getuid()}-0123456789abcdef.slate"
+    gone.write_bytes(left.replace(b"outbox", b"nowhere"))
+    heading = msgspec.json.encode(Place(directory=str(tmp_path / "gone"), segment="1", size=1, crc=1))
+    gone.write_bytes(line(heading))
+    with run(tmp_path / "outbox"):
+        assert not gone.exists()
+
+
+def test_where_there_is_no_place_in_memory_there_is_no_slate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slates, "MEMORY", tmp_path / "nowhere")
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"mine")
+        assert journal.flushed(PATIENCE)
+    assert kept(tmp_path / "outbox") == [b"mine"]
+
+
+def test_a_process_that_is_killed_while_its_disk_hangs_leaves_every_record_that_it_wrote(
+    tmp_path: Path, memory: Path
+) -> None:
+    source = """
+        import sys
+        from pathlib import Path
+        from ingest import slate
+        from ingest.aside import Aside
+        from ingest.journal import Journal
+        from ingest.segments import Directory
+        from ingest.slate import begun
+        from tests.ingest.stuck import Disk
+        slate.MEMORY = Path(sys.argv[2])
+        directory = Directory(Path(sys.argv[1]))
+        journal = Journal(directory, b'{"record":"snapshot"}', Aside("test"), begun(directory))
+        for number in range(10):
+            journal.write(b"%d" % number)
+        journal.flushed(60)
+        disk = Disk(journal.segment)
+        for number in range(10, 30):
+            journal.write(b"%d" % number)
+        print("written", flush=True)
+        journal.flushed(60)
+    """
+    with python(source, str(tmp_path / "outbox"), str(memory)) as process:
+        assert told(process) == "written"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kept(tmp_path / "outbox") == [b"%d" % number for number in range(10)]
+    with run(tmp_path / "outbox"):
+        assert kept(tmp_path / "outbox") == [b"%d" % number for number in range(30)]
+
+
+def test_a_slate_is_nobody_elses(tmp_path: Path) -> None:
+    slate = Slate(tmp_path / "slate")
+    assert (tmp_path / "slate").stat().st_mode & 0o777 == 0o600
+    slate.close(remove=True)
+    assert not (tmp_path / "slate").exists()
