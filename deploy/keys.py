@@ -42,6 +42,23 @@ def show(config: Path, data: Path | None) -> None:
 
 
 @cli.command()
+@DATA
+@click.pass_obj
+def make(config: Path, data: Path | None) -> None:
+    """Make the first key, on one machine; all others get a copy of the file. `up` does it by itself."""
+    path = _place(config, data)
+    if path.exists():
+        raise UserError(f"{path}: there are keys already; `tradecopier key add` makes one more")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, [f"k1:{secrets.token_hex(KEY_BYTES)}"])
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be written ({error.strerror})") from error
+    click.echo(f"k1 is in {path}, and signs.")
+    click.echo("Copy the file to every other machine and make none there: what one signs, the others have to know.")
+
+
+@cli.command()
 @click.option("--id", "name", help="What to call it (default: the next number, as in k2).")
 @DATA
 @click.pass_obj
@@ -92,10 +109,10 @@ def retire(config: Path, data: Path | None, name: str, *, now: bool) -> None:
 
 def key_file(config: Path, data: Path | None) -> Path:
     """The file of the signing keys. Raises SettingsError, or UserError when there is none yet."""
-    machine = settings.load(config, data, os.environ)
-    path = (machine.security.signing_key_file or machine.data / "signing.key").absolute()
+    path = _place(config, data)
     if not path.exists():
-        raise UserError(f"{path}: there is no signing key yet; `tradecopier up` makes the first one")
+        how = "copy it from the machine that has one; the first is made by `tradecopier up`, or `tradecopier key make`"
+        raise UserError(f"{path}: there is no signing key yet; {how}")
     return path
 
 
@@ -129,6 +146,11 @@ def retired(before: Sequence[str], name: str) -> list[str]:
     if line == before[0]:
         raise UserError(f"{name} is the key that signs; first `tradecopier key use` another one")
     return [f"{each}{RETIRED}" if each == line and not each.endswith(RETIRED) else each for each in before]
+
+
+def _place(config: Path, data: Path | None) -> Path:
+    machine = settings.load(config, data, os.environ)
+    return (machine.security.signing_key_file or machine.data / "signing.key").absolute()
 
 
 def _write(path: Path, keys: Sequence[str]) -> None:

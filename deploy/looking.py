@@ -25,8 +25,10 @@ from shared.vitals import AccountVitals, SourceVitals
 
 REMOVED = "removed"
 """How what is said of an account begins that a person has taken out."""
-RECENT = 500
-"""Entries of the outcomes stream that are searched for each account's last trade."""
+RECENT, PER_ACCOUNT = 500, 3
+"""Entries of the outcomes stream that are searched for each account's last trade: so many, and where there are many
+accounts so many for each, since every fact has an end on each.
+"""
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -158,7 +160,8 @@ async def _away(surroundings: Surroundings, redis: Redis, name: str) -> str:
 
 async def _last_trades(surroundings: Surroundings, redis: Redis) -> Mapping[str, LastTrade]:
     codec, found = surroundings.codec(), dict[str, LastTrade]()
-    for _, fields in cast(list[Any], await redis.xrevrange(surroundings.keys.outcomes, count=RECENT)):
+    count = max(RECENT, PER_ACCOUNT * len(surroundings.executor.accounts))
+    for _, fields in cast(list[Any], await redis.xrevrange(surroundings.keys.outcomes, count=count)):
         message = codec.outcome(fields)
         if isinstance(message, Outcome) and message.result in EFFECTIVE and message.account not in found:
             took = (message.committed - message.captured).total_seconds()

@@ -14,13 +14,17 @@ from msgspec.structs import replace
 from executor.attempt import Attempt
 from executor.book import Book, Debt, Link
 from executor.ledger import Change, End
+from executor.mirror import over
 from executor.owing import joined, unfinished
 from executor.parking import Parked
 from executor.reasons import Obstacle, Reason
+from executor.settle import Settled
 from executor.states import OPERATOR
+from executor.steps import Protect
 from executor.telling import Teller
 from shared.facts import Fact
 
+ZERO = Decimal(0)
 GIVEN_UP = (OPERATOR, str(Reason.DAILY_LOSS), str(Reason.DRAWDOWN))
 """Reasons of debts by which a position is closed for good, though the source holds it."""
 
@@ -68,12 +72,37 @@ class Debts(dict[str, Debt]):
         symbol = link.symbol if link is not None and book.margin == "netting" else None
         attempt.contested = symbol is not None and self.unsure(symbol, book.links, attempt.link)
 
-    def made(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
-        """The debt as it is kept: one that is there already goes on, with this fact waiting for it as well."""
+    def exits(self, links: Mapping[str, Link]) -> frozenset[str]:
+        """The links of which more is owed, or may be, than levels, so that it has to be done before more is opened."""
+        return frozenset(
+            key
+            for key, debt in self.items()
+            if key in self.unknown
+            or (link := links.get(key)) is None
+            or debt.target != link.own
+            or any(over(pending) for pending in link.pendings.values())
+        )
+
+    def after(
+        self, attempt: Attempt, fact: Fact, settled: Settled, left: Link | None, known: Link | None
+    ) -> dict[str, Debt]:
+        """The debt of a link once an attempt has left it as `left`: what was opened comes on top of what it leaves."""
         there = self.get(attempt.link)
+        opened = left.own - known.own if left and known and attempt.changes_parts and not attempt.reduces else ZERO
+        if there is not None and opened:
+            there = replace(there, target=there.target + opened)
+        if settled.debt is not None:
+            if there is not None and settled.reason == "late":
+                there = replace(there, target=settled.debt.target)
+            return {attempt.link: self.made(attempt, fact, settled.debt, there)}
+        return {attempt.link: there} if there is not None and opened else {}
+
+    def made(self, attempt: Attempt, fact: Fact, debt: Debt, there: Debt | None = None) -> Debt:
+        """The debt as it is kept: one that is `there` already goes on, with this fact waiting for it as well."""
+        there = there or self.get(attempt.link)
         if there is not None:
             target = debt.target if attempt.reduces else there.target
-            return joined(there, target, fact, attempt.told_entry, attempt.work.attempt)
+            return joined(there, target, fact, attempt.told_entry, attempt.work.attempt, debt.did)
         known: dict[str, Any] = {
             "entry": attempt.told_entry,
             "since": self._clock(),
@@ -126,6 +155,21 @@ class Debts(dict[str, Debt]):
             links={attempt.link: replace(known, parts=settled.parts if settled else ())},
             debts={attempt.link: replace(kept, target=debt.target)},
         )
+
+    def levelling(self, parked: Parked, known: Link | None) -> Change | None:
+        """The levels of a fact whose opening waits are owed at once to what is there; no fact waits for that."""
+        attempt, wanted = parked.attempt, parked.plan.link
+        waits = any(isinstance(step, Protect) and step.name not in attempt.results for step in attempt.steps)
+        if not waits or known is None or not known.parts or wanted.revision < known.revision:
+            return None
+        link = replace(known, levels=wanted.levels, shift=wanted.shift)
+        if link == known:
+            return None
+        debt = Debt(
+            link=link.key, fact="", entry="", target=known.own, since=self._clock(), captured=parked.fact.captured,
+            meaning=attempt.meaning,
+        )  # fmt: skip
+        return Change(links={link.key: link}, debts={link.key: self.get(link.key, debt)})
 
     def adding(self, before: Link, after: Link) -> Change | None:
         """What a mirrored order gave comes on top of what the debt of its link leaves."""

@@ -202,7 +202,7 @@ class Follower:
         """Whether what is unknown may be what a fact was denied for."""
         book, symbol = self._keeper.book, parked.plan.link.symbol
         waits = age_of(parked.attempt.fact or parked.fact, self._clock()) <= self._account.limits.max_age
-        owed = self.debts.unsure(symbol, book.links) or (waits and lacks(symbol, book))
+        owed = self.debts.unsure(symbol, book.links) or bool(parked.plan.denied and waits and lacks(symbol, book))
         return self.parking.doubts(parked, owed=owed, unlisted=waits and not book.symbols)
 
     def _reverses(self, parked: Parked) -> bool:
@@ -218,14 +218,11 @@ class Follower:
         closed = replace(known, parts=parts, followed=ZERO, levels=Levels(), revision=parked.fact.exposure.revision)
         text = "it is closed; its opening waits for one before it"
         message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
-        attempt.begin_anew()
-        parked.told = True
-        self.parking.put(parked)
-        await self.commit(parked.entry, parked.fact, Change(messages=[message], links={attempt.link: closed}))
+        await self._put_off(parked, Change(messages=[message], links={attempt.link: closed}))
 
     def _blocked(self, parked: Parked) -> Callable[[Opening], bool]:
         """What an opening has to wait for; one whose plan is out of date is not sent, but planned anew."""
-        waits = self.parking.blocks(parked.attempt, self.debts)
+        waits = self.parking.blocks(parked.attempt, self.debts.exits(self._keeper.book.links))
         return lambda step: waits(step) or self._outdated(parked)
 
     def _outdated(self, parked: Parked) -> bool:
@@ -242,8 +239,8 @@ class Follower:
             await self.write(change)
         await self._park(parked)
 
-    async def _postpone(self, parked: Parked, debt: Debt, settled: Link | None) -> None:
-        change = self.debts.postponing(parked, debt, settled, self._keeper.book.links[parked.attempt.link])
+    async def _put_off(self, parked: Parked, change: Change) -> None:
+        """Plan a fact again when its opening can go, and commit what it has done by now."""
         parked.attempt.begin_anew()
         parked.told = True
         self.parking.put(parked)
@@ -260,19 +257,19 @@ class Follower:
         settled = settle(fact, plan, attempt.done())
         before, owed = total(fact.exposure.before, self._account), self.debts.get(attempt.link)
         settled = brought_up(fact, before, plan, settled, self._keeper.book, owed, self._clock())
-        if settled.debt is not None and attempt.postponed:
-            await self._postpone(parked, settled.debt, settled.link)
+        known = self._keeper.book.links.get(attempt.link)
+        if settled.debt is not None and attempt.postponed and known is not None:
+            await self._put_off(parked, self.debts.postponing(parked, settled.debt, settled.link, known))
             return
         work = attempt.work if settled.result is not None else None
         end = End(entry=attempt.entry, result=settled.result or "ignored", work=work)
-        known = self._keeper.book.links.get(attempt.link)
         link = unpaid(attempt, settled.link or plan.link, known) if attempt.link in self.debts else settled.link
         left = link or self.kept(newer(plan.link, known), parked)
         change = Change(
             ends=[end],
             messages=[self._teller.settled(attempt, fact, settled)],
             links={attempt.link: left, **set_off(self._keeper.book, attempt.link, settled.untraded, self.kept)},
-            debts={attempt.link: self.debts.made(attempt, fact, settled.debt)} if settled.debt else {},
+            debts=self.debts.after(attempt, fact, settled, left, known),
         )
         await self.commit(parked.entry, fact, change)
 
@@ -292,6 +289,9 @@ class Follower:
 
     async def _park(self, parked: Parked) -> None:
         self.parking.put(parked)
+        change = self.debts.levelling(parked, self._keeper.book.links.get(parked.attempt.link))
+        if change is not None:
+            await self.write(change)
         if parked.told:
             return
         parked.told = True

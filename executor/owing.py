@@ -25,6 +25,7 @@ from executor.settle import Settled
 from executor.steps import Close, Open, Opening, Reduce, Rest, Step
 from executor.translate import Plan, target_steps, worth_keeping
 from shared.facts import Fact, OrderPlaced
+from shared.outcomes import Result
 
 
 def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
@@ -66,11 +67,14 @@ def at_target(link: Link, target: Decimal) -> Link:
     return replace(link, parts=tuple(parts))
 
 
-def joined(debt: Debt, target: Decimal, fact: Fact, entry: str, attempt: int = 1) -> Debt:
-    """The debt with the target that a later fact of the link moves it to, and that fact waiting for it, once."""
+def joined(debt: Debt, target: Decimal, fact: Fact, entry: str, attempt: int = 1, did: Result | None = None) -> Debt:
+    """The debt with the target that a later fact of the link moves it to, and that fact waiting for it, once.
+
+    `did` is what that fact has done already.
+    """
     if any(owing.fact == fact.id for owing in debt.owing):
         return replace(debt, target=target)
-    owing = Owing(fact=fact.id, entry=entry, captured=fact.captured, attempt=attempt)
+    owing = Owing(fact=fact.id, entry=entry, captured=fact.captured, attempt=attempt, did=did)
     return replace(debt, target=target, also=(*debt.also, owing))
 
 

@@ -108,6 +108,8 @@ class Runner:
                 return known
         if attempt.probe or (isinstance(step, Opening) and not step.volume):
             return Skipped()
+        if any(isinstance(r.result, Skipped) and r.result.superseded for r in attempt.done()):
+            return Skipped(superseded=True)  # its levels are older than those that were set since
         if isinstance(step, Opening):
             if not crosses(step) and blocked(step):
                 return None

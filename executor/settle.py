@@ -83,7 +83,8 @@ def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult], book: Boo
         return Settled(link=link, debt=still, result=None, reason=owed.reason, text=_said(owed.reason, owed.text))
     paid = down_to(link, debt.target)
     reason, text = _why_untraded(results)
-    result = _paid({type(r.step) for r in results})
+    superseded = not results and bool(debt.target) and not debt.attempts  # newer levels are set than were owed
+    result = "modified" if superseded else _paid({type(r.step) for r in results})
     return Settled(link=_kept(paid), debt=None, result=result, reason=reason, text=text, untraded=link.own - paid.own)
 
 

@@ -119,7 +119,7 @@ class Desk:
         return self.orders.get(source_id if uses <= 1 else f"{source_id}#{uses}")
 
     def position(self, position_id: str) -> PositionState | None:
-        """The living position that has that id at the source, or had it; on a netting account also by its instrument."""
+        """The living position that has or had that id at the source; on a netting account also by its instrument."""
         found = [p for p in self.positions.values() if p.position_id == position_id and not p.over]
         found = found or [p for p in self.positions.values() if position_id in p.former and not p.over]
         if not found and self.model == "netting":

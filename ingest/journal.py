@@ -68,9 +68,11 @@ class Journal:
         self._under_way: deque[float] = deque()
         self._unwritten: deque[bytes] = deque()
         self._waiting: deque[Waiting] = deque()
+        self._parcels: deque[Callable[[], None]] = deque()
         self._given_up = False
         self.refused = False
         self._slate = slate
+        self._slated = self.segment
         self._where = str(directory.path.resolve())
         self._begin_slate()
 
@@ -107,15 +109,14 @@ class Journal:
 
     def write(self, record: bytes) -> None:
         """Put down one record of JSON without line breaks; see the module for when this returns."""
-        slate = self._slate
-        if slate is not None and (slate.size > LONGEST or not slate.is_good) and not self.held and self.is_settled:
-            self._begin_slate()
+        self._freshen()
         self._records += 1
-        is_safe = slate is not None and slate.add(record)
+        is_safe = self._slate is not None and self._slate.add(record)
         self._hand(partial(self._put_down, record), wait=not is_safe)
 
     def flushed(self, within: float) -> bool:
         """Wait where we stand until the disk has taken or refused everything; whether it has in so many seconds."""
+        self._send()
         done = Lock()
         done.acquire()
         self._pen.do(done.release)
@@ -139,6 +140,7 @@ class Journal:
         """Try again what was refused; begin a new segment with `snapshot` when this one is longer than `longest`."""
         if not self.is_settled:
             return
+        self._freshen()
         if self.refused:
             self._hand(self._flush)
         elif self.segment.size > longest:
@@ -146,6 +148,7 @@ class Journal:
 
     def close(self) -> bool:
         """Write and sync what is left; whether the disk was done with it in time."""
+        self._send()
         self.syncer.hurry()
         self._pen.do(self._flush)
         if not self._pen.close(CLOSING_S):
@@ -164,19 +167,48 @@ class Journal:
         except IndexError:
             return monotonic()
 
+    def _freshen(self) -> None:
+        """Begin the slate anew where that is due and the disk has everything."""
+        slate = self._slate
+        if slate is None:
+            return
+        is_due = slate.size > LONGEST or not slate.is_good or self._slated is not self.segment
+        if is_due and not self.held and self.is_settled:
+            self._begin_slate()
+
     def _begin_slate(self) -> None:
         if self._slate is not None:
-            at = self.segment
+            at = self._slated = self.segment
             self._slate.begin(Place(directory=self._where, segment=at.path.name, size=at.size, crc=at.crc))
 
     def _hand(self, work: Callable[[], None], *, wait: bool = True) -> None:
-        is_slow, done = not self.is_settled, Lock()
-        done.acquire()
+        """Have something done in the thread; `wait` for a moment, unless it is at something else already."""
+        done = Lock() if wait and self.is_settled else None
+        if done is not None:
+            done.acquire()
         self._given += 1
         self._under_way.append(monotonic())
-        self._pen.do(partial(self._carry_out, work, done))
-        if wait and not is_slow:
+        self._parcels.append(partial(self._carry_out, work, done))
+        if wait or not self._is_sent_soon():
+            self._send()
+        if done is not None:
             done.acquire(timeout=INLINE_S)
+
+    def _is_sent_soon(self) -> bool:
+        """Whether the event loop sends what there is in its next round. To wake the thread can cost us the processor,
+        on a busy machine for milliseconds, so whoever waits for what is done now goes first: it is on the slate.
+        """
+        if len(self._parcels) > 1:
+            return True
+        try:
+            asyncio.get_running_loop().call_soon(self._send)
+        except RuntimeError:
+            return False
+        return True
+
+    def _send(self) -> None:
+        while self._parcels:
+            self._pen.do(self._parcels.popleft())
 
     def _give_up(self) -> None:
         if not self._given_up and not self.is_settled:
@@ -188,13 +220,14 @@ class Journal:
 
     # --- in the thread ----------------------------------------------------------------------------------------------
 
-    def _carry_out(self, work: Callable[[], None], done: Lock) -> None:
+    def _carry_out(self, work: Callable[[], None], done: "Lock | None") -> None:
         try:
             work()
         finally:
             self._under_way.popleft()
             self._done += 1
-            done.release()
+            if done is not None:
+                done.release()
             self._tell()
 
     def _tell(self) -> None:

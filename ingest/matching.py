@@ -113,9 +113,7 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
     On a netting account other changes look like fills; where orders are polled, they tell which it was.
     """
     told = desk.model == "netting" and desk.orders_are_polled(poll.asked)
-    if not told:
-        _fill(desk, position, quantity, poll, why)
-    position = desk.positions[position.key]
+    position = _fill(desk, position, quantity, poll, why, unlisted=told)
     part = clip(quantity - position.held, position.closing)
     if part:
         missed.moved(desk, position.instrument, part, poll.asked)
@@ -127,9 +125,10 @@ def _carry_out(desk: Desk, position: PositionState, quantity: Decimal, poll: Pos
 
 
 def _fill(
-    desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, why: Why, *, unlisted: bool = False
+    desk: Desk, position: PositionState, quantity: Decimal, poll: PositionsShown, why: Why, *, unlisted: bool
 ) -> PositionState:
-    """Take what is shown for fills of orders that are coming; `unlisted`: only of those that polls do not list."""
+    """Take what is shown for fills of orders that are coming; `unlisted`: only of those that the newest poll of orders
+    does not list, for they would never be told to have filled, and count beside it."""
     for order in [o for o in desk.living() if o.position == position.key and o.coming]:
         part = clip(quantity - desk.positions[position.key].held, order.coming)
         if part and (order.doubt is not None or not unlisted):
@@ -155,11 +154,7 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
     if not _counts(desk, position, rest, poll):
         desk.keep(_in_doubt(desk, position, rest, poll))
         return
-    quantity = position.held + rest
-    if desk.model == "netting":  # an order that is listed no more has filled: as something else it would count twice
-        position = _fill(desk, position, quantity, poll, why, unlisted=True)
-        rest = quantity - position.held
-    after = replace(position, held=quantity, doubt=None, excused=ZERO, changed=moment(poll))
+    after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, changed=moment(poll))
     suspects = names_of(explainers(desk, position.instrument, rest), rest) if desk.model == "netting" else ()
     missed.moved(desk, position.instrument, rest, poll.asked, suspects)
     after = replace(after, surplus=rest if suspects else ZERO, suspects=suspects, suspected=poll.asked)

@@ -16,6 +16,7 @@ HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket
 """The tap's, and what it does beside them. A count that begins at 1 was never seen to rise: no alert tells of it."""
 WAITING = ("request", "response")
 """Those that wait for the disk."""
+UNJOURNALED = "Trading calls that a hung disk did not have in time."
 RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict")
 """Why a source gets a new producer."""
 CLASSES = 100
@@ -58,9 +59,7 @@ class Metrics:
         self._failures = counter(
             registry, "ingest_hook_failures", "Surprises inside the tap; each is logged.", ("hook",)
         )
-        self._unjournaled = counter(
-            registry, "ingest_unjournaled_calls", "Trading calls that a hung disk did not have in time.", ("hook",)
-        )
+        self._unjournaled = counter(registry, "ingest_unjournaled_calls", UNJOURNALED, ("hook",))
         self._rewinds = counter(registry, "ingest_rewinds", "Times that the stream had lost facts of ours.", source)
         self._renewals = counter(
             registry, "ingest_new_producers", "Times that the outbox was out of step.", ("source", "reason")

@@ -246,6 +246,7 @@ class Outbox:
             raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> UserError:
+        self.directory.close()
         return UserError(f"{self.directory.path}: the outbox cannot be written: {why(error)}")
 
     def _write(self, record: Record) -> None:

@@ -124,7 +124,7 @@ def priced(kind: OrderType, limit: Decimal | None, stop: Decimal | None) -> bool
 
 
 def _filled(row: dict[str, JSON], quantity: Decimal, state: Standing) -> Decimal:
-    filled = number(row.get("filledQty")) or Decimal(0)
+    filled = held(row.get("filledQty")) or Decimal(0)
     return quantity if state == "filled" else min(max(filled, Decimal(0)), quantity)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -132,13 +133,28 @@ def _path(directory: Directory) -> Path:
 
 
 def _open(path: Path) -> int:
-    """Raises OSError: it cannot be had, or it is somebody else's, who could have put trades into it."""
+    """Raises OSError: it cannot be had, another process has it, or it is somebody else's, who could have put trades
+    into it.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
     found = os.fstat(fd)
     if found.st_uid != _user() or stat.S_IMODE(found.st_mode) & 0o077 or found.st_nlink != 1:
         os.close(fd)
         raise PermissionError(13, "it is not ours alone", str(path))
+    try:
+        _lock(fd)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
+
+
+def _lock(fd: int) -> None:
+    """Raises OSError: it is another process's. Containers can share this memory, and have outboxes of one name."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _user() -> int:
@@ -151,4 +167,5 @@ def _sweep() -> None:
         with suppress(OSError, msgspec.DecodeError, StopIteration):
             heading = next(one for one in records(path) if isinstance(one, bytes))
             if not Path(msgspec.json.decode(heading, type=Place).directory).is_dir():
+                os.close(_open(path))  # nobody has it
                 path.unlink()

@@ -72,7 +72,7 @@ class Desk:
         self.log = folder / "up.log"
         self._folder = folder
         self._timing = timing
-        self._port = free_port()
+        self._port, self._metrics = free_port(), free_port()
         self._up: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -175,6 +175,7 @@ class Desk:
     def _write_settings(self, broker_port: int, ca: Path) -> None:
         t = self._timing
         lines = ["[redis]", 'namespace = "chaos"', "[ingest]", f'listen = "127.0.0.1:{self._port}"']
+        lines += [f'metrics = "127.0.0.1:{self._metrics}"']  # the usual port is another day's, or the user's own
         lines += [f'upstream-ca-file = "{ca}"', "[ingest.sources.chaos]", 'protocol = "broker-rest"']
         lines += [f'host = "{HOST}:{broker_port}"', f'account = "{ACCOUNTS[0]}"', 'quantity-unit = "lots"']
         lines += ["[executor]", f"lease = {t.lease}"]

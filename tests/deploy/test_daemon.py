@@ -151,9 +151,7 @@ async def test_a_server_that_cannot_have_its_port_back_is_given_up_since_its_cli
     supervision = asyncio.create_task(script.supervise())
     await asyncio.sleep(0)
     assert script.pid is not None
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", script.port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", script.port)):
         os.kill(script.pid, signal.SIGKILL)
         with pytest.raises(UserError, match=f"Script cannot listen on 127.0.0.1:{script.port}: the port is in use"):
             async with asyncio.timeout(20):

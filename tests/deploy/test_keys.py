@@ -84,4 +84,30 @@ def test_without_a_key_it_says_who_makes_the_first(tmp_path: Path) -> None:
     done = run("--config", str(written(tmp_path)), "key", "list")
 
     assert done.returncode == 2
-    assert "`tradecopier up` makes the first one" in done.stderr
+    assert "the first is made by `tradecopier up`" in done.stderr
+
+
+def test_the_first_key_is_made_once_and_shown_to_nobody(tmp_path: Path) -> None:
+    config = ("--config", str(written(tmp_path, '[redis]\nurl = "redis://127.0.0.1:1/0"')))
+    path = tmp_path / "data" / "signing.key"
+
+    none, made, again = (run(*config, "key", word) for word in ("list", "make", "make"))
+
+    assert (none.returncode, made.returncode, again.returncode) == (2, 0, 2)
+    assert "`tradecopier key make`" in none.stderr
+    assert "there are keys already" in again.stderr
+    (line,) = keys.lines(path)
+    assert line.startswith("k1:")
+    assert line.partition(":")[2] not in made.stdout + again.stderr
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_place_where_no_key_can_be_kept_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    config = ("--config", str(written(tmp_path, '[redis]\nurl = "redis://127.0.0.1:1/0"')))
+
+    said = run(*config, "key", "make")
+
+    assert said.returncode == 2
+    assert "cannot be written" in said.stderr
+    assert "Traceback" not in said.stderr

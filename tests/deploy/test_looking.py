@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from deploy.looking import Held, LastTrade, Seen, look
+from deploy.looking import PER_ACCOUNT, RECENT, Held, LastTrade, Seen, look
 from deploy.surroundings import found
 from shared import streams
 from shared.outcomes import Outcome, Result
@@ -89,6 +89,22 @@ async def test_the_last_trade_is_the_newest_that_took_effect_on_that_account(con
     (account,) = (await seen(config)).accounts
 
     assert account.last == LastTrade(at=NOW, instrument="NEW", result="closed", took=0.25)
+
+
+async def test_among_many_accounts_none_hides_the_last_trade_of_another(config: Path, client: Redis) -> None:
+    others = [f"other-{number}" for number in range(2 * RECENT // PER_ACCOUNT)]
+    with config.open("a") as more:
+        for name in others:
+            more.write(f'\n[executor.accounts.{name}]\nsources = ["demo"]\n')
+            more.write(f'[executor.accounts.{name}.terminal]\nkind = "simulated"\n')
+    await say(client, "OURS", "filled", took=1.0)
+    for name in others[:-1] * PER_ACCOUNT:
+        await say(client, "THEIRS", "ignored", took=1.0, account=name)
+
+    account = next(each for each in (await seen(config)).accounts if each.name == ACCOUNT)
+
+    assert account.last is not None
+    assert account.last.instrument == "OURS"
 
 
 async def test_what_nobody_has_read_yet_is_counted_for_the_account_and_for_the_archive(

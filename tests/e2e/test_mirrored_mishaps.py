@@ -155,8 +155,9 @@ async def test_nothing_goes_to_another_account_that_the_terminal_was_switched_to
     asked, real = asyncio.Event(), Terminal.account
 
     async def switched(self: Terminal) -> Any:
-        asked.set()
-        return replace(await real(self), login=2)
+        answer = replace(await real(self), login=2)
+        asked.set()  # from here on the lane knows
+        return answer
 
     async with running(valkey.url, terminal):
         await source.buy("o1")

@@ -124,6 +124,14 @@ def test_an_exit_is_owed_even_when_mt5_refuses_it_for_good() -> None:
     assert settled.result is None
 
 
+def test_levels_that_were_owed_until_newer_ones_were_set_have_closed_nothing() -> None:
+    part = Part(ticket=1, identifier=1, volume=D(1), side="buy")
+    link = Link(key="k", instrument="EURUSD", symbol="EURUSD", parts=(part,), followed=D(1), revision=3)
+    debt = Debt(link="k", fact="f", entry="", target=D(1), since=accounts.NOW, captured=accounts.NOW)
+    assert settle_debt(link, debt, [], accounts.book()).result == "modified"
+    assert settle_debt(link, replace(debt, attempts=1), [], accounts.book()).result == "closed"
+
+
 def test_a_debt_ends_closed_and_forgets_the_link_when_it_is_paid() -> None:
     account, source = opened()
     settled = account.settled(first(source.close("o1")), {"close:1001": CLOSED})

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
 from shared import facts
-from shared.outcomes import Pending
+from shared.outcomes import Outcome, Pending
 from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 
@@ -108,11 +108,11 @@ async def test_levels_that_waited_behind_an_increase_open_nothing_when_newer_one
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
     """They were read while the increase was unknown, so that they would have made up for it."""
-    patient = account(grace=8.0)
+    patient = account(grace=12.0)
     async with running(valkey.url, simulator, patient):
         await source.buy("o1")
         await ended(redis, 1)
-        simulator.goes_wrong(FaultKind.LATE, delay=2500)
+        simulator.goes_wrong(FaultKind.LATE, delay=5000)
         await source.buy("o1")
         waiting = await source.levels("o1", stop_loss=Decimal("0.5"))
         source.seq += 1
@@ -123,12 +123,57 @@ async def test_levels_that_waited_behind_an_increase_open_nothing_when_newer_one
         await source.levels("o1", stop_loss=Decimal("0.6"))
         await ended(redis, 4)
         await acknowledged(redis)
+        async with simulator.eyes() as eyes:
+            positions: Any = await eyes.positions()
         opened = [deal.volume for deal in await simulator.deals() if deal.entry == 0]
         await source.close("o1")
         found = await ended(redis, 5)
 
     assert sorted(o.fact.rpartition(":")[2] for o in found) == [f"o1/{n}" for n in range(1, 6)]
     assert opened == [0.1, 0.1]
+    assert [p.sl for p in positions] == [0.6, 0.6]
+    assert await simulator.volumes() == []
+
+
+async def test_a_stop_is_moved_at_once_although_an_increase_before_it_is_unknown(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """What nobody knows holds back openings, and not the stop of what is there."""
+    async with running(valkey.url, simulator, account(grace=PATIENCE_S)), simulator.eyes() as eyes:
+        await source.buy("o1", levels=facts.Levels(stop_loss=Decimal("0.5")))
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o1")
+        await source.levels("o1", stop_loss=Decimal("0.6"))
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                positions: Any = await eyes.positions()
+                if [p.sl for p in positions] == [0.6]:
+                    break
+                await asyncio.sleep(0.05)
+        ends = [m for m in await told(redis) if isinstance(m, Outcome)]
+
+    assert len(ends) == 1, "the increase has its end already"
+
+
+async def test_an_increase_that_was_unknown_is_made_when_the_stop_has_moved_meanwhile(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator), simulator.eyes() as eyes:
+        await source.buy("o1", levels=facts.Levels(stop_loss=Decimal("0.5")))
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o1")
+        await source.levels("o1", stop_loss=Decimal("0.6"))
+        found = await ended(redis, 3)
+        await acknowledged(redis)
+        positions: Any = await eyes.positions()
+        await source.close("o1")
+        await ended(redis, 4)
+
+    ends = {o.fact.rpartition(":")[2]: (o.result, o.reason) for o in found}
+    assert ends == {"o1/1": ("filled", ""), "o1/2": ("filled", ""), "o1/3": ("ignored", "already-there")}
+    assert [(p.volume, p.sl) for p in positions] == [(0.1, 0.6), (0.1, 0.6)]
     assert await simulator.volumes() == []
 
 
@@ -144,3 +189,27 @@ async def parked(redis: Redis, fact: str, times: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while sum(isinstance(m, Pending) and m.fact == fact for m in await told(redis)) < times:
             await redis.xread({KEYS.outcomes: "$"}, block=50)
+
+
+async def test_a_stop_that_is_owed_holds_up_neither_an_increase_nor_a_newer_stop(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """Only exits that are owed come before an opening; what was opened beside the debt is not closed by it."""
+    async with running(valkey.url, simulator), simulator.eyes() as eyes:
+        await source.buy("o1", levels=facts.Levels(stop_loss=Decimal("1.08")))
+        await ended(redis, 1)
+        impossible = await source.levels("o1", stop_loss=Decimal("1.09"))
+        await parked(redis, impossible.id, 1)
+        await parked(redis, (await source.buy("o1")).id, 1)
+        await source.levels("o1", stop_loss=Decimal("1.07"))
+        found = await ended(redis, 4)
+        await acknowledged(redis)
+        positions: Any = await eyes.positions()
+
+    assert {o.fact.rpartition(":")[2]: o.result for o in found} == {
+        "o1/1": "filled",
+        "o1/2": "modified",
+        "o1/3": "filled",
+        "o1/4": "modified",
+    }
+    assert [(p.volume, p.sl) for p in positions] == [(0.1, 1.07), (0.1, 1.07)]

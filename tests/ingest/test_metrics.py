@@ -31,8 +31,10 @@ def test_what_waits_is_read_from_the_outbox_when_somebody_asks(registry: Collect
     outbox.answer("demo", facts=(fact(1), fact(2)))
     assert value(registry, "waiting_facts", source="demo") == 2
     assert value(registry, "waiting_facts", source="other") == 0
+    assert outbox.journal.flushed(60)
     with room_for(10):
         outbox.published("demo", 1)
+        assert outbox.journal.flushed(60)
     assert value(registry, "waiting_facts", source="demo") == 1
     assert value(registry, "unwritten_records") == 1
     assert {value(registry, "unjournaled_calls_total", hook=hook) for hook in WAITING} == {0}

@@ -27,6 +27,7 @@ def note(ours: Desk, *numbers: int) -> None:
     assert picture is not None
     album.put(replace(picture, missed=tuple(missed(number) for number in numbers)))
     ours.intake.keep()
+    assert ours.outbox.journal.flushed(60)
 
 
 def outbox(tmp_path: Path) -> Path:

@@ -87,7 +87,8 @@ def test_a_living_order_needs_its_price_and_an_ended_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("filled", "status", "expected"), [(0.2, "working", "0.1"), (-1, "working", "0"), (0, "filled", "0.1")]
+    ("filled", "status", "expected"),
+    [(0.2, "working", "0.1"), (-1, "working", "0"), (1e-17, "working", "0"), (0, "filled", "0.1")],
 )
 def test_the_filled_quantity_lies_within_the_order(filled: float, status: str, expected: str) -> None:
     found = order_row(order("1", status, filledQty=filled))

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -77,6 +78,31 @@ def test_a_record_is_on_the_slate_when_it_is_written_whatever_the_disk_does(tmp_
     assert list(memory.iterdir()) == [], "nothing is left when it ends well"
 
 
+async def test_what_is_on_the_slate_goes_to_the_disk_when_nobody_waits_for_us(tmp_path: Path, memory: Path) -> None:
+    with run(tmp_path / "outbox") as journal:
+        for number in range(3):
+            journal.write(b"%d" % number)
+        assert journal.is_safe
+        assert journal.held == 3
+        async with asyncio.timeout(PATIENCE):
+            while not journal.is_settled:
+                await asyncio.sleep(0)
+        assert kept(tmp_path / "outbox") == [b"0", b"1", b"2"]
+
+
+async def test_what_is_on_no_slate_does_not_pass_what_is_on_it(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.journal.INLINE_S", PATIENCE)
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"first")
+        with monkeypatch.context() as full:
+            full.setattr(Slate, "add", lambda *_: False)
+            journal.write(b"second")
+        assert journal.flushed(PATIENCE)
+        assert kept(tmp_path / "outbox") == [b"first", b"second"]
+
+
 def test_what_the_disk_did_not_have_is_put_there_at_the_next_start(
     tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,7 +156,8 @@ def test_wherever_the_disk_and_the_slate_were_cut_every_record_that_was_safe_is_
             with run(base / "outbox"):
                 pass
         found = [r for r in kept(base / "outbox") if isinstance(r, bytes)]
-        expected = [b"0", b"1", b"2", *sound]
+        before = int(sound[0]) if sound else 0
+        expected = [*(b"%d" % number for number in range(before)), *sound]
         assert found[: len(expected)] == expected
         assert found == [b"%d" % number for number in range(len(found))]
 
@@ -222,13 +249,49 @@ def test_a_long_slate_begins_anew_when_the_disk_has_everything(
 def test_slates_of_outboxes_that_are_gone_are_removed(tmp_path: Path, memory: Path) -> None:
     with run(tmp_path / "outbox") as journal:
         journal.write(b"mine")
-        left = in_memory(memory).read_bytes()
     gone = memory / f"tradecopier-{os.getuid()}-0123456789abcdef.slate"
-    gone.write_bytes(left.replace(b"outbox", b"nowhere"))
     heading = msgspec.json.encode(Place(directory=str(tmp_path / "gone"), segment="1", size=1, crc=1))
     gone.write_bytes(line(heading))
+    gone.chmod(0o600)
     with run(tmp_path / "outbox"):
         assert not gone.exists()
+
+
+def test_two_outboxes_of_one_name_do_not_share_a_slate(
+    tmp_path: Path, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As two containers may have, with one memory between them."""
+    with run(tmp_path / "outbox") as first:
+        first.write(b"first")
+        (tmp_path / "outbox").rename(tmp_path / "elsewhere")
+        with run(tmp_path / "outbox") as second:
+            second.write(b"second")
+            assert second.flushed(PATIENCE)
+        assert list(records(in_memory(memory)))[1:] == [b"first"]
+        assert "cannot be used, so trading calls wait for the disk" in caplog.text
+    assert (kept(tmp_path / "outbox"), kept(tmp_path / "elsewhere")) == ([b"second"], [b"first"])
+
+
+def test_a_slate_that_somebody_uses_is_not_removed(tmp_path: Path, memory: Path) -> None:
+    with run(tmp_path / "outbox") as first:
+        first.write(b"first")
+        (tmp_path / "outbox").rename(tmp_path / "elsewhere")
+        with run(tmp_path / "another"):
+            assert len(list(memory.iterdir())) == 2
+
+
+def test_a_new_segment_begins_a_new_slate(tmp_path: Path, memory: Path) -> None:
+    """The old one may be removed in a week, and nothing could go on from it any more."""
+    with run(tmp_path / "outbox") as journal:
+        journal.write(b"first")
+        assert journal.flushed(PATIENCE)
+        journal.tend(lambda: SNAPSHOT, 0)
+        assert journal.flushed(PATIENCE)
+        journal.tend(lambda: SNAPSHOT, 10**6)
+        heading, *left = records(in_memory(memory))
+        assert isinstance(heading, bytes)
+        assert msgspec.json.decode(heading, type=Place).segment == journal.segment.path.name
+        assert left == []
 
 
 def test_where_there_is_no_place_in_memory_there_is_no_slate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

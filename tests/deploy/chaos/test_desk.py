@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deploy.demo.rules import Price
 from deploy.demo.trader import Refused, Trader
 from deploy.demo.web import Hangup, Request, Response
 from deploy.fleet import folder_mode
+from ingest.settings import Ingest
 
 PATIENCE_S = 60
 
@@ -56,6 +58,19 @@ async def trades(desk: Desk) -> None:
                     return
     finally:
         await trader.leave()
+
+
+def test_days_side_by_side_listen_at_ports_of_their_own(tmp_path: Path) -> None:
+    """Beside a user's own `up`, too."""
+    listening = {Ingest().metrics}
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        Desk(folder, shipped().over(SCALE), HEDGING)._write_settings(1, folder / "ca.pem")
+        told = tomllib.loads((folder / "tradecopier.toml").read_text())["ingest"]
+        listening |= {told["listen"], told["metrics"]}
+
+    assert len(listening) == 5
 
 
 async def test_every_service_is_there_and_each_ends_alone_and_is_started_again(desk: Desk) -> None:
