@@ -197,8 +197,12 @@ async def _until_signal(options: Options, listen: str, folder: Path, ready: Call
     with contextlib.suppress(NotImplementedError):  # Windows
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # told again while its loop closes, it would complain of that
 
 
 def run(options: Options, listen: str, folder: Path, ready: Callable[[str], None] = quietly) -> int:

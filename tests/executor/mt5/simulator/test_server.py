@@ -95,6 +95,29 @@ def test_a_signal_ends_it_quietly(simulator: Simulator, number: signal.Signals) 
     mt5.shutdown()
 
 
+TOLD_AGAIN = """
+import os, runpy, signal
+from asyncio.selector_events import BaseSelectorEventLoop as Loop
+close = Loop._close_self_pipe
+def closed(loop):
+    close(loop)
+    os.kill(os.getpid(), signal.SIGTERM)
+Loop._close_self_pipe = closed
+runpy.run_module("executor.mt5.simulator.server", run_name="__main__")
+"""
+
+
+def test_a_signal_while_its_loop_closes_is_no_complaint(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TOLD_AGAIN, "--listen", "127.0.0.1:0", "--state", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+        wait_for((tmp_path / "address").exists)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+
+    assert said == b""
+    assert process.returncode == 0
+
+
 def run(*arguments: str, typed: str = "{}\n") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "executor.mt5.simulator.server", *arguments]
     return subprocess.run(command, cwd=ROOT, input=typed, capture_output=True, text=True, timeout=30, check=False)
