@@ -108,9 +108,12 @@ def _sized(fact: Fact, link: Link, opened: Decimal, before: Decimal, book: Book,
     if rules is None:
         return Denied(Reason.NO_SPECIFICATION, {"symbol": link.symbol})
     side = side_of(opened)
-    entry = entry_price(book.prices.get(link.symbol), side) or fact.price
-    levels = pair(link.levels, link.shift, rules, base=entry, side=side)
-    sizer = Sizer(account.sizing, rules, book.figures, fact.contract, side=side, entry=entry, stop=levels.stop_loss)
+    price = book.prices.get(link.symbol)
+    entry = entry_price(price, side) or fact.price
+    stop = pair(link.levels, link.shift, rules, base=entry, side=side).stop_loss
+    sizer = Sizer(
+        account.sizing, rules, book.figures, fact.contract, side=side, entry=entry, stop=stop, price=price
+    )  # fmt: skip
     lots = sizer.lots(abs(opened), _whole(fact, side, before, abs(opened)))
     return lots if isinstance(lots, Denied) else signed(side, lots)
 

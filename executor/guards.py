@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from executor.book import Book, Figures, Holding, Resting
-from executor.instruments import entry_price, plain, risked
+from executor.instruments import entry_price, is_reached, plain, risked
 from executor.netting import uncovered
 from executor.reasons import Denied, Reason
 from executor.settings import Action, Hours, Limits
@@ -161,12 +161,13 @@ def _rate(q: Question) -> Denied | None:
 def _risk(q: Question) -> Denied | None:
     """Only where the limit is set; then an opening without a stop, or whose loss nobody knows, is denied too."""
     rules, equity = q.book.specifications.get(q.step.symbol), q.book.figures.equity
+    price = q.book.prices.get(q.step.symbol) if isinstance(q.step, Open) else None
     if q.limits.max_risk_percent is None:
         return None
     if q.step.stop_loss is None:
         return Denied(Reason.NO_STOP_LOSS)
     money = None
-    if rules is not None and q.price is not None and equity > 0:
+    if rules and q.price is not None and equity > 0 and not is_reached(q.step.side, q.step.stop_loss, price):
         money = risked(q.step.side, q.step.volume, q.price, q.step.stop_loss, rules)
     if money is None:
         return Denied(Reason.SIZE_UNKNOWN, {"missing": "the loss at the stop", "symbol": q.step.symbol})

@@ -64,6 +64,11 @@ def entry_price(price: Price | None, side: Side) -> Decimal | None:
     return price.ask if side == "buy" else price.bid
 
 
+def is_reached(side: Side, stop: Decimal, price: Price | None) -> bool:
+    """Whether a stop would close at once what is opened on `side` now: a buy is closed at the bid."""
+    return price is not None and signed(side, (price.bid if side == "buy" else price.ask) - stop) <= 0
+
+
 def source_lots(quantity: Decimal, contract: Contract | None, specification: Specification) -> Decimal | Denied:
     """The broker's lots of the same amount of the underlying: 100,000 units are one lot where a lot holds 100,000.
 
@@ -101,7 +106,9 @@ class Sizer:
         side: Side,
         entry: Decimal | None,
         stop: Decimal | None,
+        price: Price | None = None,
     ) -> None:
+        """`price` is the present one, for what is opened at once: a stop that it has reached says nothing of a loss."""
         self._sizing = sizing.of(specification.symbol)
         self._specification = specification
         self._figures = figures
@@ -109,6 +116,7 @@ class Sizer:
         self._side = side
         self._entry = entry
         self._stop = stop
+        self._price = price
 
     def lots(self, quantity: Decimal, whole: Decimal | None = None) -> Decimal | Denied:
         """Lots for `quantity` (unsigned, source's unit), before rounding to the step.
@@ -144,7 +152,7 @@ class Sizer:
         if self._entry is None:
             return self._unknown("the price")
         loss = risked(self._side, Decimal(1), self._entry, self._stop, self._specification)
-        if loss is None:
+        if loss is None or is_reached(self._side, self._stop, self._price):
             return self._unknown("the loss at the stop")
         return max(self._figures.equity, Decimal(0)) * self._sizing.percent / 100 * share / loss
 

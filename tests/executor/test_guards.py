@@ -136,8 +136,16 @@ def test_risk_without_a_stop_is_denied_where_a_limit_is_set() -> None:
         (STEP, worth(0)),
         (replace(STEP, stop_loss=D("1.10001")), BOOK),
         (replace(STEP, side="sell", stop_loss=D("1.1")), BOOK),
+        (replace(STEP, stop_loss=D("1.0995")), quoted("1.099", "1.10001")),
     ],
-    ids=["a tick is worth nobody knows what", "no rules", "no equity", "the stop is passed", "passed by a sell"],
+    ids=[
+        "a tick is worth nobody knows what",
+        "no rules",
+        "no equity",
+        "the stop is passed",
+        "passed by a sell",
+        "within the spread",
+    ],
 )
 def test_a_loss_that_nobody_knows_is_no_loss_within_the_limit(step: Open, book: Book) -> None:
     assert denied(step, book=book) is None

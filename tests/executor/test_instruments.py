@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Figures, Specification
+from executor.book import Figures, Price, Specification
 from executor.instruments import (
     Sizer,
     chunks,
@@ -122,6 +122,19 @@ def test_sizing_by_risk_without_a_loss_at_the_stop_is_no_size(side: Side, stop: 
     found = size(Sizing(mode="risk-percent"), stop=stop, side=side, rules=rules)
     assert isinstance(found, Denied)
     assert found.reason is Reason.SIZE_UNKNOWN
+
+
+@pytest.mark.parametrize(("side", "stop", "is_size"), [
+    ("buy", "1.0985", True), ("buy", "1.099", False), ("buy", "1.0995", False),
+    ("sell", "1.1015", True), ("sell", "1.101", False), ("sell", "1.1005", False),
+])  # fmt: skip
+def test_a_stop_within_the_spread_sizes_nothing(side: Side, stop: str, *, is_size: bool) -> None:
+    """The loss would be next to nothing, the size huge, and the broker would refuse the stop."""
+    price = Price(bid=D("1.099"), ask=D("1.101"), seen=accounts.NOW)
+    sizing = Sizing(mode="risk-percent")
+    sizer = Sizer(sizing, EURUSD, FIGURES, LOTS, side=side, entry=D("1.1"), stop=D(stop), price=price)
+
+    assert isinstance(sizer.lots(D(1)), Decimal) is is_size
 
 
 @pytest.mark.parametrize(
