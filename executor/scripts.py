@@ -8,12 +8,15 @@ BEGIN = """
 -- KEYS: lease, state, place.  ARGV: token, version that this token last knew (or '')
 -- A server that is not the one we last wrote to may have lost writes: what was captured before now is suspect. Only
 -- a lane that held the lease all the time and finds all that it wrote may go by its own memory of what it called.
+-- One that has succeeded another and does not know us at all may have lost even our first begin.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', '', ''} end
-local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+local replication = redis.call('INFO', 'replication')
+local server = string.match(replication, 'master_replid:(%x+)') or ''
+local succeeded = string.find(string.match(replication, 'master_replid2:(%x+)') or '', '[^0]')
 local known = redis.call('HGET', KEYS[2], 'server')
 local version = redis.call('HGET', KEYS[3], 'version') or '0'
 if known ~= server then
-  if known and version ~= ARGV[2] then
+  if (known or succeeded) and version ~= ARGV[2] then
     local t = redis.call('TIME')
     redis.call('HSET', KEYS[2], 'suspect-before', t[1] .. string.format('%06d', t[2]))
   end

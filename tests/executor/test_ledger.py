@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from deploy.embedded import Valkey
 from executor.book import Debt, Link
 from executor.ledger import Change, End, Fenced, LeaseLost, Ledger, Passed, Work, dead_letter
 from executor.states import AccountState
-from shared import outcomes, wire
+from shared import outcomes, streams, wire
 from shared.lease import Lease
 from shared.streams import Entry, Reader
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source
@@ -227,6 +229,28 @@ async def test_another_server_with_the_same_version_is_suspect_to_who_did_not_ho
     ledger._lease = lease
 
     assert (await ledger.begin()).suspect_before.year > 1970
+
+
+@pytest.mark.parametrize("is_successor", [False, True])
+async def test_a_server_that_succeeded_another_and_does_not_know_us_may_have_lost_even_our_begin(
+    tmp_path: Path, *, is_successor: bool
+) -> None:
+    server = Valkey(tmp_path)
+    server.start()
+    redis = streams.connect(server.url)
+    try:
+        if is_successor:
+            await redis.replicaof("127.0.0.1", "1")
+            await redis.replicaof("NO", "ONE")
+        ledger, lease = lane(redis)
+        await lease.acquire()
+
+        memory = await ledger.begin()
+    finally:
+        await redis.aclose()
+        server.stop()
+
+    assert (memory.suspect_before.year > 1970) is is_successor
 
 
 async def test_renewing_the_lease_tells_that_the_server_forgot_what_we_wrote(
