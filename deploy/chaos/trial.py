@@ -10,6 +10,7 @@ from time import monotonic
 
 import msgspec
 from msgspec import Struct
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from deploy.chaos import checker, evidence
 from deploy.chaos.checker import Finding
@@ -142,9 +143,14 @@ async def settled(pipeline: Pipeline, statements: Sequence[Statement], patience:
     redis = streams.connect(pipeline.servers.valkey.url)
     try:
         while True:
-            found = await _gathered(pipeline, redis)
-            if checker.settled(statements, found) or monotonic() > deadline:
-                return found
+            try:
+                found = await _gathered(pipeline, redis)
+            except RedisConnectionError:  # to a server that is no primary any more, or not yet back
+                if monotonic() > deadline:
+                    raise
+            else:
+                if checker.settled(statements, found) or monotonic() > deadline:
+                    return found
             await asyncio.sleep(LOOK_S)
     finally:
         await redis.aclose()
