@@ -1,4 +1,4 @@
-"""`tradecopier account list|add|remove|repoint`."""
+"""`tradecopier account list|add|remove|repoint|seal`."""
 
 from pathlib import Path
 
@@ -58,3 +58,20 @@ def repoint_account(config: Path, name: str, *, abandon: bool, yes: bool, data: 
     from deploy.reception import repoint
 
     repoint(config, data, name, abandon=abandon, yes=yes)
+
+
+@account.command("seal")
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every account whose memory has no sound seal.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@DATA
+@click.pass_obj
+def seal_account(config: Path, names: tuple[str, ...], *, everything: bool, yes: bool, data: Path | None) -> None:
+    """Show what Redis remembers of an account, and seal it as it is: once, after an upgrade from a version without.
+
+    Whoever can write to Redis could have written it: compare it with the terminal. `restore` brings back what the
+    archive has instead.
+    """
+    from deploy.vouching import show
+
+    show(config, data, names, everything=everything, yes=yes)

@@ -27,8 +27,14 @@ READS = ("get", "hget", "hmget", "hgetall", "hexists", "pttl")
 WRITES = ("set", "pexpire", "del", "hset", "hdel", "hincrby")
 LOOKS = ("xlen", "xpending", "xinfo|groups")
 PERSON = ("@hash", "@string", "@stream", "@transaction", "evalsha", "del", "exists", "type", "scan")
-PERSON_TOO = ("pexpire", "pttl", "memory|usage")
+PERSON_TOO = ("pexpire", "pttl", "memory|usage", "acl|dryrun")
 ADMIN, DEFAULT = "admin", "default"
+NOBODY = f"user {DEFAULT} reset off ~* &* +@all"
+"""Who has no password is switched off, but keeps every right: Redis, and Valkey before 9, read their append-only file
+with the rights of `default`, and without them throw away what transactions and scripts had written.
+"""
+NOBODY_BEFORE = f"user {DEFAULT} reset off"
+"""What this file said before that was known."""
 
 
 class Grant(Struct, frozen=True):
@@ -158,9 +164,10 @@ def merged(before: str, lines: Mapping[str, str], namespace: str) -> str:
 
     Without a word about `default`, who is everybody without a password, that user is switched off.
     """
+    before = before.replace(f"{NOBODY_BEFORE}\n", f"{NOBODY}\n")
     kept = {_name(line): line for line in before.splitlines() if line.startswith("user ")}
     others = {name: line for name, line in kept.items() if not name.startswith(f"{namespace}.")}
-    return "".join(f"{line}\n" for line in ({DEFAULT: f"user {DEFAULT} reset off"} | others | dict(lines)).values())
+    return "".join(f"{line}\n" for line in ({DEFAULT: NOBODY} | others | dict(lines)).values())
 
 
 def _read(key: str) -> str:

@@ -7,7 +7,6 @@ without its signature.
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, cast
 
-import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -17,6 +16,7 @@ from archiver.patience import Away
 from deploy.memory import entries
 from deploy.surroundings import Surroundings
 from executor.book import Debt
+from executor.recalling import readable
 from executor.replay import Candidate, Known, Original, Wish, candidates
 from shared.facts import Fact
 from shared.outcomes import Outcome
@@ -87,7 +87,7 @@ def _newest(told: Iterable[Outcome]) -> dict[str, Outcome]:
 async def _busy(redis: Redis, keys: Keys, account: str) -> set[str]:
     """Entries without an end, and facts that wait for a debt or are asked for already."""
     debts = cast(list[bytes], await redis.hvals(keys.account("debts", account)))
-    owing = {o.fact for raw in debts for o in msgspec.json.decode(raw, type=Debt).owing}
+    owing = {owing.fact for debt in readable(debts, Debt) for owing in debt.owing}
     fields = cast(list[bytes], await redis.hkeys(keys.account("replay", account)))
     asked = {field.decode().removeprefix("fact:") for field in fields}
     pending = {entry async for entry, _ in under_way(redis, keys, account)}

@@ -51,6 +51,18 @@ def durability(settings: Mapping[str, str]) -> Iterator[Check]:
         yield ok(what, found) if found == value else judge(what, found, advice)
 
 
+def reloading(answer: str | None) -> Iterator[Check]:
+    """Whether a server reads its append-only file whole when it starts. `answer` is whether `default` may write.
+
+    The file is read with the rights of that user by Redis, and by Valkey before 9; what transactions and scripts had
+    written is thrown away without them.
+    """
+    if answer is None or answer == "OK":
+        return
+    found = "the user `default` may not write, and with its rights the server reads its file: a restart loses trades"
+    yield fail("redis restart", found, "`ACL SETUSER default off ~* &* +@all` lets nobody in; then `ACL SAVE`")
+
+
 class Replication(Struct, frozen=True, kw_only=True):
     """A server and those that follow it. `watched`: somebody promotes a replica when it is gone.
 

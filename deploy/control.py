@@ -7,8 +7,9 @@ account's name typed out.
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import click
 from msgspec import Struct
@@ -16,19 +17,18 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from deploy.surroundings import Surroundings, found
+from executor.orders import What, ordered, signed
 from executor.states import OPERATOR, Command, Transition, after
 from shared import streams
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
+from shared.wire import Codec
 
-# KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or '').
+# KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or ''), that order, signed.
 _SET = """
 redis.call('HSET', KEYS[1], 'mode', ARGV[1], 'reason', ARGV[2])
-if ARGV[3] ~= '' then
-  local t = redis.call('TIME')
-  redis.call('HSET', KEYS[1], ARGV[3], t[1] .. string.format('%06d', t[2]))
-end
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) end
 return 1
 """
 
@@ -51,16 +51,30 @@ class Ordered(Struct, frozen=True):
     transition: Transition
 
 
-async def order(redis: Redis, keys: Keys, command: Command, accounts: Mapping[str, bool]) -> list[Ordered]:
-    """Tell accounts (name: whether the settings let it trade) a command. Raises redis errors."""
+async def order(
+    redis: Redis, keys: Keys, codec: Callable[[], Codec], command: Command, accounts: Mapping[str, bool]
+) -> list[Ordered]:
+    """Tell accounts (name: whether the settings let it trade) a command.
+
+    `codec` gives what signs; it is asked when something is signed: `pause` and `close-only` hold without a key. Raises
+    what it raises, before anything was told, and redis errors.
+    """
     script, told = redis.register_script(_SET), []
     for name, live in accounts.items():
         transition = after(command, live=live)
-        besides = "flatten" if transition.flatten else "rearm" if command == "resume" else ""
-        args = [str(transition.state), OPERATOR, besides]
-        await script(keys=[keys.account("state", name)], args=args)
+        besides: What | None = "flatten" if transition.flatten else "rearm" if command == "resume" else None
+        more = [besides, await _signed(redis, keys, codec(), name, besides)] if besides else ["", ""]
+        await script(keys=[keys.account("state", name)], args=[str(transition.state), OPERATOR, *more])
         told.append(Ordered(name, transition))
     return told
+
+
+async def _signed(redis: Redis, keys: Keys, codec: Codec, account: str, what: What) -> str:
+    """An order of this moment, by the server's clock, and later than the one before it."""
+    seconds, micros = await redis.time()
+    kept = cast(bytes | None, await redis.hget(keys.account("state", account), what))
+    before = ordered(codec, account, what, kept.decode("utf-8", "replace")) if kept else 0
+    return signed(codec, account, what, max(seconds * 1_000_000 + micros, before + 1))
 
 
 def chosen(surroundings: Surroundings, names: Sequence[str], everything: bool) -> dict[str, bool]:
@@ -94,7 +108,7 @@ def carry_out(
     async def tell() -> list[Ordered]:
         redis = streams.connect(surroundings.redis_url())
         try:
-            return await order(redis, surroundings.keys, command, accounts)
+            return await order(redis, surroundings.keys, surroundings.codec, command, accounts)
         finally:
             await redis.aclose()
 

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from archiver import migrate
 from archiver.patience import Away
-from deploy import checks, scraping
+from deploy import acl, checks, scraping
 from deploy.checks import Check, Replication, fail, ok, warn
 from deploy.looking import look
 from deploy.surroundings import Surroundings, found
@@ -146,7 +146,9 @@ async def redis(surroundings: Surroundings) -> AsyncIterator[Check]:
         for complaint in await unsafe(client):
             yield fail("redis", complaint, "nothing is copied until that is so")
         info, told = await client.info("everything"), await _told(client)
-        for check in (*checks.durability(_kept(info, told)), *checks.replication(_followed(info, told, surroundings))):
+        followed, loaded = _followed(info, told, surroundings), await _loaded(client)
+        kept = _kept(info, told)
+        for check in (*checks.durability(kept), *checks.reloading(loaded), *checks.replication(followed)):
             yield check
         measured = await clock.measure(client)
         yield checks.clock(measured.ns / 1e9, measured.uncertainty_ns / 1e9)
@@ -171,6 +173,14 @@ async def _told(client: Redis) -> dict[str, str]:
         return _text(await client.config_get("appendfsync", "min-replicas-max-lag"))
     except ResponseError:
         return {}
+
+
+async def _loaded(client: Redis) -> str | None:
+    """Whether `default` may write: `OK`, or why not; None when we may not ask."""
+    try:
+        return _word(await client.acl_dryrun(acl.DEFAULT, "SET", "key", "value"))
+    except ResponseError:
+        return None
 
 
 def _kept(info: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from deploy.trying import require
 from executor.asked import Desk, Resolve, TargetKind
 from executor.book import Debt, Link
 from executor.instruments import plain
+from executor.recalling import stored
 from executor.replay import described
 from shared import streams
 from shared.facts import Fact
@@ -75,12 +76,11 @@ async def _resolve(surroundings: Surroundings, account: str, request: Resolve, *
 
 async def foretold(surroundings: Surroundings, redis: Redis, account: str, request: Resolve) -> str:
     """What an end by hand would change. Raises UserError when there is nothing to end."""
-    raw = cast(dict[bytes, bytes], await redis.hgetall(surroundings.keys.account("debts", account)))
-    debts = {key.decode(): msgspec.json.decode(value, type=Debt) for key, value in raw.items()}
-    for key, debt in debts.items():
+    memory = (await stored(redis, surroundings.keys, account)).memory("0")
+    for key, debt in memory.debts.items():
         owes = any(owing.fact == request.name for owing in debt.owing)
         if (request.target == "link" and key == request.name) or (request.target == "fact" and owes):
-            return await _about_debt(surroundings, redis, account, debt, request)
+            return _about_debt(debt, memory.links.get(debt.link), request)
     if request.target != "link":
         async for entry, fields in under_way(redis, surroundings.keys, account):
             fact = surroundings.codec().fact(fields)
@@ -98,9 +98,7 @@ async def _handed(surroundings: Surroundings, redis: Redis, account: str, reques
     return f"fact:{request.name}" in asked
 
 
-async def _about_debt(surroundings: Surroundings, redis: Redis, account: str, debt: Debt, request: Resolve) -> str:
-    raw = cast(bytes | None, await redis.hget(surroundings.keys.account("links", account), debt.link))
-    link = msgspec.json.decode(raw, type=Link) if raw else None
+def _about_debt(debt: Debt, link: Link | None, request: Resolve) -> str:
     own = link.own if link is not None else debt.target
     facts = ", ".join(owing.fact for owing in debt.owing) or "nothing that waits for it"
     beyond = plain(abs(own - debt.target))

@@ -129,7 +129,7 @@ class Fleet:
         else:
             self.redis = Secret(redis_url(self.machine.redis))
         remembered = nothing if self._is_new else self._remembered
-        await join_groups(self.redis, self.machine.redis.namespace, self._together, remembered)
+        await join_groups(self.redis, settings.codec(self.machine), self._together, remembered)
 
     async def _start_postgres(self) -> None:
         if self._database is not None:
@@ -171,7 +171,7 @@ class Fleet:
         if name in machine.simulated and f"terminal-{name}" not in self._workers:
             self.addresses[name] = f"{HOST}:{self._terminal_port(name)}"
             await self._start_terminal(name)
-        await join_groups(self.redis, machine.redis.namespace, [name], self._remembered)
+        await join_groups(self.redis, settings.codec(machine), [name], self._remembered)
         worker = self._worker(self._service(f"executor-{name}", "executor", [name]))
         try:
             await worker.started()

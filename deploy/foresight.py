@@ -9,19 +9,18 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import cast
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.surroundings import Surroundings
 from executor import again
-from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.checkup import opened
 from executor.instruments import symbol_of
 from executor.mt5.api import Connected
 from executor.owing import when_paid
+from executor.recalling import stored
 from executor.replay import Candidate, drifted, foreseen
 from executor.settings import Account, Simulated
 from executor.states import AccountState
@@ -82,16 +81,13 @@ async def _outlook(
 async def _keeper(
     surroundings: Surroundings, redis: Redis, name: str, account: Account, clock: Callable[[], datetime]
 ) -> AsyncIterator[Bookkeeper]:
-    keys = surroundings.keys
-    links = cast(dict[bytes, bytes], await redis.hgetall(keys.account("links", name)))
-    debts = cast(dict[bytes, bytes], await redis.hgetall(keys.account("debts", name)))
+    memory = (await stored(redis, surroundings.keys, name)).memory("0")
     async with opened(name, account) as (terminal, answer):
         if not isinstance(answer, Connected):
             raise TerminalAway(answer.line)
         keeper = Bookkeeper(name, terminal, clock)
-        await keeper.open(answer, {k.decode(): msgspec.json.decode(v, type=Link) for k, v in links.items()})
-        owed = {k.decode(): msgspec.json.decode(v, type=Debt) for k, v in debts.items()}
-        keeper.changed(when_paid(keeper.book, owed))
+        await keeper.open(answer, memory.links)
+        keeper.changed(when_paid(keeper.book, memory.debts))
         yield keeper
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from shared.process import UserError
 from shared.settings import Secret
+from shared.wire import Codec
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +28,22 @@ async def nothing(_accounts: Collection[str]) -> Collection[str]:
 
 
 async def join_groups(
-    url: Secret, namespace: str, accounts: Iterable[str], remembered: Remembered = nothing
+    url: Secret, codec: Codec, accounts: Iterable[str], remembered: Remembered = nothing
 ) -> list[str]:
     """Make the accounts' and the archive's groups where they are missing; answers which accounts Redis has lost.
 
+    `codec` is that of their namespace: it seals what they remember, nothing.
     Raises UserError for an unsafe server.
     """
     from redis.exceptions import RedisError
 
+    from deploy import membership
     from deploy.standing import standing
     from shared import streams
     from shared.durability import unsafe
     from shared.plainly import plainly
 
-    keys = streams.Keys(namespace)
+    keys = streams.Keys(codec.namespace)
     client = streams.connect(url.reveal())
     try:
         if complaints := await unsafe(client):
@@ -49,7 +52,7 @@ async def join_groups(
         missing = [each.account for each in found if each.group == "lost"]
         lost = sorted(await remembered(missing)) if missing else []
         for account in (name for name in missing if name not in lost):
-            await streams.join_orders(client, keys, account)
+            await membership.join(client, keys, codec, account)
         for stream in (keys.orders, keys.outcomes):
             await streams.join_archive(client, stream, ARCHIVE)
         for name in lost:

@@ -104,7 +104,9 @@ def retire(config: Path, data: Path | None, name: str, *, now: bool) -> None:
             "archiver.retention; if the key was stolen, say --now"
         )
     _write(path, after)
-    click.echo(f"{name} is retired ({moved} facts of the sources' pictures are signed anew). Copy the file as before.")
+    click.echo(
+        f"{name} is retired ({moved} facts of pictures and seals of accounts are signed anew). Copy the file as before."
+    )
 
 
 def key_file(config: Path, data: Path | None) -> Path:

@@ -33,7 +33,10 @@ async def laid(machine: Machine) -> list[str]:
 
     Raises UserError when a server cannot be used, or the settings name none.
     """
+    from deploy.surroundings import Surroundings
+
     redis, postgres = Secret(redis_url(machine.redis)), Secret(postgres_dsn(machine.postgres))
     await migrated(postgres)
     namespace = machine.redis.namespace
-    return await join_groups(redis, namespace, machine.executor.accounts, partial(remembered_by, postgres, namespace))
+    codec = Surroundings(machine=machine).codec()
+    return await join_groups(redis, codec, machine.executor.accounts, partial(remembered_by, postgres, namespace))

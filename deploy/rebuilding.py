@@ -133,17 +133,18 @@ async def at_work(surroundings: Surroundings) -> AsyncIterator[Work]:
 async def needing(work: Work, accounts: Sequence[str]) -> list[str]:
     """The accounts to restore, with a line on each that was looked at. Raises UserError when there is no way."""
     await work.remember(accounts or list(work.sources))
-    names = []
+    names, unknown = [], []
     for name in accounts or work.sources:
         now = await standing(work.redis, work.keys, name)
         known = work.found.get(name)
         if known is None and (accounts or now.group == "lost"):
+            unknown.append(name)
             mend = f"`tradecopier account add {name}` lets it join at the stream's end"
             click.echo(f"{name}: the archive knows nothing of it; {mend}")
         elif known is not None and (accounts or _needs(now, known)):
             click.echo(f"{name}: {now.words()}; {remembered(known)}")
             names.append(name)
-    if accounts and not names:
+    if unknown and not names:
         raise UserError("nothing can be restored")
     return names
 
@@ -183,19 +184,24 @@ async def restored(work: Work, names: Sequence[str]) -> list[str]:
             f"source {source}: its picture and its place are back"
             for source in await restoring.restore_sources(work.redis, work.keys, facts.origin, known)
         ]
-        present = [Present(original.entry, read) for original, read in await _orders(work)]
-        added = await restoring.add_missing(work.redis, work.keys, work.codec, facts.wanted.values(), present)
-        return lines + [await _account(work, tokens[each.account], each, [*present, *added]) for each in accounts]
+        present = await _present(work)
+        if await restoring.add_missing(work.redis, work.keys, work.codec, facts.wanted.values(), present):
+            present = await _present(work)  # what was published meanwhile stands before what was put back
+        return lines + [await _account(work, tokens[each.account], each, present) for each in accounts]
 
 
 async def _account(work: Work, token: str, account: Recollection, present: Sequence[Present]) -> str:
-    again = await restoring.restore_account(work.redis, work.keys, token, account, present)
+    again = await restoring.restore_account(work.redis, work.keys, work.codec, token, account, present)
     text = f"restored from the archive; {counted(len(again), 'fact')} followed again, each looked up first"
     seen, lacking = datetime.fromtimestamp(time(), UTC), restoring.lacking(again)
     notice = Notice(account=account.account, reason="restored", text=text, seen=seen, lacking=lacking)
     await work.redis.xadd(work.keys.outcomes, cast(Any, work.codec.entry("outcomes", notice)))
     look = f"look at `tradecopier status`, then `tradecopier resume {account.account}`"
     return f"{account.account}: {text}. It opens nothing yet: {look}"
+
+
+async def _present(work: Work) -> list[Present]:
+    return [Present(original.entry, read) for original, read in await _orders(work)]
 
 
 async def _orders(work: Work) -> list[tuple[Original, Fact | Refused]]:

@@ -127,7 +127,7 @@ async def joined(desk: Desk, name: str, *, afresh: bool) -> str:
             f"the archive remembers {name}: `tradecopier restore --account {name}` brings it back; "
             "with --afresh it joins anew, and what it held is forgotten"
         )
-    await streams.join_orders(desk.redis, desk.keys, name)
+    await membership.join(desk.redis, desk.keys, desk.surroundings.codec(), name, afresh=afresh)
     return f"{name}: joined; what is traded from now on is copied, as soon as its executor runs"
 
 
@@ -135,7 +135,7 @@ async def flattened(desk: Desk, name: str) -> None:
     """Have everything of ours closed, and wait until it is. Raises UserError when nobody works for the account."""
     if name not in desk.accounts:
         raise UserError(f"{name} is not in the settings, so nobody can close what it holds")
-    await control.order(desk.redis, desk.keys, "flatten", {name: desk.accounts[name].live})
+    await control.order(desk.redis, desk.keys, desk.surroundings.codec, "flatten", {name: desk.accounts[name].live})
     said, works = monotonic() + SAY_S, monotonic()
     while (now := await desk.look(name)).open or now.unsettled:
         works = monotonic() if await _is_served(desk, name) else works

@@ -87,8 +87,13 @@ class Recollection(Struct, kw_only=True):
     @property
     def owed(self) -> frozenset[str]:
         """The facts whose end waits for a debt."""
+        return frozenset(fact for fact, _ in self.owing)
+
+    @property
+    def owing(self) -> frozenset[tuple[str, int]]:
+        """The attempts whose end waits for a debt, whatever a server that was lost since has said of them."""
         debts = (msgspec.json.decode(debt, type=Debt) for debt in self.debts.values())
-        return frozenset(owing.fact for debt in debts for owing in debt.owing)
+        return frozenset((owing.fact, owing.attempt) for debt in debts for owing in debt.owing)
 
     def open_links(self) -> list[Link]:
         """The links of which something is ours."""

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from deploy.memory import Wanted
 from deploy.recollection import Origin, Recollection
+from executor import sealing
 from shared.facts import Fact
 from shared.outcomes import Lacking
 from shared.process import UserError
@@ -56,7 +57,7 @@ local info = redis.call('XINFO', 'STREAM', KEYS[6])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then redis.call('HSET', KEYS[3], 'entry', info[i + 1]) end
 end
-redis.call('HSET', KEYS[3], 'version', string.format('%.0f', version))
+redis.call('HSET', KEYS[3], 'version', string.format('%.0f', version), 'seal', c.seal)
 local lasts = redis.call('HGETALL', KEYS[7])
 for i = 1, #lasts, 2 do redis.call('HSET', KEYS[3], 'seq:' .. lasts[i], string.match(lasts[i + 1], '^%d+')) end
 local mode = redis.call('HGET', KEYS[2], 'mode')
@@ -135,7 +136,7 @@ async def add_missing(
 
 
 async def restore_account(
-    redis: Redis, keys: Keys, token: str, found: Recollection, present: Sequence[Present]
+    redis: Redis, keys: Keys, codec: Codec, token: str, found: Recollection, present: Sequence[Present]
 ) -> Sequence[Present]:
     """Put an account's memory and group back; answers what it has to follow again.
 
@@ -147,6 +148,7 @@ async def restore_account(
     done = keys.account("done", found.account)
     await _mark(redis, done, passed(found, present, {p.entry for p in again}, last), anew=False)
     await _mark(redis, done, ended(found, last), anew=True)
+    contents = sealing.contents(found.links, found.debts, found.state)
     told = {
         "group": found.account,
         "start": entry_before(again[0].entry) if again else last,
@@ -154,6 +156,7 @@ async def restore_account(
         "links": _flat(found.links),
         "debts": _flat(found.debts),
         "state": [x for pair in found.state.items() for x in pair],
+        "seal": sealing.sealed(codec, found.account, contents).decode(),
     }
     names = [keys.account(part, found.account) for part in ("lease", "state", "place", "links", "debts")]
     script = redis.register_script(_ACCOUNT)
@@ -174,13 +177,15 @@ def lacking(again: Iterable[Present]) -> tuple[Lacking, ...]:
 
 
 def ended(found: Recollection, last: str) -> dict[str, str]:
-    """The done marks of attempts that have ended.
+    """The done marks of attempts that have ended, but for those that a debt ends: marked, it could never be paid.
 
     They bear the id `last`: what they are about may come again from now on, however long ago it ended.
     """
+    owing = found.owing
     return {
         f"{fact}#{attempt}": f"{end.result} {int(end.committed.timestamp() * 1000)} {last}"
         for (fact, attempt), end in found.ends.items()
+        if (fact, attempt) not in owing
     }
 
 

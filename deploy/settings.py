@@ -17,7 +17,8 @@ from executor.settings import Simulated
 from ingest import settings as ingest_settings
 from ingest.settings import Ingest
 from shared.following import require_named
-from shared.settings import Document, Postgres, Redis, Secret, Security, SettingsError, read, section
+from shared.settings import Document, Postgres, Redis, Secret, Security, SettingsError, keyring, read, section
+from shared.wire import Codec
 
 KEY_BYTES = 32
 
@@ -73,6 +74,11 @@ def signing_key(machine: Machine) -> Path:
     if not path.exists():
         write_whole(path, f"k1:{secrets.token_hex(KEY_BYTES)}")
     return path
+
+
+def codec(machine: Machine) -> Codec:
+    """What signs in the machine's namespace, with the key that is made on first use. Raises SettingsError."""
+    return Codec(machine.redis.namespace, keyring(Security(signing_key_file=signing_key(machine))))
 
 
 def terminal_options(terminal: Simulated) -> dict[str, str | int]:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from executor.book import Debt, Link
+from executor.recalling import readable
 from shared.streams import Keys
 
 Group = Literal["attached", "detached", "trimmed", "removed", "lost"]
@@ -57,11 +57,12 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
-    """Look at one account. Raises redis errors."""
+    """Look at one account, whether what is remembered of it is believed or not. Raises redis errors."""
     # What is under way comes first: a commit in between then shows twice, as under way and as open, and never nowhere.
     group = await _group(redis, keys.orders, account)
     parts = ("replay", "debts", "links", "place", "state")
     asked, debts, links, place, state = [await _hash(redis, keys.account(part, account)) for part in parts]
+    seqs = {k.removeprefix("seq:"): v for k, v in place.items() if k.startswith("seq:")}
     return Standing(
         account=account,
         group="attached" if group else await _gone(redis, keys, place, state),
@@ -71,9 +72,9 @@ async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
         mode=state.get("mode", ""),
         reason=state.get("reason", ""),
         identity=state.get("identity", ""),
-        seqs={k.removeprefix("seq:"): int(v) for k, v in place.items() if k.startswith("seq:")},
-        links=tuple(msgspec.json.decode(text, type=Link) for text in links.values()),
-        debts=tuple(msgspec.json.decode(text, type=Debt) for text in debts.values()),
+        seqs={name: int(seq) for name, seq in seqs.items() if seq.isdecimal()},
+        links=tuple(readable((text.encode() for text in links.values()), Link)),
+        debts=tuple(readable((text.encode() for text in debts.values()), Debt)),
     )
 
 
@@ -118,7 +119,7 @@ async def _group(redis: Redis, stream: str, name: str) -> Mapping[str, Any] | No
 
 async def _hash(redis: Redis, key: str) -> dict[str, str]:
     stored = cast(Mapping[bytes, bytes], await redis.hgetall(key))
-    return {name.decode(): value.decode() for name, value in stored.items()}
+    return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()}
 
 
 def _escaped(text: str) -> str:

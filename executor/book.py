@@ -58,7 +58,10 @@ class Price(Struct, frozen=True, kw_only=True):
 class Figures(Struct, frozen=True, kw_only=True):
     """The account's money, in its currency.
 
-    `day_start` is equity when `day` began (by the broker's clock where that is known), `peak` the highest so far.
+    `day_start` is equity when `day` began (by the broker's clock where that is known), `peak` the highest so far; money
+    that was paid in or out has moved both. `explained` is the balance and credit that the deals of the history account
+    for, and `since` (UTC) when what they do not explain began to be as it is. `readable`: the terminal's newest numbers
+    were numbers; else these are older ones, by which nothing can be decided.
     """
 
     currency: str
@@ -69,6 +72,25 @@ class Figures(Struct, frozen=True, kw_only=True):
     day: date | None = None
     day_start: Decimal | None = None
     peak: Decimal | None = None
+    credit: Decimal = Decimal(0)
+    explained: Decimal | None = None
+    since: datetime | None = None
+    readable: bool = True
+
+    @property
+    def money(self) -> Decimal:
+        """What only deals change: balance and credit."""
+        return self.balance + self.credit
+
+    @property
+    def unexplained(self) -> Decimal:
+        """What the account's money has changed by without a deal that says why."""
+        return Decimal(0) if self.explained is None else self.money - self.explained
+
+    @property
+    def counted(self) -> Decimal:
+        """Equity as limits on losses see it: without what is not explained yet."""
+        return self.equity if self.since is None else self.equity - self.unexplained
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -207,7 +229,10 @@ class Debt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Book(Struct, frozen=True, kw_only=True):
-    """The account: who it is, its rules, its prices and money, what it holds, and our links by key."""
+    """The account: who it is, its rules, its prices and money, what it holds, and our links by key.
+
+    `earlier` are the prices of the last minute, the newest last.
+    """
 
     account: str
     identity: str
@@ -218,6 +243,7 @@ class Book(Struct, frozen=True, kw_only=True):
     holdings: Mapping[int, Holding]
     restings: Mapping[int, Resting]
     links: Mapping[str, Link]
+    earlier: Mapping[str, tuple[Price, ...]] = {}
     symbols: frozenset[str] = frozenset()
     fifo_close: bool = False
 

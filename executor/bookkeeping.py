@@ -4,24 +4,42 @@ The book is read whole when the lane begins, changed at once by what the lane it
 refresh that overlaps with something the lane did is thrown away: it may have been read before and land after.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import TypeVar
 
 import msgspec
 
-from executor import readings
-from executor.book import Book, Figures, Link, Price
+from executor import funds, readings
+from executor.book import Book, Figures, Holding, Link, Price, Resting
 from executor.brokerclock import BrokerClock
 from executor.marks import Traces
-from executor.mt5.api import AccountInfo, Connected, SymbolInfo, TerminalInfo, TradeDeal, Unknown
+from executor.mt5.api import (
+    AccountInfo,
+    Connected,
+    SymbolInfo,
+    TerminalInfo,
+    TradeDeal,
+    TradeOrder,
+    TradePosition,
+    Unknown,
+)
 from executor.mt5.terminal import Terminal
+from executor.reference import remembered
 
 T = TypeVar("T")
 
 WINDOW = timedelta(days=2)
 """How far around now the history is searched: a day for recovery and a day for the broker's unknown time zone."""
+
+RULES_S = 10.0
+"""How often a symbol's rules are read again: what a tick is worth moves with currencies, brokers change the rest."""
+
+STALE = timedelta(seconds=10)
+"""A price is read every second; one so old is asked for anew when it is wanted."""
 
 LISTENED = 3
 """How many symbols are listened to for the broker's clock: one may stand still for a while."""
@@ -45,6 +63,7 @@ class Bookkeeper:
         self._fresh = False
         self._lost = 0
         self._turn = 0
+        self._rules_due = 0.0
 
     async def open(self, connected: Connected, links: Mapping[str, Link], known: Figures | None = None) -> None:
         """Read the whole account. `known` are the day's start and the peak of equity from before."""
@@ -55,11 +74,11 @@ class Bookkeeper:
             account=self._account,
             identity=f"{info.login}@{info.server}",
             margin=readings.margin(info),
-            figures=readings.figures(info, self._broker_time(), known),
+            figures=self._measured(info, known),
             specifications={},
             prices={},
-            holdings=readings.holdings(_known(await self._terminal.positions())),
-            restings=readings.restings(_known(await self._terminal.orders())),
+            holdings=_held(await self._terminal.positions()),
+            restings=_rested(await self._terminal.orders()),
             links=dict(links),
             symbols=frozenset(s.name for s in symbols),
             fifo_close=bool(info.fifo_close),
@@ -79,14 +98,16 @@ class Bookkeeper:
         if symbol not in self.book.specifications:
             await self._terminal.select(symbol)
             await self._rules(symbol)
-        if symbol not in self.book.prices:
+        told = self.book.prices.get(symbol)
+        if told is None or self._clock() - told.seen > STALE:
             await self.price(symbol)
 
     async def price(self, symbol: str) -> None:
         """Take the newest price of `symbol`, if the terminal has one."""
         price = await self._ticked(symbol)
         if price is not None:
-            self._put(prices={**self.book.prices, symbol: price})
+            known = remembered(self.book.earlier.get(symbol, ()), price)
+            self._put(prices={**self.book.prices, symbol: price}, earlier={**self.book.earlier, symbol: known})
 
     async def refresh(self) -> None:
         """Read positions, orders, money and the prices of every symbol in use again."""
@@ -95,15 +116,15 @@ class Bookkeeper:
         account = await self._same_account()
         if self._effects == before:
             self._put(
-                holdings=readings.holdings(_known(positions)),
-                restings=readings.restings(_known(orders)),
-                figures=readings.figures(account, self._broker_time(), self.book.figures),
+                holdings=_held(positions),
+                restings=_rested(orders),
+                figures=self._measured(account, self.book.figures),
             )
             self._fresh = True
         for symbol in (known := list(self.book.specifications)):
             await self.price(symbol)
-        if known:  # one after the other: what a tick is worth moves with the currencies, and brokers change the rest
-            self._turn += 1
+        if known and monotonic() >= self._rules_due:  # one after the other
+            self._turn, self._rules_due = self._turn + 1, monotonic() + RULES_S / len(known)
             await self._rules(known[self._turn % len(known)])
         for symbol in self._liveliest:
             if symbol not in self.book.specifications:
@@ -116,14 +137,17 @@ class Bookkeeper:
         if rules is not None:
             self._put(specifications={**self.book.specifications, symbol: rules})
 
-    def _broker_time(self) -> datetime:
-        """The present by the broker's clock, at whose midnight its day begins; UTC while its zone is not known."""
-        return self._clock() + timedelta(seconds=self.clock.offset or 0)
+    def _measured(self, info: AccountInfo, before: Figures | None) -> Figures:
+        """The account's money as it was read now; UTC stands for the broker's clock while its zone is not known."""
+        return funds.measured(readings.figures(info), before, self._clock(), self.clock.offset or 0)
+
+    def account_for(self, figures: Figures) -> None:
+        """Take over figures of which deals have explained what changed."""
+        self._put(figures=figures)
 
     def rearm(self) -> None:
         """Let limits on losses count from the equity that the account has now."""
-        figures = self.book.figures
-        self._put(figures=msgspec.structs.replace(figures, day_start=figures.equity, peak=figures.equity))
+        self.account_for(funds.rearmed(self.book.figures))
 
     def take_fresh(self) -> bool:
         """Whether the account was read again since this was asked last, with nothing of ours in between."""
@@ -135,7 +159,7 @@ class Bookkeeper:
         self._effects += 1
         positions, orders = await self._terminal.positions(), await self._terminal.orders()
         await self._same_account()
-        self._put(holdings=readings.holdings(_known(positions)), restings=readings.restings(_known(orders)))
+        self._put(holdings=_held(positions), restings=_rested(orders))
 
     async def _same_account(self) -> AccountInfo:
         """The account, which must be the one that the book is of: a person can log in to another one at any time."""
@@ -156,10 +180,10 @@ class Bookkeeper:
         )
 
     async def deals(self, since: int | None = None) -> tuple[TradeDeal, ...]:
-        """The deals of the window; with `since` (seconds of the broker's clock) only those from then on."""
+        """The deals of the window, or those since then (seconds of the broker's clock), however long ago that is."""
         now = self._clock()
         start, end = (int(moment.timestamp()) for moment in (now - WINDOW, now + WINDOW))
-        return _known(await self._terminal.history_deals(start if since is None else max(start, since), end))
+        return _known(await self._terminal.history_deals(start if since is None else since, end))
 
     async def deals_of_position(self, identifier: int) -> tuple[TradeDeal, ...]:
         """The deals that made and unmade a position."""
@@ -217,6 +241,21 @@ def liveliest(symbols: Iterable[SymbolInfo]) -> tuple[str, ...]:
     """The selected symbols with the newest prices: their ticks tell the broker's clock before we trade anything."""
     newest = sorted((s for s in symbols if s.select and s.time), key=lambda s: s.time, reverse=True)
     return tuple(s.name for s in newest[:LISTENED])
+
+
+def _held(positions: tuple[TradePosition, ...] | Unknown) -> Mapping[int, Holding]:
+    return readings.holdings(_numbered(_known(positions), lambda p: p.volume))
+
+
+def _rested(orders: tuple[TradeOrder, ...] | Unknown) -> Mapping[int, Resting]:
+    return readings.restings(_numbered(_known(orders), lambda o: o.volume_current))
+
+
+def _numbered(records: tuple[T, ...], volume: Callable[[T], float]) -> tuple[T, ...]:
+    """Records whose volumes are numbers; others say as little as no answer."""
+    if not all(math.isfinite(volume(record)) for record in records):
+        raise TerminalAway("it tells volumes that are no numbers")
+    return records
 
 
 def _known(value: T | Unknown) -> T:

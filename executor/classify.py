@@ -4,6 +4,7 @@ The same code means different things to different steps: what an opening is refu
 what is surely refused or surely done is called so; every other answer, and every code in no list, is unresolved.
 """
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum, auto
@@ -193,14 +194,15 @@ def _done(result: OrderSendResult, row: Row, step: Step) -> Verdict:
         return Done(ticket=step.ticket, retcode=result.retcode)
     if row.meaning is Meaning.PLACED and not isinstance(step, Rest):
         return Unresolved(row.reason, result.retcode, text)
-    if not result.order or (row.meaning is Meaning.PARTLY and not result.volume):
+    unsaid = not math.isfinite(result.volume) or (row.meaning is Meaning.PARTLY and not result.volume)
+    if not result.order or unsaid:
         return Unresolved(Obstacle.NO_ANSWER, result.retcode, text)
     return Done(
         ticket=result.order,
         identifier=result.order if isinstance(step, Open) else 0,
         deal=result.deal,
         volume=Decimal(repr(result.volume)) if result.volume else step.volume,
-        price=Decimal(repr(result.price)) if result.price else None,
+        price=Decimal(repr(result.price)) if result.price and math.isfinite(result.price) else None,
         retcode=result.retcode,
     )
 

@@ -12,11 +12,12 @@ from executor.asked import Desk
 from executor.bookkeeping import Bookkeeper
 from executor.clerk import Clerk
 from executor.follower import Follower
-from executor.ledger import Ledger, Memory
+from executor.ledger import Ledger
 from executor.mender import Mender
 from executor.meter import Meter
 from executor.operator import Operator
 from executor.payer import Payer
+from executor.recalling import Memory
 from executor.reconciler import Reconciler
 from executor.replaying import Replayer
 from executor.resolving import Resolver

@@ -48,12 +48,12 @@ class Debts(dict[str, Debt]):
             if debt is None:
                 self.pop(key, None)
                 self.unknown.discard(key)
-            else:
-                self.unknown |= (
-                    {key} if debt.reason == Obstacle.NO_ANSWER or (debt.sought and key not in self) else set()
-                )
-                self[key] = debt
-                self.given_up |= {key} if debt.reason in GIVEN_UP else set()
+                continue
+            if debt.reason == Obstacle.NO_ANSWER or (debt.sought and key not in self):
+                self.unknown.add(key)
+            if debt.reason in GIVEN_UP:
+                self.given_up.add(key)
+            self[key] = debt
 
     def owes(self, fact: Fact, attempt: int | None = None) -> bool:
         """Whether a fact (or one attempt at it) waits for a debt."""
@@ -97,12 +97,18 @@ class Debts(dict[str, Debt]):
             return {attempt.link: self.made(attempt, fact, settled.debt, there)}
         return {attempt.link: there} if there is not None and opened else {}
 
-    def made(self, attempt: Attempt, fact: Fact, debt: Debt, there: Debt | None = None) -> Debt:
+    def made(self, attempt: Attempt, fact: Fact, debt: Debt, there: Debt | None) -> Debt:
         """The debt as it is kept: one that is `there` already goes on, with this fact waiting for it as well."""
-        there = there or self.get(attempt.link)
-        if there is not None:
-            target = debt.target if attempt.reduces else there.target
-            return joined(there, target, fact, attempt.told_entry, attempt.work.attempt, debt.did)
+        if there is None:
+            return self._new(attempt, fact, debt)
+        target = debt.target if attempt.reduces else there.target
+        return joined(there, target, fact, attempt.told_entry, attempt.work.attempt, debt.did)
+
+    def nobodys(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
+        """The debt that an attempt makes, when no fact waits for its end."""
+        return replace(self._new(attempt, fact, debt), fact="", entry="")
+
+    def _new(self, attempt: Attempt, fact: Fact, debt: Debt) -> Debt:
         known: dict[str, Any] = {
             "entry": attempt.told_entry,
             "since": self._clock(),
@@ -148,7 +154,7 @@ class Debts(dict[str, Debt]):
     def postponing(self, parked: Parked, debt: Debt, settled: Link | None, known: Link) -> Change:
         """A fact whose exit is owed and whose opening waits for it is planned again when the debt is paid."""
         attempt = parked.attempt
-        kept = self.get(attempt.link) or replace(self.made(attempt, parked.fact, debt), fact="", entry="")
+        kept = self.get(attempt.link) or self.nobodys(attempt, parked.fact, debt)
         text = "its opening waits for its exit"
         return Change(
             messages=[self._teller.unended(attempt, parked.fact, "owed", debt.reason, text)],

@@ -20,7 +20,7 @@ from executor.guards import age_of
 from executor.instruments import symbol_of, wanted_symbol
 from executor.ledger import Change, End, Ledger, Work
 from executor.marks import meaning
-from executor.owing import brought_up, doubted, newer, probe, set_off, when_paid
+from executor.owing import brought_up, doubted, newer, probe, set_off, staying, when_paid
 from executor.parking import TURN_S, Errand, Parked, Parking
 from executor.parts import adopt_fills
 from executor.reasons import Ignored, say
@@ -161,12 +161,12 @@ class Follower:
             await self._go(Parked(attempt, fact, plan, told, self._keeper.book.links.get(attempt.link)))
             return
         later = Parked(attempt, fact, Plan(link=plan.link or Link(key=attempt.link, instrument="", symbol="")), told)
-        known = self._keeper.book.links.get(attempt.link)
+        known = staying(attempt.link, self._keeper.book, self.debts, total(fact.exposure.after, self._account))
         if plan.reason is not Ignored.SUPERSEDED and self.parking.waits(later, known):
             await self._park(later)
             return
         symbol = wanted_symbol(fact.instrument, self._account.symbols)
-        sought = probe(fact, symbol) if attempt.suspect and plan.reason is Ignored.SUPERSEDED else None
+        sought = probe(fact, symbol, self._account) if attempt.suspect and plan.reason is Ignored.SUPERSEDED else None
         if sought is None:
             await self._ignore(attempt, fact, plan)
             return

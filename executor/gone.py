@@ -55,14 +55,14 @@ def closed_by_others(lost: Gone, histories: Iterable[Sequence[TradeDeal]], book:
     """
     closed = ZERO
     for deals in histories:
-        if not _agrees(deals, book):
+        if not agrees(deals, book):
             return False
         closed += sum((number(d.volume) for d in deals if d.entry != DealEntry.IN and not_ours(d)), ZERO)
     return closed >= lost.volume
 
 
-def _agrees(deals: Sequence[TradeDeal], book: Book) -> bool:
-    """Whether the deals of a position leave what is listed of it."""
+def agrees(deals: Sequence[TradeDeal], book: Book) -> bool:
+    """Whether the deals of a position leave what is listed of it. Of no deals nothing is left."""
     left = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), ZERO)
     held = next((h for h in book.holdings.values() if any(h.identifier == d.position_id for d in deals)), None)
     return left == (signed(held.side, held.volume) if held else ZERO)

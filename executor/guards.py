@@ -10,15 +10,18 @@ from decimal import Decimal
 from msgspec import Struct
 
 from executor.book import Book, Figures, Holding, Resting
-from executor.instruments import entry_price, is_reached, plain, risked
+from executor.instruments import MONEY_UNREADABLE, entry_price, is_reached, plain, risked
 from executor.netting import uncovered
 from executor.reasons import Denied, Reason
+from executor.reference import shown_then
 from executor.settings import Action, Hours, Limits
 from executor.steps import Open, Opening, Rest, Step
 from shared.facts import Fact
 
 ZERO = Decimal(0)
 MINUTE = timedelta(minutes=1)
+STALE = timedelta(seconds=30)
+"""Prices are read every second; one so old is what a terminal without a price has left."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -60,8 +63,8 @@ def guard(
 
 
 def breach(figures: Figures, limits: Limits) -> Breach | None:
-    """The loss limit that the account is past, if any, with the action that the limits name."""
-    denied = _daily_loss(figures, limits) or _drawdown(figures, limits)
+    """The loss limit that the account is past for certain, if any, with the action that the limits name."""
+    denied = _lost(figures, figures.counted, limits) if figures.readable else None
     return Breach(denied, limits.on_breach) if denied is not None else None
 
 
@@ -75,6 +78,12 @@ def _too_old(q: Question) -> Denied | None:
     if age <= q.limits.max_age:
         return None
     return Denied(Reason.TOO_OLD, {"age": plain(age.quantize(Decimal("0.1"))), "limit": plain(q.limits.max_age)})
+
+
+def _money_known(q: Question) -> Denied | None:
+    if q.book.figures.readable:
+        return None
+    return Denied(Reason.SIZE_UNKNOWN, MONEY_UNREADABLE)
 
 
 def _symbol(q: Question) -> Denied | None:
@@ -95,11 +104,14 @@ def _hours(q: Question) -> Denied | None:
 
 
 def _price_known(q: Question) -> Denied | None:
-    return Denied(Reason.NO_PRICE, {"symbol": q.step.symbol}) if q.price is None else None
+    """A price that the terminal has not told for long is none; a resting order has its own."""
+    told = q.book.prices.get(q.step.symbol)
+    stale = isinstance(q.step, Open) and told is not None and q.now - told.seen > STALE
+    return Denied(Reason.NO_PRICE, {"symbol": q.step.symbol}) if q.price is None or stale else None
 
 
 def _drift(q: Question) -> Denied | None:
-    reference = q.step.reference if isinstance(q.step, Open) else None
+    reference = _reference(q.step, q) if isinstance(q.step, Open) else None
     if reference is None or q.price is None:
         return None
     drift = abs(q.price - reference) / reference * 100
@@ -107,6 +119,12 @@ def _drift(q: Question) -> Denied | None:
         return None
     facts = {"reference": plain(reference), "price": plain(q.price), "limit": plain(q.limits.max_drift_percent)}
     return Denied(Reason.PRICE_RAN_AWAY, {**facts, "drift": _percent(drift)})
+
+
+def _reference(step: Open, q: Question) -> Decimal | None:
+    if step.reference is not None:
+        return step.reference
+    return shown_then(q.book.earlier.get(step.symbol, ()), q.fact.captured, step.side)
 
 
 def _spread(q: Question) -> Denied | None:
@@ -178,14 +196,14 @@ def _risk(q: Question) -> Denied | None:
 
 
 def _loss(q: Question) -> Denied | None:
-    if q.limits.on_breach == "notify":
-        return None
-    passed = breach(q.book.figures, q.limits)
-    return passed.denied if passed is not None else None
+    """What no deal has explained yet counts against an opening; other limits wait for the deal."""
+    figures = q.book.figures
+    return None if q.limits.on_breach == "notify" else _lost(figures, min(figures.equity, figures.counted), q.limits)
 
 
 GUARDS: tuple[Callable[[Question], Denied | None], ...] = (
     _too_old,
+    _money_known,
     _symbol,
     _side,
     _hours,
@@ -211,12 +229,9 @@ def within(window: Hours, now: datetime) -> bool:
     return (day in window.days and clock >= window.start) or ((day - 1) % 7 in window.days and clock < window.end)
 
 
-def _daily_loss(figures: Figures, limits: Limits) -> Denied | None:
-    return _below(Reason.DAILY_LOSS, figures.day_start, figures.equity, limits.max_daily_loss_percent)
-
-
-def _drawdown(figures: Figures, limits: Limits) -> Denied | None:
-    return _below(Reason.DRAWDOWN, figures.peak, figures.equity, limits.max_drawdown_percent)
+def _lost(figures: Figures, equity: Decimal, limits: Limits) -> Denied | None:
+    daily = _below(Reason.DAILY_LOSS, figures.day_start, equity, limits.max_daily_loss_percent)
+    return daily or _below(Reason.DRAWDOWN, figures.peak, equity, limits.max_drawdown_percent)
 
 
 def _below(reason: Reason, start: Decimal | None, equity: Decimal, limit: Decimal) -> Denied | None:

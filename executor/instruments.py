@@ -12,6 +12,11 @@ from executor.settings import Sizing, Symbols
 from shared.facts import Contract, Side
 
 _NOISE = Decimal("1e-6")
+BY_MONEY = frozenset({"equity-ratio", "balance-ratio", "risk-percent"})
+"""The modes of sizing that go by what the account has."""
+
+MONEY_UNREADABLE = {"missing": "the money", "symbol": "the account"}
+"""Why there is no size when the terminal tells no numbers for equity, balance, credit or free margin."""
 
 DEFAULT_STEP = Decimal("0.01")
 """The usual step of volume, for an exit when the terminal does not tell the symbol's."""
@@ -125,6 +130,8 @@ class Sizer:
         of it is answered.
         """
         share = quantity / whole if whole else Decimal(1)
+        if self._sizing.mode in BY_MONEY and not self._figures.readable:
+            return Denied(Reason.SIZE_UNKNOWN, MONEY_UNREADABLE)
         match self._sizing.mode:
             case "fixed":
                 return self._sizing.lots * share

@@ -21,10 +21,11 @@ from executor.brokerclock import BrokerClock
 from executor.chronicle import recorded
 from executor.crew import Crew
 from executor.entries import Entries
-from executor.ledger import LeaseLost, Ledger, Memory
+from executor.ledger import LeaseLost, Ledger
 from executor.meter import Meter, unwatched
 from executor.mt5.api import Connected, Credentials, Refused, Unknown
 from executor.mt5.terminal import Terminal
+from executor.recalling import Memory
 from executor.runner import Runner
 from executor.settings import Account
 from executor.sights import Sights

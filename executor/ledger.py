@@ -7,16 +7,18 @@ commit without an end parks an entry: it is passed, and stays in the pending lis
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from executor import scripts
+from executor import scripts, sealing
 from executor.book import Debt, Link
-from executor.remembering import remembering, whole
+from executor.recalling import Memory, stored
+from executor.remembering import Encoded, remembering, whole
+from executor.sealing import Contents
 from executor.states import AccountState
 from shared import outcomes, wire
 from shared.lease import Lease
@@ -86,17 +88,6 @@ class Change(Struct, kw_only=True):
     dead: Mapping[bytes, bytes] = {}
 
 
-class Memory(Struct, frozen=True, kw_only=True):
-    """What Redis knows of an account when a lane begins. Facts captured before `suspect_before` may have been sent."""
-
-    place: wire.Place
-    state: Mapping[str, str]
-    links: dict[str, Link]
-    debts: dict[str, Debt]
-    suspect_before: datetime
-    drifts: Mapping[str, bytes] = {}
-
-
 def unnoticed(_change: Change) -> None:
     """Nobody wants to know what was committed."""
 
@@ -118,12 +109,14 @@ class Ledger:
     ) -> None:
         self._committed = committed
         self._redis = redis
-        self._codec = codec
+        self._keys = keys
+        self.codec = codec
         self._account = account
         self._lease = lease
         self._version = ""
         self._begun = ""
         self._told = False
+        self._contents = Contents()
         self._writing = asyncio.Lock()
         self._name = {part: keys.account(part, account) for part in PARTS}
         streams = [keys.orders, keys.outcomes, keys.dead]
@@ -138,16 +131,21 @@ class Ledger:
         self._note = redis.register_script(scripts.NOTE)
 
     async def begin(self) -> Memory:
-        """Read everything that is kept of the account, after its lease was taken."""
+        """Read everything that is kept of the account, after its lease was taken.
+
+        Raises Unsealed when it is not what was sealed.
+        """
         token = self._lease.token
         args = [token, self._version if token == self._begun else ""]
         reply = cast(list[bytes], await self._begin(keys=self._names("lease", "state", "place"), args=args))
         word, suspect, version = (x.decode() for x in reply)
         if word != "ok":
             raise LeaseLost(word)
-        memory = await self._memory(datetime.fromtimestamp(int(suspect) / 1e6, UTC))
+        found = await stored(self._redis, self._keys, self._account)
+        contents = found.require(self.codec, self._account)
+        memory = found.memory(suspect)
         self._told = self._told and version == self._version
-        self._version, self._begun = version, token
+        self._version, self._begun, self._contents = version, token, contents
         return memory
 
     async def tell(self, memory: Memory, now: datetime) -> None:
@@ -192,12 +190,15 @@ class Ledger:
         """
         dead = [x for pair in change.dead.items() for x in pair]
         async with self._writing:
-            args: list[str | bytes] = [self._lease.token, self._packed(change, now), *dead]
+            links, debts = _encoded(change.links), _encoded(change.debts)
+            contents = self._contents.changed("links", links).changed("debts", debts)
+            packed = {**self._packed(change, links, debts, now), "seal": self._sealed(contents).decode()}
+            args: list[str | bytes] = [self._lease.token, msgspec.msgpack.encode(packed), *dead]
             reply = cast(list[bytes], await self._commit(keys=self._commit_keys, args=args))
             word, version = (x.decode() for x in reply)
             if word != "ok":
                 raise LeaseLost(word)
-            self._version = version
+            self._version, self._contents = version, contents
         self._committed(change)
 
     async def outcome(self, work: Work) -> str | None:
@@ -211,10 +212,22 @@ class Ledger:
         return [value.decode() if value else "" for value in raw]
 
     async def note(self, **fields: str) -> None:
-        """Set fields of the account's state (identity, figures, places …)."""
-        flat = [x for pair in fields.items() for x in pair]
-        if not await self._note(keys=self._names("lease", "state"), args=[self._lease.token, *flat]):
-            raise LeaseLost("lease")
+        """Set fields of the account's state (identity, figures, places …); those under the seal with a new seal."""
+        async with self._writing:
+            contents = self._contents.changed("state", sealing.stated(fields))
+            seal = self._sealed(contents) if contents is not self._contents else b""
+            args: list[str | bytes] = [
+                self._lease.token,
+                self._version,
+                seal,
+                *(x for pair in fields.items() for x in pair),
+            ]
+            reply = cast(list[bytes], await self._note(keys=self._names("lease", "state", "place"), args=args))
+            word, version = (x.decode() for x in reply)
+            if word != "ok":
+                raise LeaseLost(word)
+            if seal:
+                self._version, self._contents = version, contents
 
     async def tighten(self, mode: AccountState, reason: str = "") -> None:
         """Bring the account into a state that lets less through; a stricter one that it is in stays."""
@@ -229,28 +242,16 @@ class Ledger:
             raise LeaseLost("lease")
         return bool(changed)
 
-    async def _memory(self, suspect_before: datetime) -> Memory:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            for part in ("place", "state", "links", "debts", "drift"):
-                pipe.hgetall(self._name[part])
-            place, state, links, debts, drifts = cast(list[dict[bytes, bytes]], await pipe.execute())
-        return Memory(
-            place=_place(place),
-            state={k.decode(): v.decode() for k, v in state.items()},
-            links={k.decode(): msgspec.json.decode(v, type=Link) for k, v in links.items()},
-            debts={k.decode(): msgspec.json.decode(v, type=Debt) for k, v in debts.items()},
-            suspect_before=suspect_before,
-            drifts={k.decode(): v for k, v in drifts.items()},
-        )
-
     def _names(self, *parts: str) -> list[str]:
         return [self._name[part] for part in parts]
 
-    def _packed(self, change: Change, now: datetime) -> bytes:
+    def _sealed(self, contents: Contents) -> bytes:
+        return sealing.sealed(self.codec, self._account, contents)
+
+    def _packed(self, change: Change, links: Encoded, debts: Encoded, now: datetime) -> dict[str, Any]:
         # Everything is text: the msgpack of the server's Lua does not know the binary type.
-        links, debts = _encoded(change.links), _encoded(change.debts)
         told = remembering(self._account, change.messages, links, debts, change.passed, now)
-        packed: dict[str, Any] = {
+        return {
             "group": self._account,
             "version": self._version,
             "entry": change.entry or "",
@@ -264,10 +265,9 @@ class Ledger:
             "drifts": [x for key, told in change.drifts.items() for x in (key, told.decode() if told else "")],
             "place": _fields(change.passed) if change.passed else [],
         }
-        return msgspec.msgpack.encode(packed)
 
     def _signed(self, message: outcomes.Message) -> tuple[bytes, bytes, bytes]:
-        entry = self._codec.entry("outcomes", message)
+        entry = self.codec.entry("outcomes", message)
         return entry[b"m"], entry[b"k"], entry[b"s"]
 
 
@@ -275,11 +275,6 @@ def dead_letter(entry: Entry, account: str, reason: str, text: str) -> dict[byte
     """The fields of a dead letter: the entry as it came, with who gave it up and why."""
     about = {b"reader": account, b"entry": entry.id, b"reason": reason, b"text": text[:DEAD_TEXT]}
     return {**entry.fields, **{name: value.encode() for name, value in about.items()}}
-
-
-def _place(stored: Mapping[bytes, bytes]) -> wire.Place:
-    seqs = {k.decode().removeprefix("seq:"): int(v) for k, v in stored.items() if k.startswith(b"seq:")}
-    return wire.Place(entry=stored.get(b"entry", b"0-0").decode(), seqs=seqs)
 
 
 def _fields(place: wire.Place) -> list[str]:

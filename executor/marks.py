@@ -117,7 +117,7 @@ def _in_deals(
         identifier=first.position_id,
         deal=first.ticket,
         volume=volume,
-        price=money / volume if volume else None,
+        price=money / volume if volume and money.is_finite() else None,
         mark=first.magic,
     )
 

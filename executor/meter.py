@@ -182,7 +182,7 @@ class Meter:
             ("daily-loss", figures.day_start, limits.max_daily_loss_percent),
             ("drawdown", figures.peak, limits.max_drawdown_percent),
         ):
-            lost = max(Decimal(0), mark - figures.equity) * 100 / mark if mark else Decimal(0)
+            lost = max(Decimal(0), mark - figures.counted) * 100 / mark if mark else Decimal(0)
             found[name] = lost / most
         return {name: float(value) for name, value in found.items()}
 

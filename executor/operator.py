@@ -1,11 +1,13 @@
 """What an operator asked for from outside, carried out in the lane's own loop.
 
-`mode` in the account's state needs no help: the fence reads it before each call. `flatten` does: it is a token, and as
-long as it is not the one that was carried out last, everything that is ours becomes a debt. The token is noted after
-the debts are durable, so a crash between the two only writes them again. `resume` arms the limits on losses again: they
-count from the equity that the account has then.
+`mode` in the account's state needs no help: the fence reads it before each call. `flatten` does: it is a signed order,
+and when it is later than the one that was carried out last, everything that is ours becomes a debt. Its moment is noted
+after the debts are durable, so a crash between the two only writes them again. `resume` arms the limits on losses
+again: they count from the equity that the account has then. An order that nobody of ours has signed is told and not
+carried out.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import monotonic
@@ -14,12 +16,17 @@ from executor.bookkeeping import Bookkeeper
 from executor.flatten import flattening
 from executor.follower import Follower
 from executor.ledger import Change, Ledger
+from executor.orders import What, ordered, said
 from executor.states import OPERATOR
 from executor.watch import noted
 from shared.outcomes import Notice
 
+log = logging.getLogger(__name__)
+
 EVERY_S = 0.2
-FLATTEN, FLATTENED, REARM, REARMED, TOLD = "flatten", "flattened", "rearm", "rearmed", "told-mode"
+FLATTEN: What = "flatten"
+REARM: What = "rearm"
+FLATTENED, REARMED, TOLD = "flattened", "rearmed", "told-mode"
 """Fields of the account's state: what was asked, what was done of it, and the mode that was told as a notice."""
 
 
@@ -40,8 +47,8 @@ class Operator:
         self._keeper = keeper
         self._follower = follower
         self._clock = clock
-        self._flattened = state.get(FLATTENED, "")
-        self._rearmed = state.get(REARMED, "")
+        self._done: dict[What, int] = {FLATTEN: said(state.get(FLATTENED, "")), REARM: said(state.get(REARMED, ""))}
+        self._refused: dict[What, str] = {}
         self._told = state.get(TOLD, "")
         self._due = 0.0
 
@@ -51,18 +58,30 @@ class Operator:
             return
         self._due = monotonic() + EVERY_S
         mode, reason, flatten, rearm = await self._ledger.state("mode", "reason", FLATTEN, REARM)
-        if rearm and rearm != self._rearmed:
+        if moment := await self._new(REARM, rearm):
             self._keeper.rearm()
-            await self._ledger.note(**noted(self._keeper.book.figures), **{REARMED: rearm})
-            self._rearmed = rearm
+            await self._ledger.note(**noted(self._keeper.book.figures), **{REARMED: str(moment)})
+            self._done[REARM] = moment
         if reason == OPERATOR and mode != self._told:
             await self._tell(f"the operator has set the account to {mode}")
             await self._ledger.note(**{TOLD: mode})
             self._told = mode
-        if flatten and flatten != self._flattened:
+        if moment := await self._new(FLATTEN, flatten):
             await self._flatten()
-            await self._ledger.note(**{FLATTENED: flatten})
-            self._flattened = flatten
+            await self._ledger.note(**{FLATTENED: str(moment)})
+            self._done[FLATTEN] = moment
+
+    async def _new(self, what: What, kept: str) -> int:
+        """The moment of an order that was not carried out yet; 0 when there is none. A stranger's is told once."""
+        moment = ordered(self._ledger.codec, self._name, what, kept)
+        known = said(kept) and said(kept) == self._done[what]  # signed with a key that was retired since, or with none
+        if moment or not kept or known or self._refused.get(what) == kept:
+            return moment if moment > self._done[what] else 0
+        self._refused[what] = kept
+        text = f"asked by a stranger or an older version and not done: {what}: it bears no sound signature of ours"
+        log.warning("%s: %s", self._name, text)
+        await self._tell(text)
+        return 0
 
     async def _tell(self, text: str) -> None:
         notice = Notice(account=self._name, reason=OPERATOR, text=text, seen=self._clock())

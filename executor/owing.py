@@ -37,6 +37,14 @@ def when_paid(book: Book, debts: Mapping[str, Debt]) -> Book:
     return book
 
 
+def staying(key: str, book: Book, debts: Mapping[str, Debt], after: Decimal) -> Link | None:
+    """What a fact that asks nothing goes by, to wait for an opening before it or not; `after` is the source's total.
+
+    Where the source holds something, a position that is owed whole does not count: another is to be opened for it.
+    """
+    return (when_paid(book, debts) if after else book).links.get(key)
+
+
 def _less_held(book: Book, before: Link, after: Link) -> Book:
     """A netting account without the volume that a debt will take off: else it would look like somebody else's."""
     if book.margin != "netting" or before.own == after.own:
@@ -112,10 +120,13 @@ def renamed(steps: Iterable[Step], attempts: int) -> list[Step]:
     return [replace(s, name=f"{s.name}/{attempts}") if attempts else s for s in steps]
 
 
-def probe(fact: Fact, symbol: str) -> Plan | None:
-    """A step under whose marks a superseded opening would be found, if it was sent before a crash; never sent."""
-    after, before = fact.exposure.after.total, fact.exposure.before.total
-    if abs(after) <= abs(before):
+def probe(fact: Fact, symbol: str, account: Account) -> Plan | None:
+    """A step under whose marks a superseded opening would be found, if it was sent before a crash; never sent.
+
+    A fact that reduces may have opened as well: where facts before it were missing, its total was more than ours.
+    """
+    after = total(fact.exposure.after, account)
+    if not after:
         return None
     key = link_key(fact.source, fact.account, fact.exposure.position)
     link = Link(key=key, instrument=fact.instrument, symbol=symbol, revision=fact.exposure.revision, followed=after)
@@ -191,7 +202,12 @@ def brought_up(
 
 
 def _share(before: Decimal, wanted: Decimal, newest: Decimal) -> Decimal:
-    """How much of the way from `before` to `wanted` the newest total still goes."""
+    """How much of the way from `before` to `wanted` the newest total still goes.
+
+    What opened though its fact states less than before it came from where nobody had followed anything.
+    """
+    if abs(before) > abs(wanted) and before * wanted > 0:
+        before = Decimal(0)
     share = (newest - before) / (wanted - before) if wanted != before else Decimal(0)
     return min(Decimal(1), max(Decimal(0), share))
 

@@ -43,6 +43,11 @@ class Parked:
         return self.fact.order.id if isinstance(self.fact, OrderFact) else None
 
     @property
+    def asks_nothing(self) -> bool:
+        """Whether the account has, by what was followed, all that the source holds after it."""
+        return not self.plan.steps and self.plan.denied is None and bool(self.fact.exposure.after.total)
+
+    @property
     def opens(self) -> bool:
         """Whether the plan has an opening."""
         return any(isinstance(step, Opening) and not crosses(step) for step in self.plan.steps)
@@ -127,11 +132,18 @@ class Parking:
         return any(parked.attempt.link == link for parked in self._parked.values())
 
     def waits(self, parked: Parked, link: Link | None) -> bool:
-        """Whether a fact is about what only an unknown opening before it can have made."""
+        """Whether a fact is about what only an unknown opening before it can have made, or asks nothing only because a
+        reversal before it has not closed anything yet.
+        """
         return any(
             other.attempt.link == parked.attempt.link
             and other.expected is not None
-            and (link is None or not link.parts or (other.order is not None and other.order == parked.order))
+            and (
+                link is None
+                or not link.parts
+                or (other.order is not None and other.order == parked.order)
+                or (parked.asks_nothing and other.fact.exposure.after.total * link.followed < 0)
+            )
             for other in self._before(parked.attempt)
         )
 

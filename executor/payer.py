@@ -32,9 +32,12 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass
 class Payment:
-    """A debt being paid: the attempt under way, how often it was refused, and when it is due again (monotonic)."""
+    """A debt being paid, and of which link: the attempt under way, how often it was refused, and when it is due again
+    (monotonic).
+    """
 
     debt: Debt
+    link: Link | None = None
     attempt: Attempt | None = None
     refusals: int = 0
     due: float = 0.0
@@ -70,11 +73,13 @@ class Payer:
                 await self._pay(key, payment)
 
     def _payment(self, key: str, debt: Debt) -> Payment:
-        """The payment of a debt. One that has changed begins anew, but for what nobody knows the end of."""
-        payment = self._payments.get(key)
-        if payment is None or payment.debt != debt:
+        """The payment of a debt. One that has changed, or has other levels, begins anew, but for what nobody knows the
+        end of.
+        """
+        payment, link = self._payments.get(key), self._keeper.book.links.get(key)
+        if payment is None or payment.debt != debt or _wanted(payment.link) != _wanted(link):
             unknown = payment.attempt if payment and payment.attempt and payment.attempt.unknown else None
-            payment = self._payments[key] = Payment(debt, unknown)
+            payment = self._payments[key] = Payment(debt, link, unknown)
         return payment
 
     async def _pay(self, key: str, payment: Payment) -> None:
@@ -148,3 +153,8 @@ class Payer:
             self._searched.discard(key)
         await self._follower.write(change)
         self._payments.pop(key, None)
+
+
+def _wanted(link: Link | None) -> object:
+    """The levels that a link is to have."""
+    return link and (link.levels, link.shift)

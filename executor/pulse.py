@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
-import msgspec
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 from executor.book import Book, Debt
 from executor.meter import Meter
 from executor.metrics import Metrics
+from executor.recalling import readable
 from executor.states import AccountState
 from shared import depth, vitals
 from shared.depth import Depth
@@ -110,7 +110,7 @@ class Pulse:
 
     async def _debts(self, name: str) -> list[Debt]:
         stored = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._keys.account("debts", name)))
-        return [msgspec.json.decode(text, type=Debt) for text in stored.values()]
+        return readable(stored.values(), Debt)
 
     async def _is_served_elsewhere(self, name: str, now: datetime) -> bool:
         """Whether another executor says that it is at work for the account: it knows better how that is."""
@@ -162,7 +162,8 @@ class Pulse:
 
     async def _state(self, account: str) -> AccountState | None:
         raw = await self._redis.hget(self._keys.account("state", account), "mode")
-        return AccountState(cast(bytes, raw).decode()) if raw else None
+        known = {str(state).encode(): state for state in AccountState}
+        return known.get(cast(bytes, raw)) if raw else None
 
 
 def vitals_of(meter: Meter, condition: str, now: datetime) -> AccountVitals:

@@ -39,6 +39,11 @@ def number(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
+def amount(value: float) -> Decimal:
+    """Money of a record, which may be negative; what is no number counts as nothing."""
+    return number(value) if math.isfinite(value) else Decimal(0)
+
+
 def specification(info: SymbolInfo) -> Specification | None:
     """A symbol's rules. An execution mode that we do not know is treated as `market`.
 
@@ -47,6 +52,8 @@ def specification(info: SymbolInfo) -> Specification | None:
     """
     tick_size = info.trade_tick_size or info.point
     if not all(map(_is_amount, (tick_size, info.volume_step, info.volume_min, info.trade_contract_size))):
+        return None
+    if not all(map(math.isfinite, (info.point, info.volume_max, info.volume_limit))):
         return None
     return Specification(
         symbol=info.name,
@@ -79,21 +86,17 @@ def price(tick: Tick, seen: datetime) -> Price | None:
     return Price(bid=number(tick.bid), ask=number(tick.ask), seen=seen)
 
 
-def figures(info: AccountInfo, now: datetime, before: Figures | None = None) -> Figures:
-    """The account's money at `now`, by the broker's clock. The peak is carried over from `before`, the day's start
-    within a day; a day never comes back, should the clock turn out to be behind.
-    """
-    equity = number(info.equity)
-    same_day = before is not None and before.day is not None and before.day >= now.date()
+def figures(info: AccountInfo) -> Figures | None:
+    """The account's money, without marks for limits on losses; None when the terminal's numbers are none."""
+    if not all(map(math.isfinite, (info.equity, info.balance, info.credit, info.margin_free))):
+        return None
     return Figures(
         currency=info.currency,
         balance=number(info.balance),
-        equity=equity,
+        equity=number(info.equity),
         margin_free=number(info.margin_free),
         leverage=info.leverage,
-        day=before.day if before is not None and same_day else now.date(),
-        day_start=before.day_start if before is not None and same_day else equity,
-        peak=max(equity, before.peak) if before is not None and before.peak is not None else equity,
+        credit=number(info.credit),
     )
 
 
@@ -119,7 +122,7 @@ def _holding(p: TradePosition) -> Holding:
         symbol=p.symbol,
         side="buy" if p.type == OrderType.BUY else "sell",
         volume=number(p.volume),
-        price=number(p.price_open),
+        price=amount(p.price_open),
         stop_loss=_level(p.sl),
         take_profit=_level(p.tp),
         magic=p.magic,
@@ -133,7 +136,7 @@ def _resting(o: TradeOrder, kind: facts.OrderType) -> Resting:
         type=kind,
         side="buy" if OrderType(o.type).is_buy else "sell",
         volume=number(o.volume_current),
-        price=number(o.price_open),
+        price=amount(o.price_open),
         stop_limit=_level(o.price_stoplimit),
         stop_loss=_level(o.sl),
         take_profit=_level(o.tp),
@@ -147,4 +150,4 @@ def _is_amount(value: float) -> bool:
 
 
 def _level(value: float) -> Decimal | None:
-    return number(value) if value else None
+    return number(value) if value and math.isfinite(value) else None

@@ -20,10 +20,11 @@ from executor.bookkeeping import Bookkeeper
 from executor.drift import Found, Under, drifts, judgeable, kept
 from executor.follower import Follower
 from executor.instruments import symbol_of
-from executor.ledger import Change, Ledger, Memory, Work
+from executor.ledger import Change, Ledger, Work
 from executor.mender import Mender, named
 from executor.meter import Disagreement, Meter
 from executor.mirrored import order_name
+from executor.recalling import Memory
 from executor.reconcile import Finding, Traced, reconcile
 from executor.remembering import stated
 from executor.settings import Account

@@ -14,7 +14,9 @@ from shared.outcomes import Kept, Memory, Message, Outcome, Pending
 from shared.wire import Place
 
 FORGOTTEN = b"null"
-WORTH_KEEPING = ("identity", "deals-told", "day", "day-start", "peak", "joined")
+WORTH_KEEPING = (
+    "identity", "deals-told", "deals-counted", "deals-until", "day", "day-start", "peak", "explained", "joined",
+)  # fmt: skip
 """Fields of the account's state that only Redis has. What an operator set is not among them: he is asked again."""
 
 NOTHING = Memory()

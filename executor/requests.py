@@ -5,13 +5,14 @@ symbol's bit mask by execution mode, levels are sent bare, a comment has at most
 time of the broker's clock.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
 from executor.book import Book, Holding, Resting, Specification
+from executor.brokerclock import FARTHEST_S
 from executor.instruments import entry_price, other
 from executor.mt5.api import (
     MAX_TEXT,
@@ -30,6 +31,17 @@ from executor.steps import Close, Move, Open, Protect, Reduce, Rest, Step, Withd
 from shared.facts import Side
 
 ZERO = Decimal(0)
+
+LONGEST = timedelta(days=90)
+"""How long an order rests that has no end at the source, where the broker takes none without one."""
+
+
+class _Clock(NamedTuple):
+    """The broker's clock less UTC in seconds, and the present in UTC; None: not known."""
+
+    offset: int | None = None
+    now: datetime | None = None
+
 
 _PENDING_TYPES: dict[tuple[str, Side], OrderType] = {
     ("limit", "buy"): OrderType.BUY_LIMIT,
@@ -50,13 +62,14 @@ def request(
     tag: str = "",
     filling: OrderFilling | None = None,
     clock_offset: int | None = None,
+    now: datetime | None = None,
 ) -> TradeRequest:
     """The request for a step, with `mark` in `magic` where MT5 keeps it.
 
     `tag` names the fact in the comment. `filling` overrides the preferred mode, for the one retry after 10030.
-    `clock_offset` is the broker's clock less UTC in seconds; while it is not known no expiration is asked for. Raises
-    KeyError when the symbol's rules are not in the book and ValueError when a `Reduce` has nothing left to take
-    (`as_asked` tells before).
+    `clock_offset` is the broker's clock less UTC in seconds, None while it is not known; `now` is UTC. Raises KeyError
+    when the symbol's rules are not in the book and ValueError when a `Reduce` has nothing left to take (`as_asked`
+    tells before).
     """
     match step:
         case Open():
@@ -66,12 +79,12 @@ def request(
             deal = _deal(step, other(step.side), taking(step, book), book, account, filling)
             return replace(deal, position=_ticket(step, book), magic=mark, comment=comment(tag))
         case Rest():
-            return replace(_rest(step, book, filling, clock_offset), magic=mark, comment=comment(tag))
+            return replace(_rest(step, book, filling, _Clock(clock_offset, now)), magic=mark, comment=comment(tag))
         case Protect():
             bare = TradeRequest(action=TradeAction.SLTP, symbol=step.symbol, position=step.ticket)
             return replace(bare, sl=step.stop_loss, tp=step.take_profit)
         case Move():
-            return _move(step, book, clock_offset)
+            return _move(step, book, _Clock(clock_offset, now))
         case Withdraw():
             return TradeRequest(action=TradeAction.REMOVE, order=step.ticket)
         case _:
@@ -154,9 +167,9 @@ def _deal(
     )
 
 
-def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: int | None) -> TradeRequest:
+def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock: _Clock) -> TradeRequest:
     rules = book.specifications[step.symbol]
-    until, expiration = _expiry(step.expires, rules.expiration_mode, clock_offset)
+    until, expiration = _expiry(step.expires, rules.expiration_mode, clock)
     return TradeRequest(
         action=TradeAction.PENDING,
         symbol=step.symbol,
@@ -172,9 +185,9 @@ def _rest(step: Rest, book: Book, filling: OrderFilling | None, clock_offset: in
     )
 
 
-def _move(step: Move, book: Book, clock_offset: int | None) -> TradeRequest:
+def _move(step: Move, book: Book, clock: _Clock) -> TradeRequest:
     rules = book.specifications.get(step.symbol)
-    until, expiration = _expiry(step.expires, rules.expiration_mode if rules else 15, clock_offset)
+    until, expiration = _expiry(step.expires, rules.expiration_mode if rules else 15, clock)
     return TradeRequest(
         action=TradeAction.MODIFY,
         symbol=step.symbol,
@@ -188,16 +201,29 @@ def _move(step: Move, book: Book, clock_offset: int | None) -> TradeRequest:
     )
 
 
-def _expiry(expires: datetime | None, mode: int, clock_offset: int | None) -> tuple[OrderTime, int]:
-    """How long an order rests: to the second, or to the end of that day. Else the source's own end removes it."""
-    if expires is not None and clock_offset is not None:
-        for flag, until in _UNTIL:
-            if mode & flag:
-                return until, int(expires.timestamp()) + clock_offset
-    return (OrderTime.GTC if mode & ExpirationFlag.GTC or not mode & ExpirationFlag.DAY else OrderTime.DAY), 0
+def _expiry(expires: datetime | None, mode: int, clock: _Clock) -> tuple[OrderTime, int]:
+    """How long an order rests: as long as the source's, and else rather too long than too short.
+
+    An order that is there too long is removed when the source's ends; one that is gone too early misses its fill. A
+    symbol without a flag is asked for as usual.
+    """
+    timed, endless = expires is not None and clock.offset is not None, OrderTime.GTC
+    dated = [until for flag, until in _DATED if mode & flag]
+    if mode & ExpirationFlag.GTC or not mode:
+        return (dated[0], _moment(expires, clock)) if timed and dated else (endless, 0)
+    if dated and (expires or clock.now):
+        return dated[0], _moment(expires, clock)
+    return (OrderTime.DAY if mode & ExpirationFlag.DAY else endless), 0
 
 
-_UNTIL = (
+def _moment(expires: datetime | None, clock: _Clock) -> int:
+    """When an order ends, by the broker's clock; by the one that is farthest ahead while its zone is not known."""
+    ends = expires or (clock.now or _EPOCH) + LONGEST
+    return int(ends.timestamp()) + (FARTHEST_S if clock.offset is None else clock.offset)
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_DATED = (
     (ExpirationFlag.SPECIFIED, OrderTime.SPECIFIED),
     (ExpirationFlag.SPECIFIED_DAY, OrderTime.SPECIFIED_DAY),
 )

@@ -140,8 +140,8 @@ class Resolver:
         """What is too much of what was found is a debt, for which no fact waits."""
         if settled.debt is None:
             return {}
-        made = self._follower.debts.made(parked.attempt, parked.fact, settled.debt)
-        return {settled.debt.link: replace(owed or replace(made, fact="", entry=""), target=settled.debt.target)}
+        made = owed or self._follower.debts.nobodys(parked.attempt, parked.fact, settled.debt)
+        return {settled.debt.link: replace(made, target=settled.debt.target)}
 
     # -- an exit that stays owed
 

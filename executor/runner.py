@@ -17,12 +17,12 @@ from executor.attempt import Attempt
 from executor.book import Book
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.classify import NotSent, Passing, Retry, Unresolved, classify
-from executor.follow import total
 from executor.guards import guard
 from executor.ledger import Fenced, Ledger, Passed, Work
 from executor.mt5.api import Expired, OrderFilling
 from executor.mt5.terminal import Terminal
 from executor.netting import crosses, net_holding
+from executor.overtaken import overtaken
 from executor.reasons import Denied, Obstacle, Reason
 from executor.requests import as_asked, fillings, request
 from executor.results import Already, Done, Owed, Rejected, Result, Skipped, StepResult
@@ -31,7 +31,6 @@ from executor.settings import Account
 from executor.states import AccountState, allows, stricter
 from executor.steps import Open, Opening, Step, Withdraw, kind
 from executor.translate import bare, protect_after
-from shared.facts import Fact
 
 TRIES = 4
 """How often a step that was refused for a cause of the moment is asked again before that is its result."""
@@ -127,18 +126,10 @@ class Runner:
         if crosses(step):
             return None
         assert attempt.fact is not None, "a debt only has exits"
-        link = self._keeper.book.links.get(step.link)
-        if link is not None and link.revision > attempt.fact.exposure.revision:
-            caught_up = isinstance(step, Open) and not self._grows(attempt.fact)
-            if caught_up or not link.followed:
-                return Skipped(superseded=True)
+        if overtaken(step, attempt.fact, self._keeper.book.links.get(step.link), self._account):
+            return Skipped(superseded=True)
         recent = () if again else tuple(self._openings)
         return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), recent)
-
-    def _grows(self, fact: Fact) -> bool:
-        """Whether a fact itself states more than there was; else it was only to catch up, and newer ones have."""
-        before, after = (total(amount, self._account) for amount in (fact.exposure.before, fact.exposure.after))
-        return abs(after) > abs(before) or after * before < 0
 
     # -- asking
 
@@ -206,8 +197,10 @@ class Runner:
     ) -> Done | Already | Rejected | Passing | Retry | Unresolved | NotSent:
         book = self._keeper.book
         mark = marks.choose(marks.candidates(book.identity, attempt.meaning, step.name), self._keeper.taken()) or 0
-        tag, offset = attempt.work.fact[-12:], self._keeper.clock.offset
-        wanted = request(step, book, mark, self._account, tag=tag, filling=filling, clock_offset=offset)
+        wanted = request(
+            step, book, mark, self._account, tag=attempt.work.fact[-12:], filling=filling,
+            clock_offset=self._keeper.clock.offset, now=self._clock(),
+        )  # fmt: skip
         self._remember(attempt.work)
         self._search.sending(attempt)
         self._reach("fenced")

@@ -92,6 +92,7 @@ put(KEYS[5], c.debts)
 put(KEYS[9], c.drifts)
 put(KEYS[10], c.noted)
 if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
+redis.call('HSET', KEYS[2], 'seal', c.seal)
 move()
 acknowledge()
 return {'ok', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
@@ -138,8 +139,15 @@ return 0
 """
 
 NOTE = """
--- KEYS: lease, state.  ARGV: token, then field, value …
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 1
+-- KEYS: lease, state, place.  ARGV: token, version and seal (or '', ''), then field, value …
+-- With a seal it is a write to the account's memory, so that a failover which loses it is noticed.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end
+local version = redis.call('HGET', KEYS[3], 'version') or '0'
+if ARGV[3] ~= '' then
+  if version ~= ARGV[2] then return {'moved', ''} end
+  redis.call('HSET', KEYS[3], 'seal', ARGV[3])
+  version = tostring(redis.call('HINCRBY', KEYS[3], 'version', 1))
+end
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return {'ok', version}
 """

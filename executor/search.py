@@ -5,18 +5,15 @@ what they are: both are read from the terminal at this moment and owe nothing to
 believed by a reading alone that began after a whole grace, in which nothing of it was sent and the link never lost.
 """
 
-from collections.abc import Sequence
-from decimal import Decimal
 from time import monotonic
 
 from executor import marks
 from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
+from executor.gone import agrees
 from executor.instruments import signed
 from executor.looks import Look, Looks
-from executor.mt5.api import DealType, TradeDeal
-from executor.netting import crosses, foreign, net_holding
-from executor.readings import number
+from executor.netting import crosses, foreign
 from executor.reasons import Obstacle
 from executor.requests import as_asked
 from executor.results import Already, Done, Owed, Rejected, Result
@@ -95,7 +92,7 @@ class Search:
         own = Look(marks.Traces(positions=(), orders=(), history_orders=(), deals=deals), 0.0, 0.0, 0)
         if (found := self._find(attempt, step, own)) is None and (attempt.contested or self._stands(step)):
             return Owed(Obstacle.CHANGED)
-        if found is None and self._gone(step, deals):
+        if found is None and deals and agrees(deals, self._keeper.book):
             return Already()
         found = found or self._find(attempt, step, await self._looks.read())
         result = _result(step, found) if found is not None else None
@@ -113,13 +110,6 @@ class Search:
         book = self._keeper.book
         link = book.links.get(step.link) if book.margin == "netting" else None
         return link is not None and signed(step.side, foreign(link, book)) >= 0
-
-    def _gone(self, step: Close | Reduce, deals: Sequence[TradeDeal]) -> bool:
-        """Whether the deals of a position leave what it has."""
-        bought = sum((number(d.volume) if d.type == DealType.BUY else -number(d.volume) for d in deals), Decimal(0))
-        book = self._keeper.book
-        held = net_holding(step.symbol, book) if book.margin == "netting" else book.holdings.get(step.ticket)
-        return bool(deals) and bought == (signed(held.side, held.volume) if held else Decimal(0))
 
     async def _absent(self, attempt: Attempt, step: Marked, began: float) -> Result | None:
         """Believe that a step was not done when a reading that began then was after the whole grace."""

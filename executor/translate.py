@@ -11,6 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from executor import reference
 from executor.book import Book, Debt, Link, link_key
 from executor.follow import Following, follow, linked, opening_volume, total, wanted
 from executor.instruments import entry_price, side_of, signed, wanted_symbol
@@ -127,7 +128,9 @@ def _planned(fact: Fact, had: Link | None, link: Link, book: Book, account: Acco
     planned = _with_mirror(fact, _remember(link, following, rest, opens, opened), placed)
     if not steps and denied is None:
         return _idle(fact, had, link, planned, placed, book, account)
-    note = say(Ignored.LEVELS_LEFT_ALONE) if _unset_levels(planned, opens, had, book) else ""
+    left_alone = say(Ignored.LEVELS_LEFT_ALONE) if _unset_levels(planned, opens, had, book) else ""
+    untold = reference.UNTOLD if any(step.reference is None for step in opens) else ""
+    note = "; ".join(filter(None, (left_alone, untold)))
     closes = Obstacle.SOURCE_UNFILLED if reductions and gave_ahead(link, fact) else None
     reduced = rest if reductions else None
     return Plan(link=planned, steps=steps, denied=denied, reduced=reduced, closes=closes, note=note)
@@ -162,11 +165,16 @@ def _with_levels(fact: Fact, link: Link, book: Book, account: Account) -> Link:
     if _of_order_only(fact) and (fact.model == "netting" or link.followed or link.parts):
         return link
     inherited = link.levels if link.followed * after >= 0 else Levels()
-    levels = fact.levels.over(inherited)
+    levels = inherited if _only_reduces(fact, after) else fact.levels.over(inherited)
     if levels == link.levels:
         return link
     side = side_of(after or link.followed) if after or link.followed else "buy"
     return replace(link, levels=levels, shift=shift_of(fact, link.symbol, side, book, account))
+
+
+def _only_reduces(fact: Fact, after: Decimal) -> bool:
+    """Whether a fact's levels are those of an order that leaves a position of the other side: they protect nothing."""
+    return isinstance(fact, OrderFact) and fact.model == "netting" and signed(fact.order.side, after) < 0
 
 
 def _of_order_only(fact: Fact) -> bool:
@@ -203,7 +211,7 @@ def _open(fact: Fact, following: Following, volume: Decimal, book: Book) -> Open
         volume=volume,
         stop_loss=levels.stop_loss,
         take_profit=levels.take_profit,
-        reference=_reference(fact, side),
+        reference=reference.told(fact, side),
     )
 
 
@@ -212,12 +220,6 @@ def _opening_levels(fact: Fact, link: Link, side: Side, book: Book) -> Pair:
         return Pair()
     base = entry_price(book.prices.get(link.symbol), side) or fact.price
     return pair(link.levels, link.shift, book.specifications.get(link.symbol), base=base, side=side)
-
-
-def _reference(fact: Fact, side: Side) -> Decimal | None:
-    if fact.price is not None or fact.quote is None:
-        return fact.price
-    return fact.quote.ask if side == "buy" else fact.quote.bid
 
 
 def _protects(

@@ -4,8 +4,8 @@ Runs in the lane's own loop, between facts, so that a link is never changed from
 missing counts as closed only when the history shows the deals that closed it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
 from executor.book import Figures, Link
@@ -13,9 +13,11 @@ from executor.bookkeeping import Bookkeeper
 from executor.deals import is_trade, observation
 from executor.flatten import flattening
 from executor.follower import Follower
+from executor.funds import LAG, accounted
 from executor.gone import Gone, closed_by_others, gone, without
 from executor.guards import Breach, breach
 from executor.ledger import Change, Ledger
+from executor.mt5.api import TradeDeal
 from executor.netting import net_holding
 from executor.settings import Account
 from executor.states import AccountState
@@ -23,8 +25,10 @@ from shared import outcomes
 
 DEALS_TOLD = "deals-told"
 """The field of the account's state with the ticket of the newest deal that was told."""
-LAG = timedelta(seconds=30)
-"""The history may have a deal so much later than the account shows what it did."""
+DEALS_COUNTED = "deals-counted"
+"""The same of the newest deal, of whatever kind, that was reckoned with in what limits are measured from."""
+DEALS_UNTIL = "deals-until"
+"""The time of the newest deal that was seen, in seconds of the broker's clock."""
 OVERLAP_S = 60
 """So much before the newest told deal the next look begins: a busy day's history is not read anew each second."""
 
@@ -49,18 +53,27 @@ class Watch:
         self._follower = follower
         self._clock = clock
         self._told = int(state.get(DEALS_TOLD, -1))
-        self._since: int | None = None
+        self._counted = int(state.get(DEALS_COUNTED, -1))
+        self._until = int(state[DEALS_UNTIL]) if DEALS_UNTIL in state else None
+        self._reckoned: set[int] = set()
+        self._doubtful: dict[int, datetime] = {}
         self._shown: object = None
         self._look_until = clock()
         self._breached = ""
-        self._noted: tuple[date | None, Decimal | None, Decimal | None] | None = None
+        self._noted: Mapping[str, str] = {}
 
     async def begin(self) -> None:
-        """Find the place in a history that was never told: what happened before we came is not ours to tell."""
+        """Find the place in a history that was never told: what happened before we came is not ours to tell. What was
+        paid in or out while nobody looked is reckoned with before anything is decided.
+        """
+        deals = await self._deals()
         if self._told < 0:
-            trades = (d.ticket for d in await self._keeper.deals() if is_trade(d))
-            self._told = max(trades, default=0)
+            self._told = max((d.ticket for d in deals if is_trade(d)), default=0)
             await self._ledger.note(**{DEALS_TOLD: str(self._told)})
+        if self._counted < 0:
+            self._counted = max((d.ticket for d in deals), default=0)
+            await self._note_money()
+        await self._count(deals)
 
     async def attend(self) -> None:
         """Look once after each reading of the account."""
@@ -122,12 +135,12 @@ class Watch:
     async def _history(self) -> None:
         """Tell every deal that the history did not have when we looked last."""
         book = self._keeper.book
-        shown = (book.figures.balance, frozenset((h.ticket, h.volume) for h in book.holdings.values()))
+        shown = (book.figures.money, frozenset((h.ticket, h.volume) for h in book.holdings.values()))
         if shown != self._shown:
             self._shown, self._look_until = shown, self._clock() + LAG
-        elif self._clock() > self._look_until:
+        elif self._clock() > self._look_until and not self._doubtful:
             return
-        deals = await self._keeper.deals(self._since)
+        deals = await self._deals()
         fresh = [d for d in deals if is_trade(d) and d.ticket > self._told]
         told = max((d.ticket for d in fresh), default=self._told)
         if fresh:
@@ -135,15 +148,42 @@ class Watch:
             await self._follower.write(Change(messages=messages))
         if told != self._told:
             await self._ledger.note(**{DEALS_TOLD: str(told)})
-        self._told, self._since = told, max((d.time - OVERLAP_S for d in deals), default=self._since)
+        self._told = told
+        await self._count(deals)
+
+    async def _deals(self) -> tuple[TradeDeal, ...]:
+        """The deals since shortly before the newest that was seen."""
+        deals = await self._keeper.deals(None if self._until is None else self._until - OVERLAP_S)
+        self._until = max((d.time for d in deals), default=self._until)
+        return deals
+
+    async def _count(self, deals: Sequence[TradeDeal]) -> None:
+        """Reckon with every deal that was not: what was paid in or out moves what limits are measured from.
+
+        Deals that do not go with what the account shows may be early, or late; after a while it is not waited for that.
+        """
+        fresh, now = [d for d in deals if d.ticket > self._counted and d.ticket not in self._reckoned], self._clock()
+        figures, used = accounted(self._keeper.book.figures, fresh)
+        self._doubtful = {d.ticket: self._doubtful.get(d.ticket, now) for d in fresh if d.ticket not in used}
+        self._reckoned |= used | {ticket for ticket, since in self._doubtful.items() if now - since >= LAG}
+        if all(d.ticket in self._reckoned for d in fresh):
+            self._counted, self._reckoned, self._doubtful = max((self._counted, *self._reckoned)), set(), {}
+        if used:
+            self._keeper.account_for(figures)
+            await self._note_money()
 
     # -- limits on losses
 
+    async def _note_money(self) -> None:
+        """Keep what limits are measured from, and with it which deals it has in it."""
+        self._noted = noted(self._keeper.book.figures)
+        until = {} if self._until is None else {DEALS_UNTIL: str(self._until)}
+        await self._ledger.note(**self._noted, **until, **{DEALS_COUNTED: str(max((self._counted, *self._reckoned)))})
+
     async def _limits(self) -> None:
         figures = self._keeper.book.figures
-        if (figures.day, figures.day_start, figures.peak) != self._noted:
-            self._noted = (figures.day, figures.day_start, figures.peak)
-            await self._ledger.note(**noted(figures))
+        if noted(figures) != self._noted:
+            await self._note_money()
         found = breach(figures, self._account.limits)
         reason = str(found.denied.reason) if found else ""
         if found is not None and reason != self._breached:
@@ -160,8 +200,12 @@ class Watch:
 
 
 def noted(figures: Figures) -> dict[str, str]:
-    """The figures that limits are measured from, as they are kept in the account's state."""
-    return {"day": str(figures.day), "day-start": str(figures.day_start), "peak": str(figures.peak)}
+    """The figures that limits are measured from, as they are kept in the account's state; nothing before there are."""
+    if figures.peak is None:
+        return {}
+    money = figures.money if figures.explained is None else figures.explained
+    marks = {"day": figures.day, "day-start": figures.day_start, "peak": figures.peak, "explained": money}
+    return {name: str(mark) for name, mark in marks.items()}
 
 
 def remembered(state: Mapping[str, str]) -> Figures | None:
@@ -170,4 +214,8 @@ def remembered(state: Mapping[str, str]) -> Figures | None:
         return None
     start, peak, none = Decimal(state["day-start"]), Decimal(state["peak"]), Decimal(0)
     day = date.fromisoformat(state["day"])
-    return Figures(currency="", balance=none, equity=none, margin_free=none, day=day, day_start=start, peak=peak)
+    explained = Decimal(state["explained"]) if "explained" in state else None
+    return Figures(
+        currency="", balance=none, equity=none, margin_free=none, day=day, day_start=start, peak=peak,
+        explained=explained,
+    )  # fmt: skip

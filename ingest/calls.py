@@ -31,6 +31,7 @@ NoteKind = Literal[
     "unknown-object",  # a call on an order or position that no poll has shown
     "reused-id",
     "first-in-first-out",  # equal candidates, told apart by age alone
+    "told-apart",  # one position has gone as another came, which may be what is left of it
     "unsettled",  # accepted long ago and never carried out
     "baseline",  # what was open before anybody looked
     "unit-unknown",

@@ -86,10 +86,10 @@ def explain(config: Path, file: Path) -> None:
 
     from ingest import settings
     from ingest.explain import explain as lines
+    from ingest.flows import recorded as theirs
     from ingest.har import frames
     from ingest.recording import as_far_as_readable, is_recording
     from ingest.recording import recorded as ours
-    from ingest.tap import recorded as theirs
     from shared.settings import read
 
     sources = settings.require_sources(settings.load(read(config, os.environ)))

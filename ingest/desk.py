@@ -68,6 +68,7 @@ class Desk:
     passed: dict[str, bool]
     passing: tuple[Passing, ...]
     moves: tuple[Move, ...]
+    fills: tuple[Passing, ...]
     missed: tuple[Missed, ...]
 
     def __init__(self, picture: Picture) -> None:
@@ -236,7 +237,8 @@ class Desk:
             opening=position.opening - (share if order.type == "market" and order.live else ZERO),
             moved=moved or position.moved, doubt=None if moved else position.doubt,
         )  # fmt: skip
-        if self.model == "netting" and not order.filled and order.type != "market":
+        opens = position.held * share > 0 and (not order.filled or (position.held - share + absorbed) * share <= 0)
+        if self.model == "netting" and opens and order.type != "market":  # what only reduces has levels for nothing
             position = replace(position, levels=order.levels.over(position.levels))
         done = filled == order.quantity
         average = why.price or order.average_price

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import firstlook, missed
+from ingest import firstlook, missed, renaming
 from ingest.calls import PlaceOrder, PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
@@ -19,14 +19,8 @@ from ingest.state import ZERO, OrderState, PositionState
 def identify(desk: Desk, row: PositionRow, rows: dict[str, PositionRow]) -> None:
     known = _linked(desk, row) or _fitting(desk, row, rows)
     if known is not None:
-        desk.keep(replace(called(known, row.id), shown=True))
+        desk.keep(replace(renaming.called(known, row.id), shown=True))
         desk.rows.pop(row.id, None)
-
-
-def called(position: PositionState, position_id: str) -> PositionState:
-    """The position under another id of the source."""
-    former = position.former if position.position_id is None else (*position.former, position.position_id)
-    return replace(position, position_id=position_id, former=former)
 
 
 def recognise(desk: Desk, order: OrderState) -> None:
@@ -71,15 +65,19 @@ def named(desk: Desk, position_id: str) -> PositionState | None:
 
 def _introduce(desk: Desk, row: PositionRow, poll: PositionsShown) -> None:
     """A row that nothing explains by now: what is there of an order of ours (still filling, or part closed at
-    once elsewhere), else a newcomer."""
+    once elsewhere), or goes on under another id, else a newcomer."""
+    since = desk.rows.get(row.id, poll.asked)
     filling = [p for p in desk.positions.values() if p.held and is_part(p, row)]
-    if filling:
-        desk.keep(replace(filling[0], position_id=row.id, shown=True))
+    known = filling[0] if filling else renaming.by_fills(desk, row, since)
+    if known is not None:
+        desk.keep(replace(renaming.called(known, row.id), shown=True))
         desk.rows.pop(row.id, None)
-    else:
-        newcomer = _newcomer(desk, row, poll)
-        missed.moved(desk, row.instrument, row.quantity, poll.asked, newcomer.suspects)
-        desk.tell_position(newcomer, Why(at=poll.answered, price=row.average_price))
+        return
+    if beside := renaming.went_with(desk, row, since):
+        desk.note("told-apart", f"position {row.id} has come as {beside[0].position_id} has gone")
+    newcomer = _newcomer(desk, row, poll)
+    missed.moved(desk, row.instrument, row.quantity, poll.asked, newcomer.suspects)
+    desk.tell_position(newcomer, Why(at=poll.answered, price=row.average_price))
 
 
 def is_part(position: PositionState, row: PositionRow) -> bool:

@@ -7,12 +7,12 @@ but for its place, so that after a failover of Redis there is somebody who can p
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest.calls import Instrument
+from ingest.calls import Instrument, OrdersShown, PositionsShown
 from ingest.state import ZERO, OrderState, Picture, PositionState
 from ingest.times import not_after
 from shared.facts import Amount, Fact, OrderFact, PositionFact, objects
@@ -20,6 +20,8 @@ from shared.facts import Amount, Fact, OrderFact, PositionFact, objects
 KEPT_NAMES = 1000
 """How many ids of the source a memory holds that were used, so that one which comes back gets a name of its own."""
 
+FRESH = timedelta(seconds=60)
+"""A frame that has waited for longer is left to the polls: nobody knows what was pushed since."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NAMED = re.compile(r"(.+)#([1-9]\d*)")
@@ -49,14 +51,15 @@ def restated(told: Iterable[Fact]) -> list[Fact]:
 def memory(picture: Picture) -> Picture:
     """What a successor needs of a picture: all that lives, and neither times of ours nor what is over.
 
-    Instruments are left out: they are many, change rarely, and are kept beside it.
+    Frames that wait for a reply are handed over with it: they are pushed once. Instruments are left out: they are
+    many, change rarely, and are kept beside it.
     """
     positions = {key: p for key, p in picture.positions.items() if not p.over}
     orders = {name: o for name, o in picture.orders.items() if o.live}
     links = {i: name for i, name in picture.links.items() if any(p.position_id == i for p in positions.values())}
     return replace(
         picture, positions=positions, orders=orders, links=links, instruments={}, quiet={}, answered={}, rows={},
-        strangers={}, panel={}, listed=frozenset(), flows={}, waiting=(), outrun={}, late={},
+        strangers={}, panel={}, listed=frozenset(), flows={}, outrun={}, late={}, fills=(),
         polled=dict.fromkeys(picture.polled, LONG_AGO),
         brackets={name: b for name, b in picture.brackets.items() if b.live},
         uses=dict(list({**picture.used, **picture.uses}.items())[-KEPT_NAMES:]), used={},
@@ -73,7 +76,15 @@ def adopted(base: Picture, told: Iterable[Fact], now: datetime) -> Picture:
     mine = [not_after(fact, now) for fact in told if fact.account == base.account]
     for fact in mine:
         picture = _with(picture, fact)
-    return replace(picture, positions={key: _divided(p, picture) for key, p in picture.positions.items()})
+    waiting = tuple(f for f in picture.waiting if now - f.answered < FRESH and not _is_overtaken(f, mine))
+    divided = {key: _divided(p, picture) for key, p in picture.positions.items()}
+    return replace(picture, positions=divided, waiting=waiting)
+
+
+def _is_overtaken(frame: OrdersShown | PositionsShown, told: Iterable[Fact]) -> bool:
+    """Whether something was told of its instrument since it came: then it may have been told too, or be out of date."""
+    named = {row.instrument for row in frame.rows}
+    return any(fact.instrument in named and fact.captured >= frame.answered for fact in told)
 
 
 def _with(picture: Picture, fact: Fact) -> Picture:

@@ -21,7 +21,8 @@ from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.picture import Interpreted, Stamp
 from ingest.recording import Recorder
-from ingest.scope import Host, hosts
+from ingest.routes import Routes, by_host
+from ingest.scope import Host
 from ingest.source import Source
 from ingest.state import Picture
 from ingest.times import not_after
@@ -52,19 +53,23 @@ class Intake:
         self._recorder = recorder
         self._complained: dict[tuple[str, str], list[str]] = {}
         self.aside: Callable[[Callable[[], None]], None] = lambda work: work()
-        self._hosts = {source.name: frozenset(hosts(source)) for source in self.sources}
+        self._at = by_host(self.sources)
+        self._routes = Routes(self._at)
+
+    def put_off(self, later: Callable[[Callable[[], None]], None]) -> None:
+        """From now on have done by `later` what nobody has to wait for; it keeps the order."""
+        self.aside = self._outbox.journal.soon = later
 
     def opens(self, host: str, port: int) -> bool:
         """Whether the traffic of this host is ours to read."""
-        place = (host, port)
-        for source in self.sources:  # noqa: SIM110  every request asks
-            if place in self._hosts[source.name] and self._owns(source):
+        for source in self._at.get((host, port), ()):  # noqa: SIM110  every request asks
+            if self._owns(source):
                 return True
         return False
 
     def opened(self) -> set[Host]:
         """The hosts whose traffic is ours to read: those of the sources that we own."""
-        return {host for source in self.sources if self._owns(source) for host in self._hosts[source.name]}
+        return {host for host in self._at if self.opens(*host)}
 
     def asked(self, exchange: Exchange) -> None:
         """A request came in. A trading call is on disk when this returns."""
@@ -73,10 +78,17 @@ class Intake:
 
     def journal(self, exchange: Exchange) -> bool:
         """Put a request on disk if it is a trading call; whether it is. `follow` has to come before its reply."""
-        calls = [source for source in self._concerned(exchange) if pictures.trades(exchange, source)]
-        for source in calls:
-            self._outbox.ask(source.name, exchange)
-        return bool(calls)
+        is_call = False
+        for source in self._routes.calls(exchange):
+            if self._owns(source):
+                self._outbox.ask(source.name, exchange)
+                is_call = True
+        return is_call
+
+    def forwarded(self, exchange: Exchange) -> None:
+        """A trading call has gone on to the broker."""
+        self._outbox.forwarded()
+        self.follow(exchange)
 
     def follow(self, exchange: Exchange) -> None:
         """Let the pictures know of a trading call that waits for its reply."""
@@ -88,9 +100,9 @@ class Intake:
         """Whether a trading call waits for that reply."""
         return flow in self._outbox.asked
 
-    def reply(self, exchange: Exchange) -> None:
-        """Put the reply to a trading call on disk, before it passes; `answered` has to follow."""
-        self._outbox.reply(exchange)
+    def reply(self, flow: str, *, status: int | None, answer: bytes | None, answered: datetime) -> None:
+        """Put the reply to a trading call on disk, before it passes; `answered` has to follow. It holds no secret."""
+        self._outbox.reply(flow, status=status, answer=answer, answered=answered)
 
     @property
     def is_safe(self) -> bool:
@@ -148,8 +160,10 @@ class Intake:
                     "%s/%s: nobody has told what was open before, so the next polls are a first look", *_of(base)
                 )
             stamp = self._stamp(source)
-            found = pictures.restarted(adopted(base, told, stamp.captured), source, stamp)
-            kept["/".join(_of(base))] = self._album.adopt(found.picture)
+            taken = adopted(base, told, stamp.captured)
+            found = pictures.restarted(replace(taken, waiting=()), source, stamp)
+            # What waited is heard when the source is ours: whoever takes over restates first, and tells nothing new.
+            kept["/".join(_of(base))] = self._album.adopt(replace(found.picture, waiting=taken.waiting))
             self._note(source, found.notes)
         return kept
 
@@ -157,7 +171,7 @@ class Intake:
         """State what nothing that passes has contradicted for long enough; to be called every second or so."""
         for source in self.sources:
             for picture in self._album.of(source.name) if self._owns(source) else ():
-                if picture.removed or picture.late:
+                if picture.removed or picture.late or (picture.waiting and not picture.open):
                     self._keep(source, pictures.elapsed(picture, source, self._stamp(source)), also=True)
 
     def forget(self, until: datetime) -> None:
@@ -196,8 +210,7 @@ class Intake:
             self._recorder.heard(heard, is_known="unknown" not in kinds)
 
     def _concerned(self, heard: Exchange | Frame) -> list[Source]:
-        place = (heard.host, heard.port)
-        return [source for source in self.sources if place in self._hosts[source.name] and self._owns(source)]
+        return [source for source in self._at.get((heard.host, heard.port), ()) if self._owns(source)]
 
     def _owns(self, source: Source) -> bool:
         return bool(self._outbox.producers[source.name].line.owner)

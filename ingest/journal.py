@@ -68,7 +68,8 @@ class Journal:
         self._under_way: deque[float] = deque()
         self._unwritten: deque[bytes] = deque()
         self._waiting: deque[Waiting] = deque()
-        self._parcels: deque[Callable[[], None]] = deque()
+        self._parcels: deque[bytes | Callable[[], None]] = deque()
+        self.soon: Callable[[Callable[[], None]], object] = _next_round
         self._given_up = False
         self.refused = False
         self._slate = slate
@@ -111,8 +112,13 @@ class Journal:
         """Put down one record of JSON without line breaks; see the module for when this returns."""
         self._freshen()
         self._records += 1
-        is_safe = self._slate is not None and self._slate.add(record)
-        self._hand(partial(self._put_down, record), wait=not is_safe)
+        if self._slate is None or not self._slate.add(record):
+            self._hand(partial(self._put_down, record))
+            return
+        self._given += 1
+        self._parcels.append(record)
+        if len(self._parcels) == 1:
+            self._send_soon()
 
     def flushed(self, within: float) -> bool:
         """Wait where we stand until the disk has taken or refused everything; whether it has in so many seconds."""
@@ -181,34 +187,33 @@ class Journal:
             at = self._slated = self.segment
             self._slate.begin(Place(directory=self._where, segment=at.path.name, size=at.size, crc=at.crc))
 
-    def _hand(self, work: Callable[[], None], *, wait: bool = True) -> None:
-        """Have something done in the thread; `wait` for a moment, unless it is at something else already."""
-        done = Lock() if wait and self.is_settled else None
+    def _hand(self, work: Callable[[], None]) -> None:
+        """Have something done in the thread, and wait for a moment, unless it is at something else already."""
+        done = Lock() if self.is_settled else None
         if done is not None:
             done.acquire()
         self._given += 1
-        self._under_way.append(monotonic())
         self._parcels.append(partial(self._carry_out, work, done))
-        if wait or not self._is_sent_soon():
-            self._send()
+        self._send()
         if done is not None:
             done.acquire(timeout=INLINE_S)
 
-    def _is_sent_soon(self) -> bool:
-        """Whether the event loop sends what there is in its next round. To wake the thread can cost us the processor,
-        on a busy machine for milliseconds, so whoever waits for what is done now goes first: it is on the slate.
+    def _send_soon(self) -> None:
+        """Let the event loop send what there is in its next round. To wake the thread can cost us the processor, on a
+        busy machine for milliseconds, so whoever waits for what is done now goes first: it is on the slate.
         """
-        if len(self._parcels) > 1:
-            return True
         try:
-            asyncio.get_running_loop().call_soon(self._send)
-        except RuntimeError:
-            return False
-        return True
+            self.soon(self._send)
+        except RuntimeError:  # no loop is running
+            self._send()
 
     def _send(self) -> None:
         while self._parcels:
-            self._pen.do(self._parcels.popleft())
+            parcel = self._parcels.popleft()
+            if isinstance(parcel, bytes):
+                parcel = partial(self._carry_out, partial(self._put_down, parcel), None)
+            self._under_way.append(monotonic())
+            self._pen.do(parcel)
 
     def _give_up(self) -> None:
         if not self._given_up and not self.is_settled:
@@ -282,6 +287,10 @@ class Journal:
             full.close()
         except OSError as error:
             log.error("%s: a full segment cannot be synced to disk: %s", full.path, error.strerror)
+
+
+def _next_round(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
 
 
 def why(error: OSError) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import firstlook, levels, missed
+from ingest import firstlook, levels, missed, renaming
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
@@ -20,12 +20,13 @@ from shared.facts import Levels
 
 def see(desk: Desk, poll: PositionsShown, *, first: bool) -> None:
     """Bring positions in line with a poll. The very `first` one is the baseline: what it adds is no news."""
+    before = desk.panel
     if poll.complete:
         desk.panel = {row.id: row for row in poll.rows}
     if desk.model == "netting":
         _see_netting(desk, poll, first)
     else:
-        _see_hedging(desk, poll, first)
+        _see_hedging(desk, poll, first, before)
 
 
 def _see_netting(desk: Desk, poll: PositionsShown, first: bool) -> None:
@@ -60,8 +61,9 @@ def _unbased(desk: Desk, first: bool) -> bool:
     return first or "positions" not in desk.polled
 
 
-def _see_hedging(desk: Desk, poll: PositionsShown, first: bool) -> None:
+def _see_hedging(desk: Desk, poll: PositionsShown, first: bool, before: dict[str, PositionRow]) -> None:
     rows = {row.id: row for row in poll.rows}
+    renaming.follow(desk, poll, rows, before)
     for row in sorted(_nameless(desk, rows, poll), key=_by_link(desk)):
         identify(desk, row, rows)
     for row in _nameless(desk, rows, poll):
@@ -76,8 +78,14 @@ def _see_hedging(desk: Desk, poll: PositionsShown, first: bool) -> None:
 
 
 def _nameless(desk: Desk, rows: dict[str, PositionRow], poll: PositionsShown) -> list[PositionRow]:
-    """The rows that no position of ours bears the id of."""
-    return [r for r in rows.values() if r.quantity and not desk.position(r.id) and desk.trusts(poll, r.instrument)]
+    """The rows that no position of ours bears the id of, or only one that is open by another id now."""
+    strange = [r for r in rows.values() if r.quantity and not _is_borne(desk, r.id, rows)]
+    return [r for r in strange if desk.trusts(poll, r.instrument)]
+
+
+def _is_borne(desk: Desk, name: str, rows: dict[str, PositionRow]) -> bool:
+    known = desk.position(name)
+    return known is not None and (known.position_id == name or not renaming.is_open(known.position_id, rows))
 
 
 def _speaks(desk: Desk, position: PositionState, row: PositionRow | None, poll: PositionsShown) -> bool:
@@ -149,6 +157,10 @@ def _agrees(desk: Desk, position: PositionState, poll: PositionsShown, why: Why)
 
 
 def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: PositionsShown, why: Why) -> None:
+    if desk.model == "netting" and missed.explained(desk, position.instrument, rest, poll.asked):
+        after = replace(position, held=position.held + rest, doubt=None, changed=moment(poll))
+        desk.tell_position(desk.settle(desk.bounded(after), poll.asked), why)
+        return
     if not _excused(position, rest) and not _settled(desk, position, rest, poll):
         return
     if not _counts(desk, position, rest, poll):

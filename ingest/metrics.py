@@ -16,6 +16,8 @@ HOOKS = ("request", "responseheaders", "response", "stream", "error", "websocket
 """The tap's, and what it does beside them. A count that begins at 1 was never seen to rise: no alert tells of it."""
 WAITING = ("request", "response")
 """Those that wait for the disk."""
+BESIDE = "Time that what the tap puts off took, when a request or a reply has passed."
+SURPRISES = "Surprises inside the tap; each is logged."
 UNJOURNALED = "Trading calls that a hung disk did not have in time."
 RENEWALS = ("taken-over", "no-outbox", "ahead", "conflict")
 """Why a source gets a new producer."""
@@ -56,9 +58,8 @@ class Metrics:
         self._hook = _Children(
             histogram(registry, "ingest_hook_seconds", "Time that the tap holds up a request or a reply.", ("hook",))
         )
-        self._failures = counter(
-            registry, "ingest_hook_failures", "Surprises inside the tap; each is logged.", ("hook",)
-        )
+        self._beside = histogram(registry, "ingest_beside_seconds", BESIDE)
+        self._failures = counter(registry, "ingest_hook_failures", SURPRISES, ("hook",))
         self._unjournaled = counter(registry, "ingest_unjournaled_calls", UNJOURNALED, ("hook",))
         self._rewinds = counter(registry, "ingest_rewinds", "Times that the stream had lost facts of ours.", source)
         self._renewals = counter(
@@ -124,6 +125,10 @@ class Metrics:
     def hooked(self, hook: str, seconds: float) -> None:
         """A hook of the tap took that long."""
         self._hook[hook,].observe(seconds)
+
+    def worked(self, seconds: float) -> None:
+        """What was put off in hooks of the tap took that long."""
+        self._beside.observe(seconds)
 
     def failed(self, hook: str) -> None:
         """A hook of the tap met a surprise."""

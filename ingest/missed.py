@@ -4,16 +4,17 @@ Two kinds are put down for the operator. A placement that was asked, had no repl
 an order of others that has filled, while no poll of positions has shown what that changed: it was undone before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
 
+from ingest import renaming
 from ingest.calls import Fill, OrderRow, OrdersShown, PlaceOrder
 from ingest.desk import GRACE, PATIENCE, Desk, clip
 from ingest.exchange import plain
-from ingest.state import Missed, Move, OpenCall, Passing, Picture
+from ingest.state import ZERO, Missed, Move, OpenCall, Passing, Picture
 
 LONGEST = 10 * PATIENCE
 """So long after it was asked a placement without a reply may still be found in a poll."""
@@ -37,7 +38,7 @@ def looked(desk: Desk, before: datetime | None, asked: datetime) -> None:
 
 def moved(desk: Desk, instrument: str, quantity: Decimal, at: datetime, suspects: Iterable[str] = ()) -> None:
     """A poll has shown a change of what is held that no known order's fill is; it may be the effect of `suspects`."""
-    if quantity:
+    if quantity and not (desk.model == "netting" and explained(desk, instrument, quantity, at)):
         desk.moves = (*desk.moves, Move(instrument=instrument, quantity=quantity, at=at))[-KEPT:]
     if desk.unsettled and (names := set(suspects)):
         desk.unsettled = tuple(replace(o, shown=True) if o.call.flow in names else o for o in desk.unsettled)
@@ -97,8 +98,9 @@ def _passing(row: OrderRow, since: datetime, poll: OrdersShown) -> Passing:
     )
 
 
-def history(desk: Desk, fills: Iterable[Fill], asked: datetime) -> None:
+def history(desk: Desk, fills: Sequence[Fill], asked: datetime) -> None:
     """What the source's history shows of a time in which nobody looked."""
+    renaming.remember(desk, fills, asked)
     found: dict[str, Passing] = {}
     for fill in fills:
         if not _is_strange(desk, fill.order_id) or fill.order_id in desk.brackets:
@@ -124,8 +126,33 @@ def _pass(desk: Desk, found: list[Passing], known: bool) -> None:
     names = {**desk.passed, **dict.fromkeys((one.order for one in found), True)}
     desk.passed = dict(list(names.items())[-NAMES:]) if len(names) > NAMES else names
     if not known:
+        found = [one for one in found if desk.model == "hedging" or not _was_told(desk, one)]
         desk.passing = (*desk.passing, *(one for one in found if not desk.looked or one.since >= desk.looked))[-KEPT:]
         desk.unsettled = tuple(replace(o, shown=True) if _is_one_of(o, found) else o for o in desk.unsettled)
+
+
+def _was_told(desk: Desk, one: Passing) -> bool:
+    """Whether positions have shown its effect before, on a netting account; it was no fill of ours that did it then."""
+    if not _take_whole(desk, one):
+        return False
+    position = desk.positions.get(one.instrument)
+    if position is not None and position.surplus == one.quantity:
+        desk.keep(replace(position, surplus=ZERO, suspects=(), suspected=None))
+    return True
+
+
+def explained(desk: Desk, instrument: str, change: Decimal, asked: datetime) -> bool:
+    """Whether fills of others' orders, seen lately and not told yet, are just this change of what is held.
+
+    On a netting account two changes within one poll of positions look like one; the orders that made them tell them
+    apart. What counts for this change counts for no other.
+    """
+    mine = [one for one in desk.passing if one.instrument == instrument and asked - one.seen < 3 * GRACE]
+    for taken in (mine, *([one] for one in mine)):
+        if taken and sum(one.quantity for one in taken) == change:
+            desk.passing = tuple(one for one in desk.passing if one not in taken)
+            return True
+    return False
 
 
 def _is_one_of(one: OpenCall, found: list[Passing]) -> bool:

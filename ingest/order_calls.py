@@ -81,7 +81,8 @@ def _new_position(desk: Desk, order: OrderState, at: datetime) -> PositionState:
         unbased = desk.model == "netting" and "positions" not in desk.polled
         position = PositionState(key=order.position, instrument=order.instrument, since=at, unbased=unbased)
     position = replace(position, opening=position.opening + order.coming)
-    if desk.model == "hedging" or order.type == "market":
+    after = position.held + position.opening
+    if desk.model == "hedging" or (order.type == "market" and after * order.coming > 0):  # else it only reduces
         position = replace(position, levels=order.levels.over(position.levels))
     return position
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from ingest.aside import Aside
 from ingest.exchange import Exchange
 from ingest.journal import CLOSING_S, Journal, why
 from ingest.recollection import facts_after, outdated, recollect
-from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Snapshot, TakenOver
+from ingest.records import Answered, Asked, Line, Owned, Published, Record, Renewed, Replied, Snapshot, TakenOver
 from ingest.segments import Directory
 from ingest.slate import Slate
 from shared.facts import Fact
@@ -70,9 +71,10 @@ class Producer:
         return self.line.seq + 1
 
 
-POINTS = ("asked", "replied", "answered", "published")
-"""What a fault suite can end us at: a request is on disk and not forwarded; its reply is on disk and has not passed;
-what the reply became is on disk and not published; a fact is in the stream and not recorded as such."""
+POINTS = ("asked", "forwarded", "replied", "answered", "published")
+"""What a fault suite can end us at: a request is on disk and not forwarded; it is forwarded and nobody knows of it yet;
+its reply is on disk and has not passed; what the reply became is on disk and not published; a fact is in the stream and
+not recorded as such."""
 
 
 class Outbox:
@@ -101,6 +103,7 @@ class Outbox:
         self.pictures = {name: Raw(msgspec.json.encode(picture)) for name, picture in state.pictures.items()}
         self.remember: Callable[[], Mapping[str, Raw]] = lambda: self.pictures
         self.asked: dict[str, Asked] = {a.exchange.flow: a for a in state.asked}
+        self._replies: dict[str, Replied] = {}
         self.producers = {name: Producer(line, self._waiting(line)) for name, line in lines.items()}
         self.aside = Aside("outbox")
         self.journal = self._begin(slate)
@@ -114,11 +117,15 @@ class Outbox:
         self._write(asked)
         self._reach("asked")
 
-    def reply(self, exchange: Exchange) -> None:
+    def forwarded(self) -> None:
+        """A request that was recorded is on its way to the broker."""
+        self._reach("forwarded")
+
+    def reply(self, flow: str, *, status: int | None, answer: bytes | None, answered: datetime) -> None:
         """Record the reply to a request that was asked; to be called before it passes, and `answer` when it is read."""
-        asked = self.asked[exchange.flow]
-        self.asked[exchange.flow] = replace(asked, exchange=exchange)
-        self._write(records.reply_of(asked.source, exchange))
+        record = Replied(source=self.asked[flow].source, flow=flow, answered=answered, status=status, answer=answer)
+        self._replies[flow] = record
+        self._write(record)
         self._reach("replied")
 
     def answer(
@@ -128,6 +135,7 @@ class Outbox:
         producer = self.producers[source]
         assert [f.seq for f in facts] == list(range(producer.next_seq, producer.next_seq + len(facts))), "a gap in seq"
         self.asked.pop(flow, None)
+        self._replies.pop(flow, None)
         self._write(Answered(source=source, flow=flow, facts=facts, pictures=pictures or {}))
         if flow:
             self._reach("answered")
@@ -235,7 +243,8 @@ class Outbox:
 
     def _snapshot(self) -> Snapshot:
         lines = {name: p.line for name, p in self.producers.items()}
-        return Snapshot(lines=lines, pictures=self.remember(), asked=tuple(self.asked.values()))
+        asked = (records.with_reply(asked, self._replies.get(flow)) for flow, asked in self.asked.items())
+        return Snapshot(lines=lines, pictures=self.remember(), asked=tuple(asked))
 
     def _begin(self, slate: Slate | None) -> Journal:
         try:

@@ -145,6 +145,8 @@ def restarted(picture: Picture, source: Source, stamp: Stamp, asked: Iterable[Ca
 def elapsed(picture: Picture, source: Source, stamp: Stamp) -> Interpreted:
     """What the time that has gone by says: what was pushed, might have been out of date, and has stayed so."""
     desk = Desk(picture)
+    if desk.waiting and desk.model is not None:
+        _catch_up(desk)
     _stayed(desk, stamp.captured)
     return _interpreted(desk.picture(), desk.said, source, stamp)
 
@@ -168,6 +170,8 @@ def apply(picture: Picture, event: Event, now: datetime) -> tuple[Picture, tuple
     desk = Desk(picture)
     if picture.open or picture.unsettled:
         accepted.expire(desk, now)
+    if desk.waiting and desk.model is not None:
+        _catch_up(desk)  # what need not wait any longer is older than this
     _remembered(desk)
     _apply(desk, event)
     if desk.waiting:

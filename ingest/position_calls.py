@@ -3,7 +3,7 @@
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ingest import identity, levels
+from ingest import identity, levels, renaming
 from ingest.calls import ClosePosition, ModifyPosition
 from ingest.changes import by_call, traded_price
 from ingest.desk import Desk, clip
@@ -21,7 +21,7 @@ def _target(desk: Desk, name: str) -> PositionState | None:
         desk.note("unknown-object", f"position {name}")
         return None
     desk.note("first-in-first-out", f"position {name}")
-    return desk.keep(identity.called(found, name))
+    return desk.keep(renaming.called(found, name))
 
 
 def modify(desk: Desk, call: ModifyPosition) -> None:

@@ -12,12 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import certifi
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.options import Options
+from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.tools.dump import DumpMaster
 
 from ingest.scope import Host, patterns
+from ingest.settings import shown
 from shared.process import UserError
 from shared.settings import Secret
 from shared.vault import require_private
@@ -66,6 +71,7 @@ class Proxy:
         if (own := self._confdir / CA_KEY).exists():
             require_private(own, "the key of the proxy's authority")
         logging.getLogger("mitmproxy").setLevel(logging.WARNING)
+        _http1.ChunkedReader = _WithoutTrailers  # type: ignore[attr-defined]
         master = DumpMaster(self._options(opened), with_termlog=False, with_dumper=False)
         master.addons.get("errorcheck").finish()
         for name in NOT_OURS:
@@ -98,7 +104,7 @@ class Proxy:
         await self._running.wait()
         bound = self._master.addons.get("proxyserver").listen_addrs() if self._master else []
         if not bound:
-            raise UserError(f"the proxy cannot listen on {_shown(self._listen)}; free it or set another ingest.listen")
+            raise UserError(f"the proxy cannot listen on {shown(self._listen)}; free it or set another ingest.listen")
         return bound[0][0], bound[0][1]
 
     def open(self, hosts: Iterable[Host]) -> None:
@@ -144,6 +150,17 @@ class Proxy:
         return bundle
 
 
+class _WithoutTrailers(ChunkedReader):
+    """Reads a body of HTTP/1 that comes in chunks. What fields may follow the last chunk is left out, as HTTP allows.
+
+    mitmproxy knows none there: it would give up, and the trader would wait for ever for a reply that had come.
+    """
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        found = super().__call__(buf)
+        return h11.EndOfMessage() if isinstance(found, h11.EndOfMessage) else found
+
+
 def _one_user(auth: Secret) -> str:
     """The one user of the proxy as mitmproxy wants it; what else it takes in this place (a file, LDAP) is not meant."""
     said = auth.reveal()
@@ -173,9 +190,5 @@ def require_free(listen: Host) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        text = f"the proxy cannot listen on {_shown(listen)}: {error.strerror}; free it or set another ingest.listen"
+        text = f"the proxy cannot listen on {shown(listen)}: {error.strerror}; free it or set another ingest.listen"
         raise UserError(text) from error
-
-
-def _shown(listen: Host) -> str:
-    return f"{listen[0]}:{listen[1]}"

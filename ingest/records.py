@@ -129,7 +129,7 @@ def follow(state: Snapshot, record: Record) -> Snapshot:
         case Asked():
             return replace(state, asked=(*state.asked, record))
         case Replied():
-            return replace(state, asked=tuple(_replied(asked, record) for asked in state.asked))
+            return replace(state, asked=tuple(with_reply(asked, record) for asked in state.asked))
         case Answered():
             return _answered(state, record)
         case Published():
@@ -157,12 +157,12 @@ def patched(picture: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
     return after
 
 
-def reply_of(source: str, exchange: Exchange) -> Replied:
-    """The record of a reply; the request is on disk already."""
-    assert exchange.answered is not None, "there is a reply"
-    return Replied(
-        source=source, flow=exchange.flow, answered=exchange.answered, status=exchange.status, answer=exchange.answer
-    )  # fmt: skip
+def with_reply(asked: Asked, record: Replied | None) -> Asked:
+    """A request with the reply that was put down for it, if it is this one's."""
+    if record is None or asked.exchange.flow != record.flow:
+        return asked
+    exchange = replace(asked.exchange, status=record.status, answer=record.answer, answered=record.answered)
+    return replace(asked, exchange=exchange)
 
 
 def stated(record: Record) -> tuple[Fact, ...]:
@@ -179,13 +179,6 @@ def begun(line: Line, producer: str, facts: tuple[Fact, ...], writer: str = "") 
 def whole(found: Iterable[Fact], line: Line) -> bool:
     """Whether these are all the facts of `line` that were not published, in their order."""
     return [fact.seq for fact in found] == list(range(line.published + 1, line.seq + 1))
-
-
-def _replied(asked: Asked, record: Replied) -> Asked:
-    if asked.exchange.flow != record.flow:
-        return asked
-    exchange = replace(asked.exchange, status=record.status, answer=record.answer, answered=record.answered)
-    return replace(asked, exchange=exchange)
 
 
 def _answered(state: Snapshot, record: Answered) -> Snapshot:

@@ -36,10 +36,15 @@ def pac(opened: Iterable[Host], proxy: str, on_proxy_down: OnProxyDown) -> str:
     `direct`: a browser that finds the proxy down trades without us; `fail`: it cannot trade until the proxy is back.
     """
     way = f"PROXY {proxy}" + ("; DIRECT" if on_proxy_down == "direct" else "")
-    names = json.dumps(sorted({name for name, _ in opened}), indent=2)
+    names = json.dumps(sorted({said for name, _ in opened for said in _in_urls(name)}), indent=2)
     return (
         f"var tradingHosts = {names};\n\n"
         "function FindProxyForURL(url, host) {\n"
         f'  return tradingHosts.indexOf(host.toLowerCase()) >= 0 ? {json.dumps(way)} : "DIRECT";\n'
         "}\n"
     )
+
+
+def _in_urls(name: str) -> tuple[str, ...]:
+    """How a browser tells a PAC file of that host: some write an address of IPv6 with its brackets."""
+    return (name, f"[{name}]") if ":" in name else (name,)

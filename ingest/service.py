@@ -26,7 +26,7 @@ from ingest.plan import Plan
 from ingest.proxy import Proxy
 from ingest.publishing import Courier
 from ingest.recording import Recorder
-from ingest.settings import parse_listen
+from ingest.settings import parse_listen, shown
 from ingest.steady import Steady
 from ingest.succession import Succession
 from ingest.tap import Tap
@@ -249,8 +249,8 @@ class Service:
 
     def _announce(self, host: str, port: int) -> None:
         names = ", ".join(source.name for source in self._plan.sources)
-        log.info("the proxy listens on %s:%d for %s", host, port, names, extra={"waiting": self._waiting()})
-        announce(self._plan.ready_file, f"{host}:{port}")
+        log.info("the proxy listens on %s for %s", shown((host, port)), names, extra={"waiting": self._waiting()})
+        announce(self._plan.ready_file, shown((host, port)))
 
     def _waiting(self) -> int:
         return sum(len(producer.waiting) for producer in self._outbox.producers.values())

@@ -17,7 +17,7 @@ from shared.settings import Document, Secret, SettingsError, Table, require_name
 
 OnProxyDown = Literal["direct", "fail"]
 
-_LISTEN = re.compile(r"(\[[0-9a-f:]+\]|[^:\s]+):(\d{1,5})")
+_LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})")
 
 
 class SourceTable(Table, frozen=True, kw_only=True):
@@ -81,7 +81,13 @@ def nearby(listen: str) -> str:
     """Where a program on this machine reaches what listens on `host:port`, which may be every address that it has."""
     host, port = parse_listen(listen, "listen")
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  that is what is asked
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return shown((name, port))
+
+
+def shown(place: tuple[str, int]) -> str:
+    """A host and port as one writes them; an address of IPv6 stands in brackets."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def load(document: Document) -> Ingest:

@@ -3,6 +3,10 @@
 Writing there waits for no disk, and like the page cache it outlives our process, though not the machine. What the disk
 did not have yet when we were killed is put behind what it had at the next start (`rescue`). Where a system has no such
 place there is no slate, and who has to wait waits for the disk.
+
+The file is mapped into our memory, so that a record is put down without asking the kernel. Its length stands before it
+and is written when it is there, so that one at which we were killed is none; a length of zero is the end. The file's
+room is reserved: what is not there cannot be written to, and would end our process.
 """
 
 import hashlib
@@ -11,20 +15,25 @@ import os
 import stat
 import sys
 from contextlib import suppress
+from mmap import MAP_POPULATE, MAP_SHARED, mmap
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from ingest.segments import Directory, line, records
+from ingest.segments import Directory, records
 
 log = logging.getLogger(__name__)
 
 MEMORY = Path("/dev/shm")  # noqa: S108  who owns a file in there is looked at
 LONGEST = 256 * 1024
 """A slate that is longer begins anew as soon as the disk has everything."""
+ROOM = 2 * LONGEST
+"""So many bytes are reserved for it; twice as many whenever they are not enough, as when the disk hangs."""
 
 _SNAPSHOT = b'{"record":"snapshot"'
+_LENGTH = 4
+_END = bytes(_LENGTH)
 
 
 class Place(Struct, frozen=True, kw_only=True, tag="slate", tag_field="record"):
@@ -42,14 +51,15 @@ class Slate:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = _open(path)
+        self._map: mmap | None = None
+        self._room = 0
         self.size = 0
         self.is_good = False
 
     def begin(self, place: Place) -> None:
         """Forget everything: the disk has it."""
         try:
-            os.ftruncate(self._fd, 0)
-            self.size = 0
+            self._clear()
             self.is_good = True
             self.add(msgspec.json.encode(place))
         except OSError as error:
@@ -59,19 +69,52 @@ class Slate:
     def add(self, record: bytes) -> bool:
         """Put down a record; False: there is no room, nor for any later one until the slate begins anew."""
         if self.is_good:
-            content = line(record)
-            try:
-                self.is_good = os.write(self._fd, content) == len(content)
-            except OSError:
+            length, start = len(record), self.size + _LENGTH
+            end = start + length
+            if end + _LENGTH > self._room and not self._extended(end + _LENGTH):
                 self.is_good = False
-            self.size += len(content)
+                return False
+            assert self._map is not None, "it was begun"
+            self._map[start : end + _LENGTH] = record + _END
+            self._map[self.size : start] = length.to_bytes(_LENGTH, "little")
+            self.size = end
         return self.is_good
 
     def close(self, *, remove: bool) -> None:
         """End; `remove` when the disk has everything."""
         if remove:
             self._path.unlink(missing_ok=True)
+        self._unmap()
         os.close(self._fd)
+
+    def _clear(self) -> None:
+        if self._map is not None and self._room == ROOM:
+            self._map[:_LENGTH] = _END
+        else:
+            self._unmap()
+            os.ftruncate(self._fd, 0)
+            self._reserve(ROOM)
+        self.size = 0
+
+    def _extended(self, end: int) -> bool:
+        """Whether there is room for so many bytes now."""
+        room = max(2 * self._room, end)
+        try:
+            self._unmap()
+            self._reserve(room)
+        except OSError:
+            return False
+        return True
+
+    def _reserve(self, room: int) -> None:
+        """Map so many bytes that are really there. Raises OSError."""
+        os.posix_fallocate(self._fd, 0, room)
+        self._map, self._room = mmap(self._fd, room, MAP_SHARED | MAP_POPULATE), room
+
+    def _unmap(self) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map, self._room = None, 0
 
 
 def begun(directory: Directory) -> Slate | None:
@@ -98,15 +141,24 @@ def begun(directory: Directory) -> Slate | None:
 
 def rescue(directory: Directory, path: Path) -> None:
     """Put what the disk did not have yet behind what it has. What does not belong to it is left out, loudly."""
-    lines = [found for found in records(path) if isinstance(found, bytes)]
-    if not lines:
+    found = left(path)
+    if not found:
         return
-    taken, kept = _taken(directory, lines[0]), lines[1:]
+    taken, kept = _taken(directory, found[0]), found[1:]
     if taken is None or kept[: len(taken)] != taken:
         log.error("%s does not go on from what is on disk, so %d records in it are left out", path, len(kept))
     elif missing := kept[len(taken) :]:
         directory.extend(missing)
         log.warning("%d records that the disk did not have when the last run ended have been put there", len(missing))
+
+
+def left(path: Path) -> list[bytes]:
+    """What is on a slate: what the disk had when it was begun, and the records since."""
+    content, found, start = path.read_bytes(), [], 0
+    while length := int.from_bytes(content[start : start + _LENGTH], "little"):
+        found.append(content[start + _LENGTH : start + _LENGTH + length])
+        start += _LENGTH + length
+    return found
 
 
 def _taken(directory: Directory, heading: bytes) -> list[bytes] | None:
@@ -164,8 +216,7 @@ def _user() -> int:
 def _sweep() -> None:
     """Remove the slates of outboxes that are gone."""
     for path in MEMORY.glob(f"tradecopier-{_user()}-*.slate"):
-        with suppress(OSError, msgspec.DecodeError, StopIteration):
-            heading = next(one for one in records(path) if isinstance(one, bytes))
-            if not Path(msgspec.json.decode(heading, type=Place).directory).is_dir():
+        with suppress(OSError, msgspec.DecodeError, IndexError):
+            if not Path(msgspec.json.decode(left(path)[0], type=Place).directory).is_dir():
                 os.close(_open(path))  # nobody has it
                 path.unlink()

@@ -3,6 +3,8 @@
 A source is one protocol at one host; it has one source account, or several when `account` is `*`.
 """
 
+import re
+from ipaddress import AddressValueError, IPv6Address
 from typing import Literal
 
 from msgspec import Struct
@@ -29,14 +31,31 @@ class Source(Struct, frozen=True, kw_only=True):
         return bool(account) and self.account in ("*", account)
 
 
+_PLACE = re.compile(r"(\[[^]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
+
+
 def parse_host(text: str) -> tuple[str, int, tuple[str, ...]]:
-    """Take `name[:port][/prefix]` apart into host, port and path segments; ValueError says what is wrong."""
+    """Take `name[:port][/prefix]` apart into host, port and path segments; ValueError says what is wrong.
+
+    The name may be an address; one of IPv6 stands in brackets, and is given without them as browsers write it.
+    """
     if "://" in text:
         raise ValueError(f"'{text}' is an address: leave out {text.partition('://')[0]}://")
     place, _, prefix = text.partition("/")
-    name, colon, port = place.partition(":")
-    if not name or any(c in name for c in "*@?# \t"):
-        raise ValueError(f"'{text}' is not a host: write name[:port][/prefix]")
-    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    found = _PLACE.fullmatch(place)
+    name, port = (found[1], found[2]) if found else ("", None)
+    if not name or any(c in name for c in "*@?#% \t"):
+        raise ValueError(f"'{text}' is not a host: write name[:port][/prefix], an IPv6 address in brackets")
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"'{port}' is not a port")
-    return name.lower(), int(port or 443), tuple(s for s in prefix.split("/") if s)
+    return _plain(name), int(port or 443), tuple(s for s in prefix.split("/") if s)
+
+
+def _plain(name: str) -> str:
+    """A name in lower case; an address of IPv6 in its shortest form."""
+    if not name.startswith("["):
+        return name.lower()
+    try:
+        return IPv6Address(name[1:-1]).compressed
+    except AddressValueError as error:
+        raise ValueError(f"'{name}' is not an address of IPv6") from error

@@ -195,6 +195,7 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `outrun` are values that frames may show although a call has changed them, `late` the frames that did.
     `looked` is since when orders and positions are both polled, `gaps` are times in which they were not. `passed` are
     filled orders of others that were seen, `passing` those whose effect may be told yet, `moves` what may be theirs;
+    `fills` are what executions have shown lately of any order;
     `missed` is what the operator has to be shown, since nobody could be told of it.
     """
 
@@ -230,4 +231,5 @@ class Picture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     passed: dict[str, bool] = {}
     passing: tuple[Passing, ...] = ()
     moves: tuple[Move, ...] = ()
+    fills: tuple[Passing, ...] = ()
     missed: tuple[Missed, ...] = ()

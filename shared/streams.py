@@ -240,7 +240,9 @@ def _require_group(error: ResponseError) -> None:
         raise GroupLost(str(error)) from error
 
 
-# KEYS: stream, producers, place, state.  ARGV: group.  The place says which sequences the group starts after.
+# KEYS: stream, producers, place, state, links, debts.  ARGV: group, seal (or ''), then fields of the state that are
+# forgotten, and with them links and debts. The place says which sequences the group starts after; the state, on which
+# server, so that another one, which may have lost whatever follows, is never taken for it.
 _JOIN = """
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
 if type(made) == 'table' and made.err then
@@ -254,7 +256,13 @@ for i = 1, #info, 2 do
 end
 redis.call('DEL', KEYS[3])
 redis.call('HDEL', KEYS[4], 'removed')
+if #ARGV > 2 then
+  redis.call('DEL', KEYS[5], KEYS[6])
+  redis.call('HDEL', KEYS[4], unpack(ARGV, 3))
+end
 redis.call('HSET', KEYS[3], 'entry', last)
+redis.call('HSET', KEYS[4], 'server', string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'))
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[3], 'seal', ARGV[2]) end
 local known = redis.call('HGETALL', KEYS[2])
 for i = 1, #known, 2 do
   redis.call('HSET', KEYS[3], 'seq:' .. known[i], string.match(known[i + 1], '^%d+'))
@@ -263,11 +271,13 @@ return 1
 """
 
 
-async def join_orders(redis: Redis, keys: Keys, account: str) -> bool:
-    """Make the account's group at the end of the orders stream, and its place; False when it was there already."""
+async def join_orders(redis: Redis, keys: Keys, account: str, seal: bytes = b"", forgotten: Sequence[str] = ()) -> bool:
+    """Make the account's group at the stream's end, and its place; False when it was there already. `seal`: that of an
+    empty memory; without it no lane begins. `forgotten`: fields of its state that go, with all links and debts.
+    """
     script = redis.register_script(_JOIN)
-    names = [keys.orders, keys.producers, keys.account("place", account), keys.account("state", account)]
-    return bool(await script(keys=names, args=[account]))
+    own = [keys.account(part, account) for part in ("place", "state", "links", "debts")]
+    return bool(await script(keys=[keys.orders, keys.producers, *own], args=[account, seal, *forgotten]))
 
 
 async def join_archive(redis: Redis, stream: str, group: str) -> None:

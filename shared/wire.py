@@ -105,6 +105,11 @@ class Codec:
         self._outcomes = msgspec.json.Decoder(outcomes.Message)
 
     @property
+    def namespace(self) -> str:
+        """Whose entries they are."""
+        return self._namespace
+
+    @property
     def key_ids(self) -> list[str]:
         """The ids of the keys that count now; the first one signs."""
         return [self._keyring.current, *(key for key in self._keyring.keys if key != self._keyring.current)]

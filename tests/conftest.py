@@ -5,6 +5,8 @@ own. A test that kills, breaks or restarts a server starts one of its own from `
 
 A test that needs a tool which is absent skips; the run ends with a list of all that were skipped, and with CI=true a
 skip is a failure.
+
+The files that take longest start first, so that at the end no process works alone while the others have nothing to do.
 """
 
 import logging
@@ -12,6 +14,7 @@ import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -21,9 +24,34 @@ from deploy.embedded import Postgres, Valkey, ask
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
+LONG_FIRST = (
+    *("e2e/test_prometheus.py", "e2e/test_stages.py", "deploy/chaos/test_mutations.py", "e2e/test_failover.py"),
+    *("model/test_protocol.py", "e2e/test_browser.py", "deploy/test_local.py", "e2e/test_demo.py"),
+    *("executor/test_elsewhere.py", "executor/test_reconciler.py", "deploy/test_status.py", "deploy/chaos/test_day.py"),
+    *("executor/test_hung.py", "deploy/test_reception.py", "ingest/test_service.py", "deploy/test_custody.py"),
+    *("deploy/test_replay.py", "e2e/test_encrypted_failover.py", "ingest/test_deaths.py", "executor/test_retcodes.py"),
+    *("deploy/bench/test_fanout.py", "test_run.py", "deploy/bench/test_history.py", "e2e/test_guarded.py"),
+    *("deploy/chaos/test_desk.py", "executor/test_several_pending.py", "executor/test_replaying.py"),
+    *("model/test_removed.py", "deploy/bench/test_latency.py", "deploy/chaos/test_cli.py", "ingest/test_outages.py"),
+    *("deploy/chaos/test_trial.py", "executor/test_watch.py", "archiver/test_service.py", "e2e/test_tls.py"),
+    *("deploy/bench/test_takeover.py", "docs/test_quick_start.py", "deploy/test_fleet.py"),
+)
+"""Files of more than ten seconds, the longest first, by a quiet run's `--durations`."""
+TESTS = Path(__file__).parent
+
 # A time limit for one example says more about the machine than about the code.
 hypothesis.settings.register_profile("tradecopier", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("tradecopier")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place(item.path))
+
+
+def place(file: Path) -> int:
+    """Where a file comes in the order; those that are not long keep theirs, behind all others."""
+    name = file.relative_to(TESTS).as_posix() if file.is_relative_to(TESTS) else ""
+    return LONG_FIRST.index(name) if name in LONG_FIRST else len(LONG_FIRST)
 
 
 @dataclass(frozen=True, slots=True)

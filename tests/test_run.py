@@ -24,13 +24,14 @@ import pytest
 
 import run
 from deploy.cli import cli
+from tests.conftest import LONG_FIRST, place
 from tests.processes import ROOT
 
 TELLER = """
     import json, os, sys
     import tiny
     print(json.dumps({"argv": sys.argv[1:], "cwd": os.getcwd(), "tiny": tiny.VERSION, "path": sys.path,
-                      "python": sys.prefix}))
+                      "python": sys.prefix, "compiles": not sys.dont_write_bytecode}))
 """
 INSTALLER = ROOT / ".tools" / "uv"
 
@@ -161,6 +162,11 @@ def test_test_runs_the_tests_with_their_own_packages_in_the_clone(clone_with_uv:
     assert (code, complaints) == (0, "")
 
 
+def test_the_tests_keep_what_python_compiles_and_a_command_does_as_it_is_told(clone_with_uv: Clone) -> None:
+    assert clone_with_uv.tell("test", PYTHONDONTWRITEBYTECODE="1")["compiles"] is True
+    assert clone_with_uv.tell("up", PYTHONDONTWRITEBYTECODE="1")["compiles"] is False
+
+
 def test_a_changed_lock_is_installed(clone_with_uv: Clone) -> None:
     clone = clone_with_uv
     assert clone.tell()["tiny"] == "1.0"
@@ -248,6 +254,14 @@ def test_an_executor_is_content_with_what_everything_else_needs(clone_with_uv: C
     clone_with_uv.tell("up")
     code, _, complaints = clone_with_uv.run("executor", "check")
     assert (code, complaints) == (0, "")
+
+
+def test_who_has_run_the_tests_has_all_that_the_commands_need(clone_with_uv: Clone) -> None:
+    clone_with_uv.tell("test", "--version")
+    for command in (["up"], ["executor", "check"]):
+        code, _, complaints = clone_with_uv.run(*command)
+        assert (code, complaints) == (0, "")
+    assert stamps(clone_with_uv) == ["requirements-dev.lock.stamp"]
 
 
 @pytest.mark.parametrize(
@@ -413,3 +427,13 @@ def test_a_lock_names_no_place_and_every_package_has_hashes(lock: str) -> None:
 def test_every_python_that_the_project_allows_gets_past_the_launcher() -> None:
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert oldest == f">={run.OLDEST[0]}.{run.OLDEST[1]}"
+
+
+def test_what_takes_long_is_there_and_starts_first() -> None:
+    assert [name for name in LONG_FIRST if not (ROOT / "tests" / name).is_file()] == []
+    assert len(set(LONG_FIRST)) == len(LONG_FIRST)
+
+    short, later, sooner = (ROOT / "tests" / name for name in ("a.py", LONG_FIRST[3], LONG_FIRST[0]))
+
+    assert sorted([short, later, sooner], key=place) == [sooner, later, short]
+    assert place(Path("elsewhere.py")) == place(short)

@@ -71,7 +71,7 @@ class Crowd:
         (self._folder / "log").mkdir(parents=True, exist_ok=True)
         await self.valkey.started()
         self.redis = streams.connect(self.valkey.url)
-        await join_groups(Secret(self.valkey.url), NAMESPACE, self.names)
+        await join_groups(Secret(self.valkey.url), self.codec, self.names)
         self._publisher = Publisher(self.redis, self.keys, self.codec)
         self._lease = Lease(self.redis, self.keys.source("lease", SOURCE), duration=HELD_S, owner="bench")
         await self._lease.acquire()

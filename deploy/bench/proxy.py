@@ -1,5 +1,8 @@
 """`bench proxy`: the time inside the tap's hooks beside the proxy's own, per call, on kept and on new connections.
 
+What the hooks put off is told too: it is done while the broker, or the trader, is at something else, and where it is
+not, whoever waits for it is seen in the calls' own times.
+
 Three ways to one broker: directly, through the proxy without a tap, and through ingest as it is, which publishes to a
 Valkey that syncs every write. Every run makes the same calls on all three, in an order that changes from run to run,
 each on a source account of its own.
@@ -42,6 +45,7 @@ KEEP_FINAL_S = 1.0
 WARM_UP = 10
 """Calls before each measurement that are not counted."""
 HOOKS = re.compile(r"^tradecopier_ingest_hook_seconds_sum\{[^}]*\} (\S+)$", re.MULTILINE)
+BESIDE = re.compile(r"^tradecopier_ingest_beside_seconds_sum (\S+)$", re.MULTILINE)
 LIBRARIES = ("mitmproxy", "msgspec", "h11")
 
 
@@ -79,19 +83,21 @@ class Bench(Measurement[Wish, Report]):
 
     async def _run(self, pages: Mapping[str, Page], kind: Kind, number: int) -> Run:
         first = number % len(WAYS)
-        times, hooks = {}, 0.0
+        times, spent = {}, (0.0, 0.0)
         for way in WAYS[first:] + WAYS[:first]:
             await asyncio.to_thread(pages[way].times, kind, WARM_UP)
-            before = await asyncio.to_thread(self._hooked) if way == TAPPED else 0.0
+            before = await asyncio.to_thread(self._spent) if way == TAPPED else spent
             times[way] = median(await asyncio.to_thread(pages[way].times, kind, self._wish.count(kind)))
             if way == TAPPED:
-                hooks = (await asyncio.to_thread(self._hooked) - before) / self._wish.count(kind)
-        return Run(direct=times[DIRECT], bare=times[BARE], tapped=times[TAPPED], hooks=hooks * 1000)
+                spent = _per_call(before, await asyncio.to_thread(self._spent), self._wish.count(kind))
+        hooks, beside = spent
+        return Run(direct=times[DIRECT], bare=times[BARE], tapped=times[TAPPED], hooks=hooks, beside=beside)
 
-    def _hooked(self) -> float:
-        """Seconds that the tap has spent in its hooks since its start. Raises OSError."""
+    def _spent(self) -> tuple[float, float]:
+        """Seconds that the tap has spent in its hooks, and beside them, since its start. Raises OSError."""
         with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=10) as answer:
-            return sum(float(value) for value in HOOKS.findall(answer.read().decode()))
+            told = answer.read().decode()
+        return sum(map(float, HOOKS.findall(told))), sum(map(float, BESIDE.findall(told)))
 
     # Setting up.
 
@@ -152,6 +158,12 @@ positions = "hedging"
         trusted = ca if proxy is None else self._folder / way / "mitmproxy-ca-cert.pem"
         context = ssl.create_default_context(cafile=str(trusted))
         return Seat(host=HOST, port=broker.port, account=way, token=broker.token, context=context, proxy=proxy)
+
+
+def _per_call(before: tuple[float, float], after: tuple[float, float], calls: int) -> tuple[float, float]:
+    """Milliseconds in the hooks and beside them."""
+    hooks, beside = (1000 * (late - early) / calls for early, late in zip(before, after, strict=True))
+    return hooks, beside
 
 
 def conditions() -> dict[str, str]:

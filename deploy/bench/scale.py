@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from deploy import membership
 from deploy.bench import machine
 from deploy.bench.crowd import now
 from deploy.bench.feed import Feed
@@ -134,7 +135,7 @@ async def _measured(
         work, blocking = streams.connect(valkey.url), streams.connect(valkey.url)
         for each in (work, blocking):
             stack.push_async_callback(each.aclose)
-        await streams.join_orders(redis, keys, f"a{number}")
+        await membership.join(redis, keys, codec, f"a{number}")
         lanes.append(Lane(work, blocking, keys, codec, f"a{number}", answer))
         await lanes[-1].begin()
     progress(f"publishing {wish.facts} facts")

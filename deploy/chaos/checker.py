@@ -33,10 +33,10 @@ def check(statements: Sequence[Statement], evidence: Evidence) -> list[Finding]:
     told = Counter(_id(s) for s in statements)
     found = [*_stream(told, evidence), *_left(evidence)]
     for account, terminal in evidence.terminals.items():
-        outcomes = [o for o in evidence.outcomes if o["kind"] == "outcome" and o["account"] == account]
-        found += _ends(account, told, outcomes)
+        messages = [o for o in evidence.outcomes if o.get("account") == account]
+        found += _ends(account, told, [o for o in messages if o["kind"] == "outcome"])
         found += _marks(account, terminal)
-        found += _sizes(account, statements, outcomes, terminal)
+        found += _sizes(account, statements, messages, terminal)
         found += _archived(account, told, evidence)
     return found
 
@@ -109,9 +109,9 @@ def _archived(account: str, told: Mapping[str, int], evidence: Evidence) -> Iter
 
 
 def _sizes(
-    account: str, statements: Sequence[Statement], outcomes: Sequence[Mapping[str, Any]], terminal: Terminal
+    account: str, statements: Sequence[Statement], messages: Sequence[Mapping[str, Any]], terminal: Terminal
 ) -> Iterator[Finding]:
-    opened = _opened(outcomes)
+    opened = _opened(messages)
     wanted, refused = expected(statements, {fact for fact, marks in opened.items() if marks})
     positions = {_id(s): s.position for s in statements}
     owners = {mark: positions[fact] for fact, marks in opened.items() for mark in marks if fact in positions}
@@ -119,7 +119,7 @@ def _sizes(
         yield from _stops(account, statements, owners, terminal)
     strays = [f"{lots} {symbol}" for (_, symbol, mark), lots in terminal.open.items() if mark not in owners]
     if strays and account != "net":
-        yield Finding("doubled", f"{account}: open, and no outcome tells of it: {', '.join(strays)}")
+        yield Finding("doubled", f"{account}: open, and nothing tells of it: {', '.join(strays)}")
     groups = _by_instrument if account == "net" else _by_position
     for name, (wants, have) in groups(statements, wanted, refused, owners, terminal).items():
         want = min(wants, key=lambda size: abs(size - have))
@@ -184,13 +184,13 @@ def _allowed(
     return {p: (wanted[p], total) if p in refused else (wanted[p],) for p, total in whole.items()}
 
 
-def _opened(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
-    """The marks that each fact's outcomes say were opened under."""
+def _opened(messages: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """The marks that each fact is said to have been opened under, by its end, or before that when it came too late."""
     found: dict[str, set[int]] = defaultdict(set)
-    for outcome in outcomes:
-        for step in outcome.get("steps", ()):
+    for message in messages:
+        for step in message.get("steps", ()):
             if step["action"] == "open" and step["result"] == "done":
-                found[outcome["fact"]].add(step.get("mark", 0))
+                found[message["fact"]].add(step.get("mark", 0))
     return found
 
 

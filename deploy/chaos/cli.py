@@ -4,14 +4,20 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+T = TypeVar("T")
+
 WIDTH = 4
 ACTIONS, LONG_DAY = 100, 500
+STOPPED = 130
 
 
 @click.command()
@@ -43,12 +49,36 @@ def chaos(
     folder.chmod(folder_mode())
     numbers = list(range(first, first + seeds)) if only is None and not rolling else [only or 0]
     suite = Suite(folder, timing, actions or (LONG_DAY if rolling else ACTIONS), click.echo)
-    results = asyncio.run(suite.rolling(numbers[0]) if rolling else suite.run(numbers, width))
+    try:
+        results = asyncio.run(_until_stopped(suite.rolling(numbers[0]) if rolling else suite.run(numbers, width)))
+    except asyncio.CancelledError:
+        _clear(folder, keep=keep)
+        bad = sum(not result.good for result in suite.results)
+        click.echo(f"chaos: stopped; {len(suite.results)} of {len(numbers)} seeds were done, {bad} failed", err=True)
+        sys.exit(STOPPED)
     for line in report.summary(results):
         click.echo(line)
     failed = [r for r in results if not r.good] or len(results) < len(numbers) or report.missed(results)
-    if failed and keep:
+    _clear(folder, keep=bool(failed) and keep)
+    sys.exit(1 if failed else 0)
+
+
+async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """Its result. A first SIGINT or SIGTERM cancels it, so that it ends what it has started; a second one ends us."""
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return await task
+
+
+def _clear(folder: Path, *, keep: bool) -> None:
+    if keep:
         click.echo(f"logs and journals are in {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if failed else 0)

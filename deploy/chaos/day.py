@@ -1,8 +1,9 @@
 """One trial with everything as a user runs it: the real proxy between a trader and a broker, and `up` around it all.
 
-The trader acts at random while services, servers, terminals and the supervisor itself are killed and the broker's
-replies are cut; or, in a rolling restart, while each service is asked to end in turn, consumers first. At the end the
-broker's own book, the stream, the outcomes, the terminals and the archive have to say the same.
+The trader acts at random while services, servers, terminals and the supervisor itself are killed, the broker's replies
+are cut, and the proxy ends itself at each point of a call's way; or, in a rolling restart, while each service is asked
+to end in turn, consumers first. At the end the broker's own book, the stream, the outcomes, the terminals and the
+archive have to say the same.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 from deploy.chaos import booked, checker, evidence
 from deploy.chaos.checker import Finding
 from deploy.chaos.desk import POLL_S, SERVER, Desk
-from deploy.chaos.faults import Fault
+from deploy.chaos.faults import PROXY_CRASHES, Fault
 from deploy.chaos.hand import Hand
 from deploy.chaos.pipeline import HEDGING, MIXED
 from deploy.chaos.timing import Timing
@@ -28,7 +29,15 @@ from deploy.demo.trader import Trader
 from shared import streams
 
 KILLS = ("ingest", "executor", "archiver", "redis", "postgres", "terminal")
-DAY_FAULTS = (*(f"kill-{name}" for name in KILLS), "kill-supervisor", "cut-reply", "cut-broker", "cut-replies")
+CUTS = ("cut-reply", "cut-broker", "cut-replies")
+FROM_OUTSIDE = (*(f"kill-{name}" for name in KILLS), "kill-supervisor", *CUTS)
+DAY_FAULTS = tuple(
+    kind
+    for _, kind in sorted(
+        ((n + 0.5) / len(kinds), kind) for kinds in (FROM_OUTSIDE, PROXY_CRASHES) for n, kind in enumerate(kinds)
+    )
+)
+"""Both spread over each other: a proxy that ends again and again is started later and later."""
 ROLLING = ("archiver", "executor", "terminal", "ingest", "postgres", "redis")
 """The order of a rolling restart: who reads before who writes, and the servers last."""
 DAYS_EVERY = 5
@@ -88,14 +97,16 @@ async def day(
 
 
 async def _through(desk: Desk, hand: Hand, planned: Sequence[Fault], actions: int) -> None:
-    waiting = deque(planned)
-    for number in range(actions):
-        if waiting and waiting[0].at <= number:
+    """Act, and some more where a fault has not had its turn. No other one interferes while the proxy is armed."""
+    waiting, number = deque(planned), 0
+    while number < actions or waiting or desk.armed:
+        if waiting and waiting[0].at <= number and not desk.armed:
             await happen(desk, waiting.popleft())
             await asyncio.sleep(BREATH_S)
         while not await hand.act():  # noqa: ASYNC110  another process has to come back
             await asyncio.sleep(PACE_S)
         await asyncio.sleep(PACE_S)
+        number += 1
     await hand.close_most()
 
 
@@ -109,6 +120,8 @@ async def happen(desk: Desk, fault: Fault) -> None:
             desk.kill(name)
         case "restart", _:
             await desk.restart(name)
+        case "proxy", _:
+            desk.arm(name.removeprefix("dies-at-"), fault.nth)
         case "cut", "broker":
             desk.gate.cut()
         case _:
@@ -167,7 +180,7 @@ def _result(seed: int, desk: Desk, side: Side, planned: Sequence[Fault], hand: H
         seed=seed,
         findings=(*side.findings, *_crashes(desk)),
         faults=dict(Counter(fault.kind for fault in planned)),
-        reached={},
+        reached=dict(desk.reached),
         actions=hand.answered,
         ends=evidence.ends(side.evidence.outcomes),
         seconds=seconds,

@@ -1,7 +1,8 @@
 """One machine as a user runs it, as the fault suite needs it: the stand-in broker, and `tradecopier up` as a process.
 
 Everything that `up` starts is found as a child of it, so that one service can be killed or asked to end, and the
-supervisor itself: what is its to start again, it starts again, and the supervisor is started again by us.
+supervisor itself: what is its to start again, it starts again, and the supervisor is started again by us. The proxy
+can be armed: its next start ends itself at a named point.
 """
 
 import asyncio
@@ -11,13 +12,15 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 
 from deploy.bench.processes import children
+from deploy.chaos import armed
 from deploy.chaos.gate import Gate
 from deploy.chaos.story import PRICES
 from deploy.chaos.timing import Timing
@@ -36,6 +39,8 @@ SERVER = "Chaos"
 POLL_S = 0.2
 START_S = 90.0
 LOOK_S = 0.02
+ARMED_S = 60.0
+"""How long an armed proxy is waited for; what its point needs may not come."""
 SERVICES: Mapping[str, bytes] = {
     "ingest": b"\0ingest\0run",
     "executor": b"\0executor\0run",
@@ -74,6 +79,8 @@ class Desk:
         self._timing = timing
         self._port, self._metrics = free_port(), free_port()
         self._up: subprocess.Popen[bytes] | None = None
+        self._arming: asyncio.Task[None] | None = None
+        self.reached: Counter[str] = Counter()
 
     async def start(self) -> None:
         """Return when everything serves. Raises UserError."""
@@ -88,7 +95,8 @@ class Desk:
         ready = [self._data / "run" / f"{name}.ready" for name in ("ingest", "executor", "archiver")]
         for file in ready:
             file.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "deploy", "--config", str(self._config), "up", "--data", str(self._data)]
+        argv = [sys.executable, "-m", "deploy.chaos.armed", str(self._wish), "--config", str(self._config)]
+        argv += ["up", "--data", str(self._data)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with log_file(self.log) as output:
             self._up = process.spawn(argv, env=environment, stdout=output.fileno(), stderr=output.fileno())
@@ -100,6 +108,8 @@ class Desk:
 
     async def stop(self) -> None:
         """End everything."""
+        if self._arming is not None:
+            await process.cancelled(self._arming)
         if self._up is not None:
             await asyncio.to_thread(process.end, self._up, [signal.SIGTERM], 60.0)
         await self.gate.close()
@@ -141,6 +151,30 @@ class Desk:
         """Kill a service; of several terminals the first."""
         self._signal(name, signal.SIGKILL)
 
+    @property
+    def armed(self) -> bool:
+        """Whether the proxy is on its way to the point at which it ends itself."""
+        return self._arming is not None and not self._arming.done()
+
+    def arm(self, point: str, nth: int) -> None:
+        """Let the proxy start anew, and end itself when it comes to a point for the `nth` time; counted in `reached`.
+
+        Nothing else may end it while it is `armed`.
+        """
+        self._wish.write_text(f"{point}:{nth}", encoding="utf-8")
+        self.kill("ingest")
+        self._arming = asyncio.create_task(self._until_reached(point))
+
+    async def _until_reached(self, point: str) -> None:
+        deadline, option = monotonic() + ARMED_S, f"\0{armed.OPTION}\0{point}:".encode()
+
+        def on_its_way() -> bool:
+            return any(option in _command(pid) for pid in self.pids("ingest"))
+
+        if await _within(deadline, on_its_way) and await _within(deadline, lambda: not on_its_way()):
+            self.reached[f"proxy-dies-at-{point}"] += 1
+        self._wish.unlink(missing_ok=True)
+
     async def kill_supervisor(self) -> None:
         """Kill `up` itself, with which everything ends, and start it again."""
         assert self._up is not None
@@ -172,6 +206,11 @@ class Desk:
     def _data(self) -> Path:
         return self._folder / "data"
 
+    @property
+    def _wish(self) -> Path:
+        """The file that arms the next proxy."""
+        return self._folder / "armed"
+
     def _write_settings(self, broker_port: int, ca: Path) -> None:
         t = self._timing
         lines = ["[redis]", 'namespace = "chaos"', "[ingest]", f'listen = "127.0.0.1:{self._port}"']
@@ -189,6 +228,13 @@ class Desk:
             lines += ["max-spread-percent = 100", "max-orders-per-minute = 100000"]
             lines += ["max-daily-loss-percent = 100", "max-drawdown-percent = 100"]
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+async def _within(deadline: float, is_so: Callable[[], bool]) -> bool:
+    """Whether it becomes so in time."""
+    while not is_so() and monotonic() < deadline:  # noqa: ASYNC110  another process
+        await asyncio.sleep(LOOK_S)
+    return is_so()
 
 
 def _quoted(instrument: str, _now: float) -> Price:

@@ -7,8 +7,12 @@ from random import Random
 
 from msgspec import Struct
 
+from ingest.outbox import POINTS as PROXY_POINTS
+
 EXECUTOR_POINTS = ("read", "decided", "fenced", "called", "committed")
 SOURCE_POINTS = ("asked", "answered", "published")
+"""Of the scripted source; the real proxy, on a day, has its own."""
+PROXY_CRASHES = tuple(f"proxy-dies-at-{point}" for point in PROXY_POINTS)
 
 KILLS = (
     "kill-executor", "kill-child", "kill-terminal", "kill-archiver", "kill-redis", "kill-postgres", "kill-ingest",

@@ -4,29 +4,27 @@ Every process that ends is started again, as a supervisor would. Connections to 
 """
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from deploy.chaos.gate import Gate
+from deploy.chaos.part import Part
 from deploy.chaos.story import PRICES
 from deploy.chaos.timing import Timing
 from deploy.daemon import Daemon
-from deploy.directory import HOST, log_file
+from deploy.directory import HOST
 from deploy.embedded import Postgres, Valkey
 from deploy.groundwork import join_groups
 from executor.mt5.simulator.remote import Remote
 from executor.mt5.simulator.surface import LinkFailed
 from shared import process
 from shared.process import MENDABLE
-from shared.settings import Secret
+from shared.settings import Secret, parse_keyring
+from shared.wire import Codec
 
-ROOT = Path(__file__).parents[2]
 HEDGING: Mapping[str, str] = {"first": "hedging", "second": "hedging"}
 MIXED: Mapping[str, str] = {"first": "hedging", "net": "netting"}
 """The accounts of a trial, and how each keeps positions."""
@@ -51,85 +49,6 @@ class Servers:
         """End both."""
         self.valkey.stop()
         self.postgres.stop()
-
-
-class Part:
-    """One process of the pipeline; `armed` is given to its next start only."""
-
-    def __init__(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path, *, piped: bool = False
-    ) -> None:
-        self.name = name
-        self._argv = tuple(argv)
-        self._env = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-        self._log = log
-        self._piped = piped
-        self.armed: tuple[str, ...] = ()
-        self.under: tuple[str, ...] = ()
-        self.expected = False
-        self.running: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process, with what it is armed with."""
-        self._hang_up()
-        self.under, self.armed, self.expected = self.armed, (), False
-        pipe = subprocess.PIPE if self._piped else subprocess.DEVNULL
-        with log_file(self._log) as output:
-            self.running = process.spawn(
-                [sys.executable, *self._argv, *self.under],
-                env=self._env,
-                stdin=pipe,
-                stdout=subprocess.PIPE if self._piped else output.fileno(),
-                stderr=output.fileno(),
-            )
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs, or stands still."""
-        return self.running is not None and self.running.poll() is None
-
-    @property
-    def standing(self) -> bool:
-        """Whether it was stopped by a signal and waits to go on."""
-        assert self.running is not None
-        try:
-            return Path(f"/proc/{self.running.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-        except OSError:
-            return False
-
-    @property
-    def reached(self) -> bool:
-        """Whether it has come to the point that it was armed with."""
-        return not self.alive or self.standing
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs; whatever ends it now was us."""
-        if self.alive:
-            assert self.running is not None
-            self.expected = number == signal.SIGKILL or self.expected
-            self.running.send_signal(number)
-
-    def children(self) -> list[int]:
-        """The process ids of its children."""
-        assert self.running is not None
-        found = ""
-        with suppress(OSError):
-            for task in Path(f"/proc/{self.running.pid}/task").iterdir():
-                found += (task / "children").read_text()
-        return [int(pid) for pid in found.split()]
-
-    async def end(self) -> None:
-        """Ask it to end, kill it if it does not."""
-        if self.running is not None:
-            self.signal(signal.SIGCONT)
-            await asyncio.to_thread(process.end, self.running, [signal.SIGTERM], 5.0)
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        for pipe in (self.running.stdin, self.running.stdout) if self.running is not None else ():
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
 
 
 class Pipeline:
@@ -167,7 +86,7 @@ class Pipeline:
         """Return when every process has been started and both terminals serve."""
         (self.folder / "log").mkdir(parents=True)
         redis = Secret(self.servers.valkey.url)
-        await join_groups(redis, self.namespace, self.accounts)
+        await join_groups(redis, Codec(self.namespace, parse_keyring([KEY], self.folder)), self.accounts)
         ports = {
             name: await gate.open(self.servers.postgres.port if name == "postgres" else self.servers.valkey.port)
             for name, gate in self.gates.items()
@@ -181,9 +100,11 @@ class Pipeline:
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """End every process of ours; the servers stay."""
+        """End every process of ours, all at a time; the servers stay."""
         if self._keeping is not None:
             await process.cancelled(self._keeping, *self._pinning.values())
+        for part in self.parts.values():
+            part.ask()
         for part in self.parts.values():
             with suppress(OSError):
                 await part.end()

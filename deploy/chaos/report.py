@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from deploy.chaos.faults import EXECUTOR_POINTS, SOURCE_POINTS
+from deploy.chaos.faults import EXECUTOR_POINTS, PROXY_CRASHES, SOURCE_POINTS
 from deploy.chaos.trial import Result
 
 POINTS = (
     *(f"die-at-{point}" for point in (*EXECUTOR_POINTS, *SOURCE_POINTS)),
     *(f"pause-at-{point}" for point in EXECUTOR_POINTS),
 )
+ALL_POINTS = (*POINTS, *PROXY_CRASHES)
 SHOWN = 8
-ENOUGH = 10
-"""So many seeds have to come to every point; fewer may leave some out."""
+ENOUGH, ENOUGH_DAYS = 10, 20
+"""So many seeds have to come to every point, and so many to each of the proxy too, which only days have."""
 
 
 def trial_line(result: Result) -> str:
@@ -38,7 +39,7 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
     ends = _sum([r.ends for r in results])
     found = Counter(f.fault for r in results for f in r.findings)
     yield "faults by kind: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
-    yield "points hit: " + ", ".join(f"{p.replace('-at-', ' at ')} {reached.get(p, 0)}" for p in POINTS)
+    yield "points hit: " + ", ".join(f"{p.replace('-', ' ')} {reached.get(p, 0)}" for p in ALL_POINTS)
     yield "outcomes: " + ", ".join(f"{end} {count}" for end, count in ends.most_common())
     yield (
         f"{len(results)} seeds, {sum(r.actions for r in results)} actions, {sum(faults.values())} faults: "
@@ -56,7 +57,8 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
 def missed(results: Sequence[Result]) -> list[str]:
     """The points that no trial came to, when there were enough trials to come to all of them."""
     reached = _sum([r.reached for r in results])
-    return [point for point in POINTS if not reached[point]] if len(results) >= ENOUGH else []
+    wanted = ALL_POINTS if len(results) >= ENOUGH_DAYS else POINTS if len(results) >= ENOUGH else ()
+    return [point for point in wanted if not reached[point]]
 
 
 def _sum(counts: Sequence[dict[str, int]]) -> Counter[str]:

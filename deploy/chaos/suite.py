@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from deploy.chaos.trial import Result, broken, trial
 from deploy.chaos.twice import TWICE_EVERY, twice
 from deploy.fleet import folder_mode
 from deploy.groundwork import migrated
+from shared import process
 from shared.process import UserError
 from shared.settings import Secret
+
+CLEARED_S = 60.0
+"""Seconds that a lane has to end its processes when it is stopped."""
 
 
 class Suite:
@@ -32,10 +37,22 @@ class Suite:
 
     async def run(self, seeds: Sequence[int], width: int) -> list[Result]:
         """Run them all, `width` side by side; the results in the order of the seeds."""
-        waiting = list(reversed(seeds))
-        lanes = [self._lane(number, waiting) for number in range(min(width, len(seeds)))]
-        await asyncio.gather(*lanes)
+        waiting = in_turn(seeds)[::-1]
+        lanes = [asyncio.create_task(self._lane(number, waiting)) for number in range(min(width, len(seeds)))]
+        try:
+            await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            waiting.clear()  # a lane that did not hear it begins nothing new
+            await process.cancelled(*(lane for lane in lanes if not lane.done()), patience=CLEARED_S)
+        for lane in lanes:
+            if not lane.cancelled():
+                lane.result()
         return sorted(self._results, key=lambda r: r.seed)
+
+    @property
+    def results(self) -> Sequence[Result]:
+        """What was found so far."""
+        return self._results
 
     async def _lane(self, number: int, waiting: list[int]) -> None:
         folder = self._folder / f"servers-{number}"
@@ -45,6 +62,7 @@ class Suite:
             await servers.start()
             await migrated(Secret(servers.postgres.dsn))
             while waiting:
+                await servers.start()  # a trial that found no end may have left one of them down
                 await self._one(waiting.pop(), servers)
         finally:
             servers.stop()
@@ -85,9 +103,16 @@ def is_twice(seed: int) -> bool:
     return seed % TWICE_EVERY == TWICE_EVERY - 1
 
 
+def in_turn(seeds: Sequence[int]) -> list[int]:
+    """What takes long among the first, by turns with the rest, so that no lane is alone with it at the end."""
+    long = sorted((seed for seed in seeds if is_day(seed) or is_twice(seed)), key=is_twice, reverse=True)
+    rest = (seed for seed in seeds if not (is_day(seed) or is_twice(seed)))
+    return [seed for pair in zip_longest(long, rest) for seed in pair if seed is not None]
+
+
 async def _judged(seed: int, running: Coroutine[Any, Any, Result]) -> Result:
     """The result; one that did not come to its end counts as failed."""
     try:
         return await running
     except (TimeoutError, OSError, RedisError, UserError) as error:
-        return broken(seed, f"the trial did not come to its end: {error!r}")
+        return broken(seed, f"the trial did not come to its end: {type(error).__name__}: {error}")

@@ -108,6 +108,7 @@ async def trial(
             await wreck.heal()
         found = await settled(pipeline, statements)
     finally:
+        await wreck.stop()
         await pipeline.stop()
     _keep(folder, statements, planned, found)
     crashes = [Finding("wrong", text) for text in pipeline.crashes]

@@ -9,12 +9,14 @@ from time import monotonic
 from typing import Any
 
 from deploy.chaos.faults import SOURCE_POINTS, Fault
-from deploy.chaos.pipeline import Part, Pipeline
+from deploy.chaos.part import Part
+from deploy.chaos.pipeline import Pipeline
 from deploy.chaos.timing import Timing
 from executor.mt5.simulator.faults import Fault as Spoiling
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.simulator.remote import Remote
 from executor.mt5.simulator.surface import LinkFailed
+from shared import process
 
 SERVICES = ("ingest", "executor", "standby", "archiver")
 UNREACHABLE_S = 1.5
@@ -79,6 +81,10 @@ class Wreck:
         for address in self._pipeline.addresses.values():
             while not await asyncio.to_thread(_cleared, address):  # noqa: ASYNC110  another process
                 await asyncio.sleep(LOOK_S)
+
+    async def stop(self) -> None:
+        """Leave what lasts as it is: a server that was killed may be down."""
+        await process.cancelled(*self._lasting)
 
     # -- kinds
 

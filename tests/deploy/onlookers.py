@@ -16,9 +16,9 @@ from executor.lane import Lane
 from executor.pulse import Pulse
 from shared import streams, vitals
 from shared.process import cancelled
-from shared.streams import join_orders
 from shared.vitals import SourceVitals
 from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, Simulator, Watching, account, running
+from tests.executor.seals import join
 
 KEY = "k1:" + (b"1" * 32).hex()
 WIDTH, HEIGHT = 160, 50
@@ -43,7 +43,7 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
     await simulator.start()
     simulator.price("EURUSD", "1.08504", "1.08512")
     redis = streams.connect(valkey.url)
-    await join_orders(redis, KEYS, ACCOUNT)
+    await join(redis)
     for stream in (KEYS.orders, KEYS.outcomes):
         await streams.join_archive(redis, stream, "archiver")
     try:

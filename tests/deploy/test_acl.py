@@ -26,6 +26,7 @@ from shared.streams import Keys, Publisher, Reader
 from shared.vitals import SourceVitals
 from tests.e2e.encrypted import DebianRedis
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, account, running
+from tests.executor.seals import join
 from tests.processes import ROOT
 
 USERS = {user.name: user for user in acl.users(KEYS, ["demo"], [ACCOUNT, "second"])}
@@ -63,7 +64,7 @@ async def guarded(guarded_server: Valkey) -> AsyncIterator[Valkey]:
     admin = streams.connect(guarded_server.url)
     await admin.flushall()
     await admin.acl_log_reset()
-    await streams.join_orders(admin, KEYS, ACCOUNT)
+    await join(admin)
     yield guarded_server
     await admin.aclose()
 
@@ -352,4 +353,5 @@ def test_users_of_others_stay_and_ours_that_are_gone_go() -> None:
 
 
 def test_who_has_no_password_is_nobody_unless_the_file_said_otherwise() -> None:
-    assert acl.merged("", {}, "rig") == "user default reset off\n"
+    assert acl.merged("", {}, "rig") == "user default reset off ~* &* +@all\n"
+    assert acl.merged("user default reset off\n", {}, "rig") == acl.merged("", {}, "rig"), "as it was written before"

@@ -31,6 +31,16 @@ def test_a_redis_that_may_lose_trades(name: str, value: str, level: str) -> None
 
 
 ALONE = Replication(watched=False, replicas=0, near=None, max_lag=10, lease=10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [(None, None), ("OK", None), ("User default has no permissions to run the 'set' command", "fail")],
+)
+def test_a_server_that_would_read_its_file_without_rights_loses_trades(answer: str | None, level: str | None) -> None:
+    assert levels(checks.reloading(answer)).get("redis restart") == level
+
+
 WRITE, FOLLOW = "redis min-replicas-to-write", "redis replicas"
 
 

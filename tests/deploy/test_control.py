@@ -12,11 +12,12 @@ from deploy import control
 from deploy.control import chosen, order
 from deploy.embedded import Valkey
 from deploy.surroundings import found
+from executor.orders import ordered
 from executor.states import Command
 from shared import streams
 from shared.process import UserError
 from tests.deploy.onlookers import settings
-from tests.executor.rig import ACCOUNT, KEYS
+from tests.executor.rig import ACCOUNT, CODEC, KEYS
 
 SECOND = """
 [executor.accounts.second]
@@ -48,7 +49,7 @@ async def state(client: Redis, account: str) -> dict[str, str]:
 
 
 async def test_resume_goes_no_further_than_the_settings_let_an_account_go(client: Redis) -> None:
-    told = await order(client, KEYS, "resume", {"trades": True, "computes": False})
+    told = await order(client, KEYS, lambda: CODEC, "resume", {"trades": True, "computes": False})
 
     assert {each.account: str(each.transition.state) for each in told} == {"trades": "active", "computes": "shadow"}
     for account, mode in (("trades", "active"), ("computes", "shadow")):
@@ -61,8 +62,8 @@ async def test_only_flatten_asks_for_closing_and_each_one_anew(client: Redis) ->
     moments = []
     commands: tuple[Command, ...] = ("close-only", "flatten", "pause", "resume", "flatten")
     for command in commands:
-        await order(client, KEYS, command, {ACCOUNT: True})
-        moments.append(int((await state(client, ACCOUNT)).get("flatten", "0")))
+        await order(client, KEYS, lambda: CODEC, command, {ACCOUNT: True})
+        moments.append(ordered(CODEC, ACCOUNT, "flatten", (await state(client, ACCOUNT)).get("flatten", "")))
 
     never, first, *kept, second = moments
     assert never == 0
@@ -71,8 +72,8 @@ async def test_only_flatten_asks_for_closing_and_each_one_anew(client: Redis) ->
 
 
 async def test_an_account_that_was_not_meant_keeps_its_state(client: Redis) -> None:
-    await order(client, KEYS, "close-only", {"one": True, "two": True})
-    await order(client, KEYS, "pause", {"two": True})
+    await order(client, KEYS, lambda: CODEC, "close-only", {"one": True, "two": True})
+    await order(client, KEYS, lambda: CODEC, "pause", {"two": True})
 
     assert (await state(client, "one"))["mode"] == "close-only"
     assert (await state(client, "two"))["mode"] == "halted"

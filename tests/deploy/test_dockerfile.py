@@ -1,6 +1,5 @@
 """The image: what the Dockerfile copies is there and nothing private goes with it; built for real where tools allow."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import deploy
 from tests.deploy.dockerfile import Stage, copied, stages
+from tests.deploy.imaging import FILE, build, lay_base, said, tool
 from tests.processes import ROOT
 
-FILE = Path(deploy.__file__).with_name("Dockerfile")
 STAGES = stages(FILE)
 IGNORE = [
     line for line in FILE.with_name("Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("#", "")
@@ -104,57 +102,21 @@ def test_a_screen_is_started_and_then_tradecopier_in_its_place(tmp_path: Path) -
 # -- built for real: minutes, and the network
 
 
-def tool(name: str, package: str) -> str:
-    found = shutil.which(name)
-    if found is None or os.geteuid() != 0:
-        pytest.skip(f"needs root and {name} (Debian: {package})")
-    return found
-
-
-def mirror() -> str:
-    """Where this machine has its own Debian packages from."""
-    texts = "\n".join(path.read_text() for path in Path("/etc/apt").rglob("*.sources"))
-    texts += "\n".join(path.read_text() for path in Path("/etc/apt").rglob("sources.list"))
-    places = re.findall(r"(?m)^(?:URIs: |deb (?:\[.*?\] )?)(\S+/debian)\b", texts)
-    if not places:
-        pytest.skip("this is no Debian: its archive is not known here")
-    return str(places[0])
-
-
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """buildah with a store of its own, in which the base image is what debootstrap makes."""
-    buildah, debootstrap = tool("buildah", "buildah"), tool("debootstrap", "debootstrap")
-    folder = tmp_path_factory.mktemp("images")
-    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    subprocess.run(
-        [debootstrap, "--variant=minbase", f"--keyring={keys}", "trixie", folder / "root", mirror()],
-        stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+    """buildah with a store of its own that has the base image."""
+    buildah, folder = tool("buildah", "buildah"), tmp_path_factory.mktemp("images")
     ours = [buildah, "--root", str(folder / "store"), "--runroot", str(folder / "run")]
-    container = said([*ours, "from", "scratch"])
-    said([*ours, "add", "--quiet", container, str(folder / "root"), "/"])
-    if any((extra := Path("/usr/local/share/ca-certificates")).glob("*.crt")):
-        said([*ours, "add", "--quiet", container, str(extra), str(extra)])
-    said([*ours, "commit", "--quiet", container, f"docker.io/library/{stage('python').base}"])
+    lay_base(ours, folder / "base")
     yield ours
     said([*ours, "rm", "--all"])
     said([*ours, "rmi", "--all", "--force"])
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def said(command: list[str]) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, f"{command}\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
-    return ended.stdout.strip()
-
-
-def build(builder: list[str], target: str) -> str:
+def started(builder: list[str], target: str) -> str:
     """Build a target; the name of its container, in which commands can be run."""
-    settings = Path("/etc/pip.conf")
-    volumes = ["--volume", f"{settings}:{settings}:ro"] if settings.exists() else []
-    options = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker", "--layers", *volumes]
-    said(["nice", *builder, "bud", *options, "--file", str(FILE), "--target", target, "--tag", target, str(ROOT)])
+    build(builder, FILE, ROOT, target, target)
     return said([*builder, "from", f"localhost/{target}"])
 
 
@@ -164,7 +126,7 @@ SERVES = "import mitmproxy.tools.dump, psycopg, redis, hiredis, sys; print(sys.v
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -> None:
-    container = build(builder, "tradecopier")
+    container = started(builder, "tradecopier")
     inside = [*builder, "run", "--isolation=chroot", container, "--"]
     assert said([*inside, "id", "-u"]) == "10001"
     assert said([*inside, "python", "-c", SERVES]) == "True"
@@ -179,7 +141,7 @@ def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_image_with_wine_has_a_screen_and_wine(builder: list[str]) -> None:
-    container = build(builder, "wine")
+    container = started(builder, "wine")
     inside = [*builder, "run", "--isolation=chroot", container, "--"]
     assert said([*inside, "id", "-u"]) == "10001"
     assert "wine-" in said([*inside, "wine", "--version"])

@@ -157,6 +157,20 @@ async def test_a_redis_elsewhere_that_is_not_encrypted_is_named(tmp_path: Path) 
     assert not any("hush" in c.found + c.advice for c in checks)
 
 
+async def test_a_server_that_would_lose_trades_by_a_restart_is_named_to_whom_may_ask(tmp_path: Path) -> None:
+    surroundings, server = here(tmp_path), Server(tmp_path / "alone", {})
+    try:
+        await server.serve()
+        for user, rights in (("boss", "+@all"), ("onlooker", "-acl")):
+            await asked(server, "ACL", "SETUSER", user, "on", f">{PASSWORD}", "~*", "+@all", rights)
+        assert await told_of("restart", surroundings, server, "boss") == []
+        await asked(server, "ACL", "SETUSER", "default", "resetkeys")
+        assert [check.level for check in await told_of("restart", surroundings, server, "boss")] == ["fail"]
+        assert await told_of("restart", surroundings, server, "onlooker") == []
+    finally:
+        await server.close()
+
+
 @pytest.fixture
 async def followed(tmp_path: Path) -> AsyncIterator[Server]:
     """A server with a replica, which writes without it, too."""
@@ -174,13 +188,13 @@ async def followed(tmp_path: Path) -> AsyncIterator[Server]:
             await server.close()
 
 
-async def replication(surroundings: Surroundings, server: Server, user: str = "default") -> list[Check]:
-    """What is said of how a server is followed."""
+async def told_of(what: str, surroundings: Surroundings, server: Server, user: str = "default") -> list[Check]:
+    """What is said about something of a server."""
     url = Secret(f"redis://{user}:{PASSWORD}@{HOST}:{server.port}/0")
     machine = replace(surroundings.machine, redis=replace(surroundings.machine.redis, url=url))
     found = [check async for check in doctor.redis(Surroundings(machine=machine))]
     assert found[-1].what != "redis", found
-    return [check for check in found if "replicas" in check.what]
+    return [check for check in found if what in check.what]
 
 
 @pytest.mark.timeout(120)
@@ -190,7 +204,7 @@ async def test_a_server_that_writes_without_its_replica_is_named_whoever_asks(tm
     await asked(followed, "ACL", "SETUSER", "onlooker", *onlooker)
 
     for user in ("default", "onlooker"):
-        (check,) = await replication(surroundings, followed, user)
+        (check,) = await told_of("replicas", surroundings, followed, user)
         assert check.level == "warn"
         assert "min-replicas-to-write 1" in check.advice
 
@@ -198,10 +212,10 @@ async def test_a_server_that_writes_without_its_replica_is_named_whoever_asks(tm
     while not (await asked(followed, "INFO", "replication"))["min_slaves_good_slaves"]:
         await asyncio.sleep(LOOK_S)
     for user in ("default", "onlooker"):
-        assert [check.level for check in await replication(surroundings, followed, user)] == ["ok"]
+        assert [check.level for check in await told_of("replicas", surroundings, followed, user)] == ["ok"]
 
     await asked(followed, "CONFIG", "SET", "min-replicas-max-lag", "60")
-    (check,) = await replication(surroundings, followed)
+    (check,) = await told_of("replicas", surroundings, followed)
     assert (check.level, "below executor.lease" in check.advice) == ("warn", True)
 
 
@@ -210,6 +224,6 @@ async def test_a_provider_that_lets_nobody_ask_for_settings_hinders_no_other_che
     managed = Server(tmp_path / "managed", {"rename-command": 'CONFIG ""'})
     try:
         await managed.serve()
-        assert await replication(here(tmp_path), managed) == []
+        assert await told_of("replicas", here(tmp_path), managed) == []
     finally:
         await managed.close()

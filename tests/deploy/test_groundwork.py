@@ -16,7 +16,10 @@ from executor.mt5.simulator.surface import Surface
 from shared import streams
 from shared.process import UserError
 from shared.settings import Secret
+from shared.wire import Codec, Keyring
 from tests.conftest import Database
+
+CODEC = Codec("main", Keyring(current="k1", keys={"k1": b"1" * 32}))
 
 
 async def groups(url: str, stream: str) -> set[bytes]:
@@ -30,7 +33,7 @@ async def groups(url: str, stream: str) -> set[bytes]:
 async def test_every_account_and_the_archive_get_their_group_and_keep_it(valkey: Valkey) -> None:
     keys = streams.Keys("main")
     for _ in range(2):
-        await join_groups(Secret(valkey.url), "main", ["one", "two-b"])
+        await join_groups(Secret(valkey.url), CODEC, ["one", "two-b"])
     assert await groups(valkey.url, keys.orders) == {b"one", b"two-b", b"archiver"}
     assert await groups(valkey.url, keys.outcomes) == {b"archiver"}
 
@@ -40,7 +43,7 @@ async def test_a_server_that_may_lose_trades_is_refused_in_one_line(valkey: Valk
     await client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with pytest.raises(UserError, match=r"redis.url: .*maxmemory-policy noeviction") as raised:
-            await join_groups(Secret(valkey.url), "main", ["one"])
+            await join_groups(Secret(valkey.url), CODEC, ["one"])
     finally:
         await client.config_set("maxmemory-policy", "noeviction")
         await client.aclose()
@@ -50,7 +53,7 @@ async def test_a_server_that_may_lose_trades_is_refused_in_one_line(valkey: Valk
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://127.0.0.1:{port}/0"])
 async def test_a_server_that_does_not_serve_us_is_one_line_without_its_password(valkey: Valkey, url: str) -> None:
     with pytest.raises(UserError, match=r"^redis.url: the server does not serve us: ") as raised:
-        await join_groups(Secret(url.format(port=valkey.port)), "main", ["one"])
+        await join_groups(Secret(url.format(port=valkey.port)), CODEC, ["one"])
     assert valkey.password not in str(raised.value)
 
 

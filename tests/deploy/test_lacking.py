@@ -80,7 +80,7 @@ async def test_a_fact_that_was_removed_is_followed_though_its_executor_has_begun
     await archive(redis, archive_of_rig.dsn)
 
     lines = await brought_back(valkey.url, archive_of_rig.dsn)
-    await control.order(redis, KEYS, "resume", {ACCOUNT: True})
+    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
     async with running(valkey.url, simulator):
         became = await ended_as(redis, lost)
 
@@ -114,7 +114,7 @@ async def test_what_was_to_be_followed_again_is_not_forgotten_by_the_next_loss(
     await redis.set(KEYS.source("lease", "demo"), OWNER)
 
     lines = await brought_back(valkey.url, archive_of_rig.dsn, ACCOUNT)
-    await control.order(redis, KEYS, "resume", {ACCOUNT: True})
+    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
     async with running(valkey.url, simulator):
         became = await ended_as(redis, waiting)
 

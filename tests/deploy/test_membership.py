@@ -10,11 +10,13 @@ from redis.asyncio import Redis
 from deploy.custody import custody
 from deploy.embedded import Valkey
 from deploy.membership import memory, remove, repoint
+from executor.recalling import stored
 from shared import streams
 from shared.outcomes import Kept
 from shared.process import UserError
 from tests.deploy.test_standing import LINK
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, told
+from tests.executor.seals import join, seal
 
 STATE: dict[Any, Any] = {"mode": "close-only", "identity": "1@Demo", "peak": "9", "deals-told": "5", "joined": "{}"}
 PARTS = ("place", "links", "debts", "done", "replay", "state")
@@ -23,13 +25,14 @@ PARTS = ("place", "links", "debts", "done", "replay", "state")
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
+    await join(client)
     await client.hset(KEYS.account("links", ACCOUNT), "x", msgspec.json.encode(LINK))
     await client.hset(KEYS.account("debts", ACCOUNT), "x", "{}")
     await client.hset(KEYS.account("done", ACCOUNT), "f#1", "filled 1 1-1")
     await client.hset(KEYS.account("replay", ACCOUNT), "fact:f", "asked")
     await client.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
     await client.hset(KEYS.account("state", ACCOUNT), mapping=STATE)
+    await seal(client)
     yield client
     await client.aclose()
 
@@ -58,8 +61,10 @@ async def test_another_login_has_none_of_the_old_one_s_figures(redis: Redis, aba
         await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "2@Demo", abandon=abandon)
     after = await hashes(redis)
     joined = {} if abandon else {"joined": "{}"}
+    del after["state"]["server"]
     assert after["state"] == {"mode": "close-only", "identity": "2@Demo", **joined}
-    assert after["place"] == {**before["place"], "version": "1"}
+    assert {**after["place"], "seal": ""} == {**before["place"], "version": "1", "seal": ""}
+    assert (await stored(redis, KEYS, ACCOUNT)).flaw(CODEC, ACCOUNT) is None
     assert len(after.get("links", {})) == links
     (kept,) = await told(redis)
     assert isinstance(kept, Kept)
@@ -79,7 +84,19 @@ async def test_nothing_is_done_with_an_account_that_somebody_else_has_taken(redi
     assert await told(redis) == []
 
 
+async def test_what_somebody_else_has_written_is_not_told_as_ours(redis: Redis) -> None:
+    """It would be signed, and could be restored."""
+    await redis.hset(KEYS.account("links", ACCOUNT), "y", msgspec.json.encode(LINK).decode())
+    before = await hashes(redis)
+    async with custody(redis, KEYS, [ACCOUNT], "remove") as tokens:
+        with pytest.raises(UserError, match=f"^{ACCOUNT}: .* is not what was sealed.* restore --account {ACCOUNT}"):
+            await remove(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT)
+        with pytest.raises(UserError, match="is not what was sealed"):
+            await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "2@Demo", abandon=True)
+    assert (await hashes(redis), await told(redis)) == (before, [])
+
+
 async def test_the_memory_is_all_that_redis_has(redis: Redis) -> None:
-    kept = await memory(redis, KEYS, ACCOUNT)
+    kept, _ = await memory(redis, KEYS, CODEC, ACCOUNT)
     assert (list(kept.memory.links), list(kept.memory.debts), kept.memory.passed) == (["x"], ["x"], {"p": 7})
     assert kept.state == {name: value for name, value in STATE.items() if name != "mode"}

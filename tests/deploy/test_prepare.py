@@ -23,11 +23,23 @@ def prepared(monkeypatch: pytest.MonkeyPatch, folder: Path, **told: str) -> tupl
 def test_it_makes_groups_and_tables_and_leaves_what_is_there(
     valkey: Valkey, postgres: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (key := tmp_path / "signing.key").write_text("k1:" + "11" * 32)
+    key.chmod(0o600)
     for _ in range(2):
-        code, said = prepared(monkeypatch, tmp_path, REDIS__URL=valkey.url, POSTGRES__DSN=postgres.dsn)
+        servers = {"REDIS__URL": valkey.url, "POSTGRES__DSN": postgres.dsn}
+        code, said = prepared(monkeypatch, tmp_path, SECURITY__SIGNING_KEY_FILE=str(key), **servers)
         assert (code, said) == (0, "ready: the groups of main and of the archive, and the archive's tables\n")
     with psycopg.connect(postgres.dsn) as connection:
         assert connection.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+
+
+def test_without_the_key_that_seals_what_an_account_remembers_no_account_joins(
+    valkey: Valkey, postgres: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = str(tmp_path / "signing.key")
+    servers = {"REDIS__URL": valkey.url, "POSTGRES__DSN": postgres.dsn}
+    code, said = prepared(monkeypatch, tmp_path, SECURITY__SIGNING_KEY_FILE=key, **servers)
+    assert (code, said) == (2, f"tradecopier: {key}: the signing key cannot be read (No such file or directory)\n")
 
 
 def test_servers_that_nobody_named_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

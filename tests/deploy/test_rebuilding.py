@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from archiver.migrate import migrate
-from deploy import control
+from deploy import control, restoring
 from deploy.cli import cli
 from deploy.embedded import Valkey
 from deploy.rebuilding import needing, restored
@@ -23,7 +23,8 @@ from shared.facts import Fact
 from shared.outcomes import Notice
 from tests.conftest import Database
 from tests.deploy.archived import archive, at_work, configured
-from tests.executor.rig import ACCOUNT, KEYS, OWNER, Simulator, Source, ended, running, told
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, OWNER, Simulator, Source, ended, running, told
+from tests.executor.seals import join
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -88,7 +89,7 @@ async def rest_of_story(source: Source) -> None:
 
 
 async def resumed(redis: Redis) -> None:
-    await control.order(redis, KEYS, "resume", {ACCOUNT: True})
+    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
 
 
 async def ends_of(redis: Redis, *facts: Fact) -> dict[str, str]:
@@ -201,13 +202,44 @@ async def test_a_fact_that_nobody_has_but_the_archive_is_followed(
     assert await held(simulator) == {"buy": 0.2, "sell": 0}
 
 
+async def test_what_is_published_while_facts_are_put_back_is_followed_as_well(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands before them in the stream, and after what was read of that."""
+    source = Outbox(redis, first=3)
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    await source.buy("b", "0.2")
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    source.lost = True
+    await source.close("a")
+    put_back = restoring.add_missing
+
+    async def beside(*given: Any) -> Any:
+        await source.again()
+        return await put_back(*given)
+
+    monkeypatch.setattr(restoring, "add_missing", beside)
+    async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+        await work.remember([ACCOUNT])
+        await restored(work, [ACCOUNT])
+    await resumed(redis)
+    async with running(valkey.url, simulator):
+        ends = await ends_of(redis, *source.said)
+
+    assert sorted(ends.values()) == ["closed", "filled", "filled"]
+    assert await held(simulator) == {"buy": 0.2, "sell": 0}
+
+
 @pytest.fixture
 async def own(tmp_path: Path) -> AsyncIterator[Valkey]:
     """A server whose data can be replaced."""
     server = Valkey(tmp_path / "own")
     server.start()
     client = streams.connect(server.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
+    await join(client)
     await client.set(KEYS.source("lease", "demo"), OWNER)
     await client.aclose()
     yield server
@@ -308,7 +340,7 @@ def test_the_command_says_what_it_would_do_asks_and_does_it(
 
     async def lived() -> None:
         redis = streams.connect(valkey.url)
-        await streams.join_orders(redis, KEYS, ACCOUNT)
+        await join(redis)
         simulator = Simulator(tmp_path / "terminal")
         await simulator.start()
         source = Outbox(redis)
@@ -325,6 +357,8 @@ def test_the_command_says_what_it_would_do_asks_and_does_it(
         await redis.flushall()
         await redis.aclose()
 
+    assert "main: the archive knows nothing of it" in run()[1]
+    assert run()[0] == 2
     asyncio.run(lived())
     assert run() == (0, "nothing to restore: every account has its group, and Redis knows no less than the archive\n")
     asyncio.run(flushed())

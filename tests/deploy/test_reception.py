@@ -26,6 +26,7 @@ from tests.deploy.archived import archive, configured
 from tests.deploy.onlookers import machine
 from tests.executor.accounts import settings as account_settings
 from tests.executor.rig import ACCOUNT, KEYS, OWNER, Simulator, Source, ended, running
+from tests.executor.seals import seal
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -192,6 +193,7 @@ async def test_another_login_follows_on_where_the_name_has_read_to(
     await redis.hset(KEYS.account("state", ACCOUNT), "identity", "9@Elsewhere")
     await source.buy("a", "0.1")
     await redis.hset(KEYS.account("links", ACCOUNT), "x", '{"key":"x","instrument":"EURUSD","symbol":"EURUSD"}')
+    await seal(redis)
     async with running(valkey.url, simulator, wait=False):
         code, said = await asyncio.to_thread(run, config, "repoint", ACCOUNT, typed="y\n")
         found = await ended(redis, 1)

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from deploy import resealing
+from deploy import membership, resealing
 from deploy.embedded import Valkey
+from executor import sealing
+from executor.recalling import stored
+from executor.sealing import Contents
 from shared import streams
 from shared.pictures import source_picture
 from shared.streams import Keys, Publisher
@@ -51,6 +54,25 @@ async def test_pictures_and_memories_are_signed_anew(redis: Redis) -> None:
     memory: Any = await redis.hget(KEYS.source("memory", "demo"), "10001")
     assert AFTER.opened("memory:demo/10001", memory) == b"{}"
     assert await resealing.counted(redis, KEYS, ("demo",)) == {"k1": 1, "k2": 3}  # the entry in the stream stays
+
+
+async def test_the_seal_of_what_an_account_remembers_is_signed_anew(redis: Redis) -> None:
+    await membership.join(redis, KEYS, BEFORE, "main")
+    assert await resealing.counted(redis, KEYS, ()) == {"k1": 1}
+    assert "sealed with key 'k1'" in ((await stored(redis, KEYS, "main")).flaw(AFTER, "main") or "")
+
+    assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 1
+
+    assert (await stored(redis, KEYS, "main")).flaw(AFTER, "main") is None
+    assert await resealing.counted(redis, KEYS, ()) == {"k2": 1}
+
+
+async def test_a_seal_that_is_not_soundly_signed_is_not_signed_by_us(redis: Redis) -> None:
+    """Nor that of another account."""
+    await membership.join(redis, KEYS, BEFORE, "main")
+    for forged in (b"k1 " + b"0" * 64 + b" x", sealing.sealed(BEFORE, "other", Contents())):
+        await redis.hset(KEYS.account("place", "main"), "seal", forged.decode())
+        assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 0
 
 
 async def test_what_is_not_soundly_signed_is_not_signed_by_us(redis: Redis) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from deploy.restoring import (
     restore_sources,
     settled,
 )
+from executor.book import Debt
 from shared.facts import Fact
 from shared.outcomes import Kept, Lacking, Memory
 from shared.pictures import source_picture
@@ -152,7 +154,7 @@ async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis
     found.ends[fact_of(originals[1]).id, 1] = Ended("denied", NOW)
     await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "server": "old", "flatten": "1"})
     async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
-        again = await restore_account(redis, KEYS, tokens[ACCOUNT], found, await present(redis))
+        again = await restore_account(redis, KEYS, CODEC, tokens[ACCOUNT], found, await present(redis))
     assert [each.entry for each in again] == [originals[2].entry]
     assert lacking(again) == (Lacking("rig", 3, 3),)
     place: Any = await redis.hgetall(KEYS.account("place", ACCOUNT))
@@ -174,13 +176,13 @@ async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis
 async def test_an_account_that_was_halted_stays_halted(redis: Redis) -> None:
     await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "halted", "reason": "operator"})
     async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
-        await restore_account(redis, KEYS, tokens[ACCOUNT], begun(ACCOUNT, ["demo"], "0-1", whole()), [])
+        await restore_account(redis, KEYS, CODEC, tokens[ACCOUNT], begun(ACCOUNT, ["demo"], "0-1", whole()), [])
     assert await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"]) == [b"halted", b"operator"]
 
 
 async def test_nothing_is_written_for_an_account_that_somebody_else_has_taken(redis: Redis) -> None:
     with pytest.raises(UserError, match="another command has taken the account"):
-        await restore_account(redis, KEYS, "not the token", begun(ACCOUNT, ["demo"], "0-1", whole()), [])
+        await restore_account(redis, KEYS, CODEC, "not the token", begun(ACCOUNT, ["demo"], "0-1", whole()), [])
     assert not await redis.exists(KEYS.account("links", ACCOUNT))
 
 
@@ -196,6 +198,16 @@ def test_marks_say_what_has_ended_and_what_needs_no_end_any_more() -> None:
     assert ended(found, "9-9") == {"f#2": "filled 7000 9-9"}
     there = [Present("1-0", fact_named("a")), Present("2-0", fact_named("b")), Present("3-0", BadSignature("k1"))]
     assert passed(found, there, {"2-0"}, "9-9") == {"a#1": "ignored 0 9-9"}
+
+
+def test_what_a_debt_ends_has_no_mark_though_a_server_that_was_lost_had_told_its_end() -> None:
+    now = datetime.fromtimestamp(7, UTC)
+    found = begun(ACCOUNT, ["demo"], "0-1", whole())
+    debt = Debt(link="x", fact="f", entry="1-0", target=Decimal(0), since=now, captured=now, attempt=2)
+    found.debts["x"] = msgspec.json.encode(debt)
+    found.ends.update({("f", 1): Ended("denied", now), ("f", 2): Ended("closed", now)})
+
+    assert ended(found, "9-9") == {"f#1": "denied 7000 9-9"}
 
 
 def test_what_waits_for_a_key_is_read_again_and_what_is_forged_is_not() -> None:

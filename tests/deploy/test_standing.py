@@ -36,6 +36,18 @@ async def test_an_account_at_work(redis: Redis) -> None:
     assert (now.group, now.lag, now.pending, now.words()) == ("attached", 1, 0, "reads")
     assert (now.mode, now.reason, now.identity, now.seqs) == ("active", "r", "1@D", {"p": 7})
     assert now.open == [LINK]
+
+
+async def test_what_a_stranger_has_written_is_no_surprise(redis: Redis) -> None:
+    """Whoever looks on, or restores it, goes on."""
+    broken: Any = b"\xff"
+    await redis.hset(KEYS.account("place", ACCOUNT), mapping={"seq:p": "many", "seq:q": "3"})
+    for part in ("links", "debts", "state"):
+        await redis.hset(KEYS.account(part, ACCOUNT), broken, broken)
+        await redis.hset(KEYS.account(part, ACCOUNT), "x", "{}")
+    await redis.hset(KEYS.account("links", ACCOUNT), "y", msgspec.json.encode(LINK))
+    now = await standing(redis, KEYS, ACCOUNT)
+    assert (now.links, now.debts, now.seqs) == ((LINK,), (), {"q": 3})
     assert await known(redis, KEYS) == [ACCOUNT]
 
 

@@ -18,7 +18,7 @@ from executor.mt5.simulator.remote import Remote
 from shared import streams
 from tests.deploy.onlookers import Machine, Terminal, machine, settings
 from tests.deploy.test_light import RED, YELLOW
-from tests.executor.rig import ACCOUNT, KEYS, Source, ended
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source, ended
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -92,14 +92,14 @@ async def blind(found: Machine, window: Terminal, tmp_path: Path) -> None:
 async def drift(found: Machine, window: Terminal, tmp_path: Path) -> None:
     """A trade that the account has refused: the source has it, and we do not."""
     redis = streams.connect(found.valkey.url)
-    await order(redis, KEYS, "close-only", {ACCOUNT: True})
+    await order(redis, KEYS, lambda: CODEC, "close-only", {ACCOUNT: True})
     source = Source(redis)
     source.seq = 1
     await source.buy("p2", "0.2")
     await ended(redis, 2)
     await window.shows("NOT ALL IS WELL", "drift, EURUSD: +0.2 lots expected, +0 there", "close-only (operator)")
     await doctor_shows(found, tmp_path, 6, "drift: EURUSD: +0.2 lots expected", "state: close-only (operator)")
-    await order(redis, KEYS, "resume", {ACCOUNT: True})
+    await order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
     await source.close("p2")
     await redis.hdel(KEYS.source("picture", "demo"), "10001/order:p2-1")  # as when the broker has told its fill
     await window.shows(" COPYING\n")

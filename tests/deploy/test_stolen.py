@@ -3,7 +3,7 @@ where he comes to an end.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,18 +17,26 @@ from redis.exceptions import ResponseError
 
 from deploy import acl, aclfile
 from deploy.embedded import Valkey
+from executor import sealing
+from executor.asked import Desk, Replay
 from executor.book import Debt, Link, Part
-from executor.settings import Limits
+from executor.joining import Joined, written
+from executor.mt5.simulator.faults import FaultKind
+from executor.recalling import stored
 from shared import streams
 from shared.facts import Side
 from shared.outcomes import Outcome
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, running
+from tests.executor.seals import join
+from tests.executor.test_reconciler import seen_now
 
 USERS = acl.users(KEYS, ["demo"], [ACCOUNT, "second"])
 INGEST, LANE, OTHER_LANE, ARCHIVER = (
     f"{KEYS.namespace}.{name}" for name in ("ingest", f"executor.{ACCOUNT}", "executor.second", "archiver")
 )
-SMALL = Limits(max_age=Decimal(60), max_lots_per_order=Decimal(1), max_lots_per_symbol=Decimal(1))
+MARKET_CLOSED = 10018
+REMEMBERED = ("place", "links", "debts", "state")
+Memory = Mapping[str, Mapping[str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +53,7 @@ async def admin(guarded: Valkey) -> AsyncIterator[Redis]:
     """One who sees everything, on an empty server on which the account has joined."""
     client = streams.connect(guarded.url)
     await client.flushall()
-    await streams.join_orders(client, KEYS, ACCOUNT)
+    await join(client)
     yield client
     await client.aclose()
 
@@ -83,51 +91,245 @@ def link(name: str, side: Side, lots: str, ticket: int) -> tuple[str, bytes]:
     return key, msgspec.json.encode(made)
 
 
-async def remembered(redis: Redis, owed: str, *links: tuple[str, bytes]) -> None:
-    """Make the account believe in links, and that one of them is to be closed; it reads them when it begins anew."""
-    now = datetime.now(UTC)
-    debt = Debt(link=owed, fact="made-up", entry="", target=Decimal(0), since=now, captured=now)
-    names = {part: KEYS.account(part, ACCOUNT) for part in ("links", "debts", "state", "lease")}
-    await redis.hset(names["links"], mapping=cast(Any, dict(links)))
-    await redis.hset(names["debts"], owed, cast(Any, msgspec.json.encode(debt)))
-    await redis.hset(names["state"], "mode", "active")
-    await redis.delete(names["lease"])
-
-
-async def settled(admin: Redis) -> None:
-    """Return when nothing is owed any more."""
+async def refused(caplog: pytest.LogCaptureFixture, why: str) -> None:
+    """Return when the account's lane has said that it does not believe what it is to remember."""
     async with asyncio.timeout(PATIENCE_S):
-        while await admin.exists(KEYS.account("debts", ACCOUNT)):
+        while not any(
+            message.startswith(f"{ACCOUNT}: nothing is sent, ") and why in message for message in caplog.messages
+        ):
             await asyncio.sleep(0.05)
 
 
-async def test_who_writes_an_account_s_memory_closes_what_he_likes_also_what_was_opened_by_hand(
-    guarded: Valkey, admin: Redis, tmp_path: Path
+def owed(link: str) -> bytes:
+    """A made-up exit that is to be done: all of a link."""
+    now = datetime.now(UTC)
+    return msgspec.json.encode(Debt(link=link, fact="made-up", entry="", target=Decimal(0), since=now, captured=now))
+
+
+async def write(redis: Redis, **parts: Mapping[str, bytes | str]) -> None:
+    """Write into the account's memory, and have its lane begin anew, when it reads that."""
+    for part, values in parts.items():
+        await redis.hset(KEYS.account(part, ACCOUNT), mapping=cast(Any, dict(values)))
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+
+
+async def kept(redis: Redis) -> Memory:
+    """All that Redis remembers of the account, as the thief sees it."""
+    found = {part: cast(Any, await redis.hgetall(KEYS.account(part, ACCOUNT))) for part in REMEMBERED}
+    return {part: {k.decode(): v.decode() for k, v in values.items()} for part, values in found.items()}
+
+
+async def put_back(redis: Redis, earlier: Memory) -> None:
+    """Bring all of it to what it was."""
+    for part in REMEMBERED:
+        await redis.delete(KEYS.account(part, ACCOUNT))
+    await write(redis, **{part: values for part, values in earlier.items() if values})
+
+
+async def test_who_writes_an_account_s_memory_closes_nothing_and_other_accounts_go_on(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+    """Neither what was opened by hand nor what is ours, live or in shadow."""
+    await join(admin, "second")
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, terminal(tmp_path / "2", "hedging") as other:
         simulator.trade(action=1, symbol="EURUSD", volume=0.3, type=0)
         async with simulator.eyes() as eyes:
             (position,) = cast(Any, await eyes.positions())
-        async with running(url(guarded, LANE), simulator, account(mode="shadow")):
+        async with (
+            running(url(guarded, LANE), simulator, account(mode="shadow")),
+            running(url(guarded, OTHER_LANE), other, name="second"),
+            thief(guarded, LANE) as redis,
+        ):
             key, content = link("a", "buy", "0.3", position.ticket)
-            await remembered(redis, key, (key, content))
-            await settled(admin)
-            assert await simulator.volumes() == []
+            await write(redis, links={key: content}, debts={key: owed(key)}, state={"mode": "active"})
+            await refused(caplog, "is not what was sealed")
+            await source.buy("b")
+            await source.close("b")
+            await told(admin, 2)
+        assert await simulator.volumes() == [("EURUSD", 0, 0.3)]
+        assert len(await other.deals()) == 2
 
 
-@pytest.mark.parametrize(("mode", "opened"), [("live", [("EURUSD", 1, 7.0)]), ("shadow", [])])
-async def test_on_a_netting_account_he_opens_what_he_likes_past_its_limits_but_nothing_on_one_in_shadow(
-    guarded: Valkey, admin: Redis, tmp_path: Path, mode: Any, opened: list[Any]
+async def test_on_a_netting_account_he_opens_nothing_by_an_exit_past_its_zero(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
         terminal(tmp_path, "netting") as simulator,
         thief(guarded, LANE) as redis,
-        running(url(guarded, LANE), simulator, account(mode=mode, limits=SMALL)),
+        running(url(guarded, LANE), simulator),
     ):
-        one, other = link("a", "buy", "7", 1), link("b", "sell", "7", 1)
-        await remembered(redis, one[0], one, other)
-        await settled(admin)
-        assert await simulator.volumes() == opened
+        one, two = link("a", "buy", "7", 1), link("b", "sell", "7", 1)
+        await write(redis, links=dict([one, two]), debts={one[0]: owed(one[0])})
+        await refused(caplog, "is not what was sealed")
+        assert await simulator.deals() == []
+
+
+@pytest.mark.parametrize("parts", [("debts",), ("debts", "place"), ("links",), ("links", "debts"), ("place",)])
+async def test_an_exit_that_was_owed_once_is_not_owed_again_because_he_has_kept_it(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture, parts: tuple[str, ...]
+) -> None:
+    """It was ours when it was written; beside what the account holds now it is not."""
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await source.buy("a", "0.2")
+            await told(admin, 1)
+            simulator.goes_wrong(FaultKind.RETCODE, code=MARKET_CLOSED, times=0)
+            await source.close("a", "0.1")
+            async with asyncio.timeout(PATIENCE_S):
+                while not (old := await kept(redis))["debts"]:
+                    await asyncio.sleep(0.02)
+            simulator.heal()
+            await told(admin, 2)
+            await source.buy("a", "0.1")
+            await told(admin, 3)
+            await put_back(redis, {**await kept(redis), **{part: old[part] for part in parts}})
+            await refused(caplog, "is not what was sealed")
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("wiped", [["place", "links", "debts", "state"], ["place"], ["links"]])
+async def test_who_has_an_account_forget_what_it_holds_does_not_have_it_join_anew(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture, wiped: list[str]
+) -> None:
+    """It would open again what the source holds."""
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator, account(join="adopt")):
+            await source.buy("a")
+            await told(admin, 1)
+            for part in wiped:
+                await redis.delete(KEYS.account(part, ACCOUNT))
+            await redis.delete(KEYS.account("lease", ACCOUNT))
+            await refused(caplog, "has no seal" if "place" in wiped else "is not what was sealed")
+        assert len(await simulator.deals()) == 1
+
+
+@pytest.mark.parametrize("field", ["joined", "day-start", "peak", "flattened", "rearmed"])
+async def test_nothing_of_the_state_that_makes_a_trade_can_be_changed(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str
+) -> None:
+    adopting = Joined(seen=frozenset({"demo"}), adopt=frozenset({"demo/10001/a"}))
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await write(redis, state={field: written(adopting) if field == "joined" else "1"})
+            await refused(caplog, "is not what was sealed")
+        assert await simulator.deals() == []
+
+
+async def test_the_seal_of_another_account_is_none(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where both remember the same."""
+    seal = sealing.sealed(CODEC, "second", (await stored(admin, KEYS, ACCOUNT)).contents)
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        await write(redis, place={"seal": seal})
+        async with running(url(guarded, LANE), simulator, wait=False):
+            await refused(caplog, "is not what was sealed")
+
+
+async def test_facts_that_he_has_delivered_again_trade_nothing_again(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    """He may claim any entry for the account, take its end away, and set back how far it has read."""
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await source.buy("a", "0.1")
+            await source.close("a")
+            await source.buy("b", "0.1")
+            await told(admin, 3)
+            ids = [entry for entry, _ in cast(Any, await redis.xrange(KEYS.orders))]
+            await redis.xclaim(KEYS.orders, ACCOUNT, "executor", 0, ids, force=True)
+            await redis.delete(KEYS.account("done", ACCOUNT))
+            await write(redis, place={"entry": "0-0", "seq:rig": "0"}, state={"suspect-before": "0"})
+            await told(admin, 6)
+        assert len(await simulator.deals()) == 3
+
+
+async def test_he_has_nothing_flattened(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await source.buy("a")
+            await told(admin, 1)
+            await redis.hset(KEYS.account("state", ACCOUNT), mapping={"flatten": "now", "mode": "close-only"})
+            async with asyncio.timeout(PATIENCE_S):
+                while "not done: flatten" not in caplog.text:
+                    await asyncio.sleep(0.05)
+        assert len(await simulator.deals()) == 1
+
+
+async def test_a_request_of_an_operator_that_he_has_kept_trades_nothing_again(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    """Also where he takes away that it was answered."""
+    source, desk = Source(admin), Desk(admin, KEYS, CODEC, ACCOUNT)
+    asked, done, state = (KEYS.account(part, ACCOUNT) for part in ("replay", "done", "state"))
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await admin.hset(state, "mode", "close-only")
+            fact = await source.buy("a")
+            await told(admin, 1)
+            await admin.hset(state, "mode", "active")
+            ((entry, fields),) = cast(Any, await admin.xrange(KEYS.orders))
+            m, k, s = (fields[name].decode() for name in (b"m", b"k", b"s"))
+            now = datetime.now(UTC)
+            request = Replay(fact=fact.id, entry=entry.decode(), attempt=2, asked=now, m=m, k=k, s=s)
+            kept = CODEC.seal(f"replay:{ACCOUNT}", msgspec.json.encode(request)).decode()
+            assert await desk.ask(request) == "asked"
+            await told(admin, 2)
+            await redis.hdel(done, request.work.key)
+            await redis.hset(asked, request.field, kept)
+            async with asyncio.timeout(PATIENCE_S):
+                while await redis.hget(asked, request.field):
+                    await asyncio.sleep(0.05)
+        assert len(await simulator.deals()) == 1
+
+
+async def test_he_ends_a_pause_and_the_account_follows_its_source_again(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await admin.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "halted", "reason": "operator"})
+            await redis.hset(KEYS.account("state", ACCOUNT), "mode", "active")
+            await source.buy("a")
+            await told(admin, 1)
+        assert len(await simulator.deals()) == 1
+
+
+async def test_an_earlier_memory_is_believed_as_a_whole_and_what_was_opened_since_is_found(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    """As after a failover that lost what came since."""
+    source = Source(admin)
+    await source.open()
+    await admin.xgroup_destroy(KEYS.orders, ACCOUNT)
+    await source.buy("a")
+    await join(admin)
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        earlier = await kept(redis)
+        async with running(url(guarded, LANE), simulator, account(join="adopt", reconcile_every=0.2)):
+            await seen_now(admin)
+            await told(admin, 1)
+            await redis.delete(KEYS.account("done", ACCOUNT))
+            await put_back(redis, earlier)
+            await seen_now(admin)
+            await told(admin, 2)
+        assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+        assert len(await simulator.deals()) == 1
 
 
 async def test_entries_that_are_delivered_again_by_the_archiver_s_user_trade_nothing_again(

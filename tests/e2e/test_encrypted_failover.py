@@ -25,6 +25,7 @@ from shared.addresses import redis_url
 from shared.plainly import UNTRUSTED
 from shared.process import UserError
 from shared.settings import Secret
+from shared.wire import Codec, Keyring
 from tests.e2e.encrypted import NAME, EncryptedRedis
 from tests.e2e.pki import Authority
 from tests.e2e.replicated import LOOK_S, PASSWORD
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.timeout(180)
 
 SERVICE, SLOTS = "desk", 16384
 PATIENCE_S = 60.0
+KEYRING = Keyring(current="k1", keys={"k1": b"1" * 32})
 ECHO = "return redis.call('INCR', KEYS[1])"
 
 
@@ -152,7 +154,7 @@ async def counted(client: Redis, key: str) -> int:
 async def complaint(table: settings.Redis) -> str:
     """What somebody is told who cannot use the servers."""
     with pytest.raises(UserError) as caught:
-        await join_groups(Secret(redis_url(table)), table.namespace, ["main"])
+        await join_groups(Secret(redis_url(table)), Codec(table.namespace, KEYRING), ["main"])
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
     return str(caught.value)

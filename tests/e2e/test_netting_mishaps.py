@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
+from executor.orders import signed
 from tests.e2e.test_mishaps import MARKET_CLOSED, NO_ANSWER, D, at_rest, owed
 from tests.executor.conftest import netting, redis, simulator, source
-from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
 
 __all__ = ["netting", "redis", "simulator", "source"]
 
@@ -41,9 +42,9 @@ async def test_flattening_positions_that_stand_against_each_other_comes_to_an_en
         await source.buy("o1", "0.3")
         await source.buy("o2", short)
         await ended(redis, 2)
-        state: Any = {"mode": "close-only", "reason": "operator", "flatten": "now"}
+        state: Any = {"mode": "close-only", "reason": "operator", "flatten": signed(CODEC, ACCOUNT, "flatten", 7)}
         await redis.hset(KEYS.account("state", ACCOUNT), mapping=state)
-        while await redis.hget(KEYS.account("state", ACCOUNT), "flattened") != b"now":
+        while await redis.hget(KEYS.account("state", ACCOUNT), "flattened") != b"7":
             await redis.xread({KEYS.outcomes: "$"}, block=50)
         _, net = await at_rest(redis, netting, 2)
 

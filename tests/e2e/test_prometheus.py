@@ -444,7 +444,7 @@ async def torn(stage: Stage) -> None:
 async def lost(stage: Stage) -> None:
     """Half of the money is gone: the limits on losses are passed."""
     with stage.terminal("netting") as remote:
-        remote.deposit("-50000")
+        remote.deposit("-50000", kind="charge")
     await stage.shows("guard_breaches", "notices")
 
 

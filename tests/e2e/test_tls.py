@@ -34,7 +34,7 @@ from tests.e2e.pki import Authority
 from tests.e2e.processes import run
 from tests.e2e.test_guarded import archived
 from tests.executor import rig
-from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, Simulator, Source, ended, running
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, NAMESPACE, Simulator, Source, ended, running
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -83,7 +83,7 @@ async def connected(table: settings.Redis) -> AsyncIterator[Redis]:
 async def test_trades_are_copied_over_encrypted_lines_by_users_with_few_rights(
     server: EncryptedRedis, authority: Authority, tmp_path: Path
 ) -> None:
-    await join_groups(Secret(redis_url(told(server, authority))), NAMESPACE, [ACCOUNT])
+    await join_groups(Secret(redis_url(told(server, authority))), CODEC, [ACCOUNT])
     simulator = Simulator(tmp_path / "terminal")
     await simulator.start()
     simulator.price("EURUSD", "1.08504", "1.08512")
@@ -112,7 +112,7 @@ def encrypted(client: Redis) -> bool:
 async def complaint(table: settings.Redis) -> str:
     """What somebody is told who cannot use the server."""
     with pytest.raises(UserError) as caught:
-        await join_groups(Secret(redis_url(table)), NAMESPACE, [ACCOUNT])
+        await join_groups(Secret(redis_url(table)), CODEC, [ACCOUNT])
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("redis.url: the server does not serve us: ")
     return str(caught.value)

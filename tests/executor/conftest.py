@@ -8,14 +8,15 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from shared import streams
-from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source
+from tests.executor.rig import Simulator, Source
+from tests.executor.seals import join
 
 
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     """A client of an empty server on which the account's group has been made."""
     client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, ACCOUNT)
+    await join(client)
     yield client
     await client.aclose()
 

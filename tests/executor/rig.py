@@ -285,6 +285,7 @@ async def running(
     lease_s: float = 5.0,
     wait: bool = True,
     codec: Codec = CODEC,
+    name: str = ACCOUNT,
 ) -> AsyncIterator[Lane]:
     """A lane at work. Leaving the context stops it as a service would."""
     terminal = Terminal(SIMULATOR, deadlines=Deadlines(order=0.5, read=2.0))
@@ -293,7 +294,7 @@ async def running(
     watching = Watching()
     asked = settings or account()
     lane = Lane(
-        ACCOUNT, asked, simulator.credentials(), terminal, work, blocking, KEYS, codec, lease_s, watching, reach=reach
+        name, asked, simulator.credentials(), terminal, work, blocking, KEYS, codec, lease_s, watching, reach=reach
     )
     task = asyncio.create_task(lane.run())
     try:

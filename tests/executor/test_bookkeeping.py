@@ -1,18 +1,22 @@
 """The book in memory is the account as it was read, changed by what we did, and never by a reading that overlapped."""
 
 import asyncio
-from datetime import UTC, date, datetime
+import math
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from executor import bookkeeping
 from executor.book import Link
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.brokerclock import BrokerClock
 from executor.mt5.api import Connected
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.terminal import Terminal
+from tests.executor.records import order, position
 from tests.executor.rig import Simulator
 
 D = Decimal
@@ -50,8 +54,11 @@ async def test_a_symbol_that_is_not_there_stays_unknown(simulator: Simulator) ->
         assert "NOWHERE" not in keeper.book.specifications
 
 
-async def test_the_rules_of_every_symbol_in_use_are_read_again_in_turn(simulator: Simulator) -> None:
+async def test_the_rules_of_every_symbol_in_use_are_read_again_in_turn(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a tick is worth in dollars moves with the yen; and brokers change steps and minimums."""
+    monkeypatch.setattr(bookkeeping, "RULES_S", 0.0)
     simulator.price("USDJPY", "150.000", "150.000")
     async with simulator.keeper() as (_, keeper):
         for symbol in ("EURUSD", "USDJPY", "XAUUSD"):
@@ -69,16 +76,63 @@ async def test_the_rules_of_every_symbol_in_use_are_read_again_in_turn(simulator
     assert after["XAUUSD"] == before["XAUUSD"]
 
 
-async def test_rules_that_the_terminal_does_not_tell_any_more_stay_as_they_were(simulator: Simulator) -> None:
+async def test_rules_are_not_read_again_before_it_is_time(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def tells(name: str) -> Any:
+        asked.append(name)
+        return await read(name)
+
+    async with simulator.keeper() as (terminal, keeper):
+        await keeper.ensure("EURUSD")
+        read = terminal.symbol
+        monkeypatch.setattr(terminal, "symbol", tells)
+        for _ in range(5):
+            await keeper.refresh()
+
+    assert asked == ["EURUSD"]
+
+
+async def test_rules_that_the_terminal_does_not_tell_any_more_stay_as_they_were(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with simulator.keeper() as (_, keeper):
         await keeper.ensure("EURUSD")
         before = keeper.book.specifications
+        monkeypatch.setattr(bookkeeping, "RULES_S", 0.0)
         simulator.goes_wrong(FaultKind.NONE, function="symbol_info", code=-4)
         await keeper.refresh()
         simulator.rules("EURUSD", volume_step="0")
         await keeper.refresh()
 
         assert keeper.book.specifications == before
+
+
+async def test_an_old_price_is_asked_for_anew_when_it_is_wanted(simulator: Simulator) -> None:
+    async with simulator.keeper() as (_, keeper):
+        await keeper.ensure("EURUSD")
+        known = keeper.book.prices["EURUSD"]
+        old = replace(known, seen=known.seen - bookkeeping.STALE - timedelta(seconds=1))
+        keeper.changed(replace(keeper.book, prices={"EURUSD": old}))
+        simulator.price("EURUSD", "1.2", "1.2001")
+        await keeper.ensure("EURUSD")
+
+        assert keeper.book.prices["EURUSD"].bid == D("1.2")
+
+
+@pytest.mark.parametrize("kind", ["positions", "orders"])
+async def test_a_volume_that_is_no_number_is_no_answer(
+    kind: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listed() -> tuple[Any, ...]:
+        return (position(volume=math.nan),) if kind == "positions" else (order(volume_current=math.inf),)
+
+    async with simulator.keeper() as (terminal, keeper):
+        monkeypatch.setattr(terminal, kind, listed)
+        with pytest.raises(TerminalAway, match="no numbers"):
+            await keeper.reread()
 
 
 async def test_the_day_of_the_loss_limit_is_the_brokers(simulator: Simulator) -> None:

@@ -1,5 +1,6 @@
 """What is known after a call, for every code that MetaTrader 5 has."""
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -68,6 +69,19 @@ def test_done_names_order_deal_volume_and_price() -> None:
 
 def test_a_done_opening_without_a_ticket_is_searched() -> None:
     assert isinstance(classify(answer(Retcode.DONE, order=0, deal=0), OPEN), Unresolved)
+
+
+@pytest.mark.parametrize("step", [OPEN, CLOSE, REDUCE])
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_done_step_whose_volume_is_no_number_is_searched(number: float, step: Step) -> None:
+    assert isinstance(classify(answer(Retcode.DONE, volume=number), step), Unresolved)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, 0.0])
+def test_a_price_that_is_no_number_is_not_told(number: float) -> None:
+    done = classify(answer(Retcode.DONE, price=number), OPEN)
+    assert isinstance(done, Done)
+    assert done.price is None
 
 
 def test_a_partly_done_exit_tells_the_volume() -> None:

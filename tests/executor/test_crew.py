@@ -11,9 +11,11 @@ from executor.asked import Desk
 from executor.book import Debt
 from executor.crew import Crew
 from executor.lane import never
-from executor.ledger import Ledger, Memory
+from executor.ledger import Ledger
 from executor.meter import unwatched
 from executor.mt5.simulator.faults import FaultKind
+from executor.orders import signed
+from executor.recalling import Memory
 from executor.runner import Runner
 from executor.sights import Sights
 from shared.lease import Lease
@@ -49,6 +51,6 @@ async def test_what_an_operator_asks_is_done_although_no_entry_comes(
         await source.buy("o1", "1")
         await ended(redis, 1)
         simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=2)
-        await redis.hset(KEYS.account("state", ACCOUNT), "flatten", "now")
+        await redis.hset(KEYS.account("state", ACCOUNT), "flatten", signed(CODEC, ACCOUNT, "flatten", 1))
         while await simulator.volumes():
             await redis.xread({KEYS.outcomes: "$"}, block=50)

@@ -120,7 +120,7 @@ def test_a_postponed_fact_waits_for_a_debt_that_is_nobodys() -> None:
 def test_a_second_debt_of_a_position_is_the_first_one_with_another_who_waits() -> None:
     attempt = parked("1-1", "a", closing()).attempt
 
-    made = debts(debt("0.5")).made(attempt, placed(), debt("0.1", fact="f1"))
+    made = debts().made(attempt, placed(), debt("0.1", fact="f1"), debt("0.5"))
 
     assert (made.fact, made.target, len(made.owing)) == ("f0", D("0.1"), 2)
 
@@ -132,7 +132,7 @@ def test_a_new_debt_remembers_which_steps_nobody_knows_the_end_of() -> None:
     attempt.results["reduce"] = StepResult(step, Done(volume=D(1)))
     attempt.results["reduce:2"] = StepResult(second, Owed(Obstacle.NO_ANSWER))
 
-    made = debts().made(attempt, placed(), debt())
+    made = debts().made(attempt, placed(), debt(), None)
 
     assert (made.sought, made.attempts, made.meaning) == (("reduce:2",), 1, "m")
 

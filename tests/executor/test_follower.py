@@ -1,5 +1,6 @@
 """Facts about a position with an unknown opening lead to the newest total, whatever shows up and when."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
 from shared import outcomes
-from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, account, ended, running, told
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 SLOW = account(grace=3.0)
 
@@ -32,6 +33,26 @@ async def test_an_exit_acts_on_what_is_known_while_an_addition_is_not(
     assert at_once == []
     assert (found[2].fact[-1], found[2].result, found[2].reason) == ("2", "ignored", "superseded")
     assert await simulator.volumes() == []
+
+
+async def test_an_addition_that_waited_while_all_of_it_was_taken_back_is_not_made(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """Nobody knows of any of the three when another lane comes; made late, it would be closed at once, at a cost."""
+    async with running(valkey.url, simulator, SLOW):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o1", "0.1")
+        await source.buy("o1", "0.2")
+        await source.close("o1", "0.2")
+        async with asyncio.timeout(PATIENCE_S):
+            while await redis.xlen(KEYS.outcomes) < 3:
+                await redis.xread({KEYS.outcomes: "$"}, block=50)
+    async with running(valkey.url, simulator, SLOW):
+        found = await ended(redis, 3)
+
+    became = {o.fact[-1]: o.reason or o.result for o in found}
+    assert became == {"1": "filled", "2": "superseded", "3": "already-there"}
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
 
 
 async def test_an_addition_that_shows_up_after_the_exit_is_closed(

@@ -69,6 +69,8 @@ def test_an_ordinary_opening_passes_with_the_defaults() -> None:
         (Reason.SIDE_DENIED, {"limits": replace(LIMITS, sides=frozenset({"sell"}))}),
         (Reason.OUTSIDE_HOURS, {"limits": replace(LIMITS, hours=("tue-fri 00:00-23:59",))}),
         (Reason.NO_PRICE, {"book": replace(BOOK, prices={})}),
+        (Reason.NO_PRICE, {"now": NOW + timedelta(seconds=31), "limits": replace(LIMITS, max_age=D(60))}),
+        (Reason.SIZE_UNKNOWN, {"book": replace(BOOK, figures=replace(BOOK.figures, readable=False))}),
         (Reason.PRICE_RAN_AWAY, {"book": quoted("1.1059", "1.106")}),
         (Reason.SPREAD, {"book": quoted("1.094", "1.1001")}),
         (Reason.LOTS_PER_ORDER, {"step": replace(STEP, volume=D("10.01"))}),
@@ -235,5 +237,14 @@ def test_nothing_but_an_opening_is_ever_held_back(
     assert guard(step, FACT, book, tight, now, [now] * recent) is None
 
 
+def test_what_no_deal_explains_yet_counts_against_an_opening_and_breaches_nothing() -> None:
+    """A stop that was hit and whose deal is not in the history yet must not let another opening through."""
+    book = worth(8000, day_start=10000, peak=10000)
+    book = replace(book, figures=replace(book.figures, balance=D(8000), explained=D(10000), since=NOW))
+
+    assert denied(book=book) == Reason.DAILY_LOSS
+    assert breach(book.figures, LIMITS) is None
+
+
 def test_every_guard_can_deny() -> None:
-    assert len(GUARDS) == len(set(GUARDS)) == 15
+    assert len(GUARDS) == len(set(GUARDS)) == 16

@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.mt5.simulator.faults import FaultKind
-from shared import outcomes, process, streams
+from shared import outcomes, process
 from tests.executor.rig import KEYS, NAMESPACE, PATIENCE_S, Simulator, Source, told
+from tests.executor.seals import join
 from tests.executor.test_service import KEY, executor
 
 DEADLINE_S, GRACE_S = 1.0, 4.0
@@ -65,7 +66,7 @@ async def two_accounts(
         simulator.price("EURUSD", "1.08504", "1.08512")
         more = hung if name == HUNG else ""
         text += ACCOUNT.format(name=name, deadline=deadline, grace=grace, address=simulator.address, more=more)
-        await streams.join_orders(redis, KEYS, name)
+        await join(redis, name)
     config.write_text(text)
     child = executor(config, valkey)
     try:

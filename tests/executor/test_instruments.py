@@ -1,6 +1,7 @@
 """Names, sizes and prices of a source as the broker's."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from executor.book import Figures, Price, Specification
 from executor.instruments import (
+    BY_MONEY,
     Sizer,
     chunks,
     orderable,
@@ -43,6 +45,17 @@ def size(
 ) -> object:
     sizer = Sizer(sizing, rules, FIGURES, contract, side=side, entry=D("1.1"), stop=D(stop) if stop else None)
     return sizer.lots(D(quantity), D(whole) if whole else None)
+
+
+@pytest.mark.parametrize("mode", sorted(BY_MONEY))
+def test_what_goes_by_money_that_nobody_can_read_has_no_size(mode: Any) -> None:
+    sizing, lost = Sizing(mode=mode, reference=D(10000)), replace(FIGURES, readable=False)
+    sizer = Sizer(sizing, EURUSD, lost, LOTS, side="buy", entry=D("1.1"), stop=D("1.09"))
+
+    denied = sizer.lots(D(1))
+
+    assert isinstance(denied, Denied)
+    assert denied.text == "the size cannot be computed: the money of the account is not known"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from deploy import membership
 from deploy.embedded import Valkey
 from executor.book import Debt, Link
 from executor.ledger import Change, End, Fenced, LeaseLost, Ledger, Passed, Work, dead_letter
@@ -242,6 +243,8 @@ async def test_a_server_that_succeeded_another_and_does_not_know_us_may_have_los
         if is_successor:
             await redis.replicaof("127.0.0.1", "1")
             await redis.replicaof("NO", "ONE")
+        await membership.join(redis, KEYS, CODEC, ACCOUNT)
+        await redis.hdel(KEYS.account("state", ACCOUNT), "server")  # older versions did not put it down
         ledger, lease = lane(redis)
         await lease.acquire()
 
@@ -253,6 +256,27 @@ async def test_a_server_that_succeeded_another_and_does_not_know_us_may_have_los
     assert (memory.suspect_before.year > 1970) is is_successor
 
 
+async def test_a_server_other_than_the_one_on_which_the_account_joined_may_have_lost_even_our_begin(
+    tmp_path: Path,
+) -> None:
+    """As one that has an old copy does, made between the two: started again, a server has another identity."""
+    server, suspect = Valkey(tmp_path), []
+    for is_first in (True, False):
+        server.start()
+        redis = streams.connect(server.url)
+        try:
+            await membership.join(redis, KEYS, CODEC, ACCOUNT)
+            if not is_first:
+                ledger, lease = lane(redis)
+                await lease.acquire()
+                suspect.append((await ledger.begin()).suspect_before.year)
+        finally:
+            await redis.aclose()
+            server.stop()
+
+    assert suspect[0] > 1970
+
+
 async def test_renewing_the_lease_tells_that_the_server_forgot_what_we_wrote(
     redis: Redis, ledger: Ledger, entry: Entry
 ) -> None:
@@ -260,6 +284,7 @@ async def test_renewing_the_lease_tells_that_the_server_forgot_what_we_wrote(
     before: Any = await redis.hgetall(KEYS.account("place", ACCOUNT))
     await ledger.commit(ending(entry), NOW)
     await ledger.renew()
+    await redis.delete(KEYS.account("place", ACCOUNT))
     await redis.hset(KEYS.account("place", ACCOUNT), mapping=before)
 
     with pytest.raises(LeaseLost):

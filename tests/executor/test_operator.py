@@ -1,19 +1,26 @@
 """What an operator says from outside holds from the next order on: pause, close-only, flatten and resume."""
 
 import asyncio
+from collections.abc import Callable
+from time import time_ns
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
 
 from deploy.control import order
 from deploy.embedded import Valkey
+from executor.orders import signed
 from executor.states import Command
 from shared.outcomes import Notice, Outcome, Pending
-from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from shared.wire import Codec, Keyring
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+
+STRANGER = Codec(KEYS.namespace, Keyring(current="k1", keys={"k1": b"x" * 32}))
 
 
 async def say(redis: Redis, command: Command) -> None:
-    await order(redis, KEYS, command, {ACCOUNT: True})
+    await order(redis, KEYS, lambda: CODEC, command, {ACCOUNT: True})
 
 
 async def flat(simulator: Simulator) -> None:
@@ -125,6 +132,73 @@ async def test_a_flatten_that_was_carried_out_is_not_carried_out_again_by_the_ne
         await asyncio.sleep(0.5)  # longer than the operator is looked for
 
         assert len(await simulator.volumes()) == 2
+
+
+FORGED = {
+    "by an older version": str,
+    "with another key": lambda moment: signed(STRANGER, ACCOUNT, "flatten", moment),
+    "for another account": lambda moment: signed(CODEC, "second", "flatten", moment),
+    "as another order": lambda moment: signed(CODEC, ACCOUNT, "rearm", moment),
+}
+
+
+@pytest.mark.parametrize("order_of", FORGED.values(), ids=FORGED)
+async def test_a_flatten_that_nobody_of_ours_has_signed_is_told_and_not_carried_out(
+    valkey: Valkey, redis: Redis, simulator: Simulator, order_of: Callable[[int], str]
+) -> None:
+    source = Source(redis)
+    await source.open()
+    async with running(valkey.url, simulator, account()):
+        await source.buy("p1")
+        await ended(redis, 1)
+        await redis.hset(KEYS.account("state", ACCOUNT), "flatten", order_of(time_ns() // 1000))
+        async with asyncio.timeout(PATIENCE_S):
+            while not any("not done: flatten: it bears no sound" in m.text for m in await notices(redis)):
+                await asyncio.sleep(0.05)
+        await source.buy("p2")
+        await ended(redis, 2)
+
+        assert len(await simulator.volumes()) == 2
+
+
+async def test_a_flatten_that_somebody_has_kept_is_not_carried_out_again(
+    valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    source, state = Source(redis), KEYS.account("state", ACCOUNT)
+    await source.open()
+    async with running(valkey.url, simulator, account()):
+        old: list[str] = []
+        for name in ("p1", "p2"):
+            await source.buy(name)
+            await ended(redis, len(old) + 1)
+            await say(redis, "flatten")
+            old.append(cast(bytes, await redis.hget(state, "flatten")).decode())
+            await flat(simulator)
+            await say(redis, "resume")
+            async with asyncio.timeout(PATIENCE_S):
+                while len(await simulator.deals()) < len(old) * 2 or not await rearmed(redis):
+                    await asyncio.sleep(0.05)
+        await redis.hset(state, "flatten", old[0])
+        await source.buy("p3")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await simulator.volumes():
+                await asyncio.sleep(0.05)
+        await say(redis, "resume")  # what is asked after it is heard after it
+        async with asyncio.timeout(PATIENCE_S):
+            while not await rearmed(redis):
+                await asyncio.sleep(0.05)
+        assert len(await simulator.volumes()) == 1
+
+
+async def rearmed(redis: Redis) -> bool:
+    """Whether the last `resume` has been carried out."""
+    state = KEYS.account("state", ACCOUNT)
+    asked, done = cast(list[bytes], await redis.hmget(state, ["rearm", "rearmed"]))
+    return asked.decode().endswith(f" {done.decode()}") if done else False
+
+
+async def notices(redis: Redis) -> list[Notice]:
+    return [m for m in await told(redis) if isinstance(m, Notice)]
 
 
 async def test_a_flatten_that_nobody_heard_is_carried_out_by_the_next_lane(

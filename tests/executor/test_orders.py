@@ -1,152 +1,46 @@
-"""Resting orders end to end: each way in which the source's and ours can part, and where the account is afterwards."""
-
-from decimal import Decimal
-from typing import Any
+"""An order says when it was made, and only one of ours says anything."""
 
 import pytest
-from msgspec.structs import replace
-from redis.asyncio import Redis
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deploy.embedded import Valkey
-from executor.mt5.simulator.faults import FaultKind
-from shared import outcomes
-from shared.facts import Levels, OrderEnded, OrderFilled, OrderModified, OrderPlaced
-from tests.executor.rig import Simulator, Source, account, ended, running, told
+from executor.orders import What, ordered, said, signed
+from shared.wire import Codec, Keyring
+from tests.executor.rig import ACCOUNT, CODEC, NAMESPACE
 
-D = Decimal
-
-
-async def filled_here(simulator: Simulator) -> None:
-    """Let our order at 1.05 fill, and the price come back."""
-    simulator.price("EURUSD", "1.04900", "1.04908")
-    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
-    simulator.price("EURUSD", "1.08504", "1.08512")
+WHATS = st.sampled_from(("flatten", "rearm"))
+MOMENTS = st.integers(1, 10**16)
+STRANGER = Codec(NAMESPACE, Keyring(current="k1", keys={"k1": b"x" * 32}))
 
 
-async def test_the_source_ends_unfilled_what_has_filled_here(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    async with running(valkey.url, simulator):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        await filled_here(simulator)
-        await source.end(placed, "canceled")
-        found = await ended(redis, 2)
-
-    assert [(o.result, o.reason) for o in found] == [("accepted", ""), ("closed", "source-unfilled")]
-    assert found[1].text == "the source's order ended unfilled, so what ours had filled was closed"
-    assert await simulator.volumes() == []
+@given(WHATS, MOMENTS)
+def test_it_is_read_as_it_was_signed(what: What, moment: int) -> None:
+    kept = signed(CODEC, ACCOUNT, what, moment)
+    assert (ordered(CODEC, ACCOUNT, what, kept), said(kept)) == (moment, moment)
 
 
-async def test_the_source_fills_what_still_works_here(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    """Ours is removed, and only then opened at market."""
-    async with running(valkey.url, simulator):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        await source.fill(placed)
-        found = await ended(redis, 2)
-
-    assert [o.result for o in found] == ["accepted", "filled"]
-    assert [s.action for s in found[1].steps] == ["remove order", "open"]
-    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
-    assert await simulator.orders() == []
+@given(MOMENTS)
+def test_an_order_of_somebody_else_or_for_something_else_says_nothing(moment: int) -> None:
+    kept = signed(CODEC, ACCOUNT, "flatten", moment)
+    assert ordered(CODEC, "second", "flatten", kept) == 0
+    assert ordered(CODEC, ACCOUNT, "rearm", kept) == 0
+    assert ordered(CODEC, ACCOUNT, "flatten", signed(STRANGER, ACCOUNT, "flatten", moment)) == 0
+    assert ordered(CODEC, ACCOUNT, "flatten", str(moment)) == 0
 
 
-async def test_the_source_fills_what_still_works_here_and_the_price_has_gone(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    """The opening guards count: the order is removed and what it should have given is denied."""
-    near = replace(account().limits, max_drift_percent=D("0.5"))
-    async with running(valkey.url, simulator, account(limits=near)):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        await source.tell(
-            OrderFilled,
-            "o1",
-            D("0.1"),
-            order=replace(placed.order, filled=D("0.1"), average_price=D("1.05")),
-            price=D("1.05"),
-        )
-        found = await ended(redis, 2)
-
-    assert (found[1].result, found[1].reason) == ("canceled", "price-ran-away")
-    assert (await simulator.volumes(), await simulator.orders()) == ([], [])
+@given(st.text())
+def test_whatever_stands_there_is_no_surprise(kept: str) -> None:
+    assert ordered(CODEC, ACCOUNT, "flatten", kept) == 0
+    assert said(kept) >= 0
 
 
-async def test_both_fill_whoever_is_first(valkey: Valkey, redis: Redis, source: Source, simulator: Simulator) -> None:
-    async with running(valkey.url, simulator):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        await filled_here(simulator)
-        await source.fill(placed)
-        await source.close("o1")
-        found = await ended(redis, 3)
-
-    assert [o.result for o in found] == ["accepted", "ignored", "closed"]
-    assert await simulator.volumes() == []
-    assert len(await simulator.deals()) == 2
+@pytest.mark.parametrize(
+    ("kept", "moment"), [("", 0), ("1764113512000000", 1764113512000000), ("k1 00 7", 7), ("now", 0), ("²", 0)]
+)
+def test_what_an_order_bears_is_read_whoever_made_it(kept: str, moment: int) -> None:
+    assert said(kept) == moment
 
 
-async def test_an_order_is_moved_and_canceled_with_the_source(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    async with running(valkey.url, simulator), simulator.eyes() as eyes:
-        placed = await source.limit("o1", "0.1", "1.05")
-        moved = replace(placed.order, limit_price=D("1.04"))
-        await source.tell(OrderModified, "o1", D(0), order=moved, levels=Levels(stop_loss=D("1.03")))
-        await ended(redis, 2)
-        orders: Any = await eyes.orders()
-        await source.end(replace(placed, order=moved), "canceled")
-        found = await ended(redis, 3)
-
-    assert [(o.price_open, o.sl) for o in orders] == [(1.04, 1.03)]
-    assert [o.result for o in found] == ["accepted", "modified", "canceled"]
-    assert await simulator.orders() == []
-
-
-@pytest.mark.parametrize(("gave", "left"), [("0", []), ("0.04", [("EURUSD", 0, 0.04)])], ids=["rejected", "a part"])
-async def test_an_accepted_order_that_the_source_does_not_fill_whole_is_brought_to_what_it_filled(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, gave: str, left: list[tuple[str, int, float]]
-) -> None:
-    async with running(valkey.url, simulator):
-        placed = await source.buy("o1", "0.1")
-        await ended(redis, 1)
-        assert isinstance(placed, OrderPlaced)
-        order = replace(placed.order, filled=D(gave))
-        await source.tell(OrderEnded, "o1", D(gave) - D("0.1"), order=order, reason="rejected")
-        found = await ended(redis, 2)
-
-    assert [o.result for o in found] == ["filled", "closed"]
-    assert await simulator.volumes() == left
-
-
-async def test_a_removal_that_is_refused_is_owed_and_ends_as_canceled(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    async with running(valkey.url, simulator):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        simulator.goes_wrong(FaultKind.RETCODE, code=10018)
-        await source.end(placed, "canceled")
-        found = await ended(redis, 2)
-        owed = [m.reason for m in await told(redis) if isinstance(m, outcomes.Pending)]
-
-    assert owed == ["market-closed"]
-    assert [o.result for o in found] == ["accepted", "canceled"]
-    assert await simulator.orders() == []
-
-
-async def test_on_fill_nothing_rests_here_and_the_fill_is_followed(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    async with running(valkey.url, simulator, account(pending_orders="on-fill")):
-        placed = await source.limit("o1", "0.1", "1.05")
-        await ended(redis, 1)
-        assert await simulator.orders() == []
-        await source.fill(placed)
-        found = await ended(redis, 2)
-
-    assert [(o.result, o.reason) for o in found] == [("ignored", "waits-for-fill"), ("filled", "")]
-    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+@pytest.mark.parametrize("content", [b"", b"x", b"-1", b"9" * 21])
+def test_a_moment_that_is_none_is_none(content: bytes) -> None:
+    assert ordered(CODEC, ACCOUNT, "flatten", CODEC.seal(f"flatten:{ACCOUNT}", content).decode()) == 0

@@ -15,6 +15,7 @@ from executor.settle import Settled
 from executor.steps import Close
 from executor.translate import Plan
 from shared.facts import Fact
+from tests.executor.rig import account
 from tests.shared.samples import amount, exposure, placed
 
 D = Decimal
@@ -87,14 +88,14 @@ GROWS: dict[str, tuple[Any, Any, str | None]] = {
     "one that opens": (amount(), amount("0.1"), "buy"),
     "one that adds to a short": (amount("-0.1"), amount("-0.2"), "sell"),
     "one that reverses into more": (amount("0.1"), amount("-0.2"), "sell"),
-    "one that reduces": (amount("0.2"), amount("0.1"), None),
+    "one that reduces, with facts missing before it": (amount("0.2"), amount("0.1"), "buy"),
     "one that closes": (amount("0.2"), amount(), None),
 }
 
 
 @pytest.mark.parametrize(("before", "after", "side"), GROWS.values(), ids=GROWS)
 def test_what_could_have_opened_is_probed(before: Any, after: Any, side: str | None) -> None:
-    plan = probe(placed(exposure=exposure(before, after)), "EURUSD")
+    plan = probe(placed(exposure=exposure(before, after)), "EURUSD", account())
 
     assert (plan.steps[0].side if plan else None) == side  # type: ignore[union-attr]
 
@@ -140,6 +141,18 @@ def test_of_a_late_increase_only_what_the_newest_total_still_has_of_it_is_kept()
     after = brought_up(
         FACT, D("0.2"), Plan(link=planned), found, book(newest, part(1, "0.1"), part(2, "0.2")), None, NOW
     )
+
+    assert after.debt is not None
+    assert after.debt.target == D("0.1")
+
+
+def test_what_a_reducing_fact_opened_by_its_total_is_brought_to_the_newest_one() -> None:
+    """0.4 was never seen, 0.2 was opened and not answered, and then 0.1 came."""
+    planned = link(followed="0.2", revision=2)
+    found = Settled(link=link(part(1, "0.2"), followed="0.2", revision=2), debt=None, result="filled")
+    newest = link(followed="0.1", revision=3)
+
+    after = brought_up(FACT, D("0.4"), Plan(link=planned), found, book(newest, part(1, "0.2")), None, NOW)
 
     assert after.debt is not None
     assert after.debt.target == D("0.1")

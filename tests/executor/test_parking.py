@@ -1,8 +1,11 @@
 """What has to wait for a fact of an unknown end, and what does not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace as replace_fact
 
 from executor.attempt import Attempt, Grace
 from executor.book import Link, Part
@@ -13,7 +16,7 @@ from executor.results import Done, StepResult
 from executor.steps import Close, Open, Step
 from executor.translate import Plan
 from shared.facts import PositionChanged
-from tests.shared.samples import FACTS, placed
+from tests.shared.samples import FACTS, amount, exposure, placed
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 ONE = Decimal(1)
@@ -102,6 +105,20 @@ def test_an_exit_waits_only_for_what_an_unknown_opening_alone_can_have_made() ->
     assert lot.waits(exit_of_it, link("a"))
     assert not lot.waits(exit_of_it, link("a", PART))
     assert not lot.waits(other, None)
+
+
+def test_what_asks_nothing_waits_for_a_reversal_before_it_that_has_still_to_close() -> None:
+    """Else the account counts as where the source is, and is flat when that has closed."""
+    there, turned = link("a", PART), replace_fact(CHANGED, exposure=exposure(amount("0.1"), amount("-0.1")))
+    reversal, addition = replace(parked("1-1", "a", opening()), fact=turned), parked("1-1", "a", opening())
+    idle = replace(parked("2-2", "a"), fact=CHANGED)
+    exit_of_it = replace(parked("2-2", "a", closing()), fact=CHANGED)
+    flat = replace(idle, fact=replace_fact(CHANGED, exposure=exposure(amount("0.1"), amount())))
+
+    assert parking(reversal).waits(idle, there)
+    assert not parking(addition).waits(idle, there)
+    assert not parking(reversal).waits(exit_of_it, there)
+    assert not parking(reversal).waits(flat, there)
 
 
 def test_nothing_waits_for_an_opening_whose_end_is_known() -> None:

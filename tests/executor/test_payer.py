@@ -1,14 +1,20 @@
 """What is owed is done, once, however often it was refused and whoever goes on with it."""
 
+import asyncio
 from contextlib import closing
+from decimal import Decimal
+from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor import payer
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.simulator.remote import Remote
-from shared import outcomes
-from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, ended, running, told
+from executor.payer import Payer
+from shared import facts, outcomes
+from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, ended, running, told
 
 
 async def owed(redis: Redis, count: int) -> None:
@@ -113,3 +119,55 @@ async def test_an_opening_waits_for_what_is_owed_on_its_position(
 
     assert {o.fact[-1]: o.result for o in found} == {"1": "filled", "2": "closed", "3": "filled"}
     assert sum(volume for _, _, volume in await simulator.volumes()) == 0.7
+
+
+@pytest.mark.parametrize("first", ["", "0.4"])
+@pytest.mark.parametrize("back", ["whole", "half"])
+async def test_a_position_that_turns_twice_while_its_exit_is_owed_ends_as_the_source_holds_it(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, first: str, back: str
+) -> None:
+    """What it turns back to is the total that was followed last; but what had that is to be closed."""
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        if first:
+            await source.close("o1", first)
+        had = Decimal(1) - Decimal(first or 0)
+        await source.tell(facts.PositionReversed, "o1", -2 * had)
+        last = await source.tell(facts.PositionReversed, "o1", 2 * had if back == "whole" else had * 3 / 2)
+        while all(getattr(m, "fact", "") != last.id for m in await told(redis)):
+            await redis.xread({KEYS.outcomes: "$"}, block=50)
+        simulator.heal()
+        found = await ended(redis, 4 if first else 3)
+
+    assert {o.result for o in found} <= {"filled", "closed"}
+    assert await simulator.volumes() == [("EURUSD", 0, float(last.exposure.after.total))]
+
+
+async def test_levels_that_come_to_a_debt_are_tried_at_once(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They protect what is there, and do not wait for when the exit is due again."""
+    tried, settle = asyncio.Event(), Payer._settle
+
+    async def settled(self: Payer, *how: Any) -> None:
+        await settle(self, *how)
+        tried.set()
+
+    monkeypatch.setattr(Payer, "_settle", settled)
+    monkeypatch.setattr(payer, "FIRST_TRY_S", 1000.0)
+    monkeypatch.setattr(payer, "LONGEST_WAIT_S", 1000.0)
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        await source.close("o1", "0.5")
+        async with asyncio.timeout(PATIENCE_S):
+            await tried.wait()
+        simulator.heal()
+        await source.buy("o1", "0.2", levels=facts.Levels(stop_loss=Decimal("1.05")))
+        found = await ended(redis, 3)
+
+    assert {o.result for o in found[1:]} == {"closed", "filled"}
+    assert sorted(await simulator.volumes()) == [("EURUSD", 0, 0.2), ("EURUSD", 0, 0.5)]

@@ -62,9 +62,9 @@ def test_only_the_age_counts_from_the_asking_and_the_price_from_the_source() -> 
     plan = present.position(newest, book(), settings(), LATER)
     assert isinstance(plan, Present)
     (step,) = plan.plan.steps
-    limits = Limits()
+    limits, now = Limits(), {name: replace(price, seen=LATER) for name, price in book().prices.items()}
     assert plan.fact.captured == LATER
-    refused = guard(step, plan.fact, book(), limits, LATER, ())
+    refused = guard(step, plan.fact, replace(book(), prices=now), limits, LATER, ())
     assert refused is not None
     assert refused.reason is Reason.PRICE_RAN_AWAY
     late = guard(step, plan.fact, book(), limits, LATER + timedelta(seconds=11), ())

@@ -169,6 +169,8 @@ async def test_what_is_owed_is_told_before_a_lane_has_begun(redis: Redis) -> Non
     since = now() - timedelta(seconds=70)
     debt = Debt(link="demo/1/p", fact="f", entry="1-0", target=Decimal(0), since=since, captured=since)
     await redis.hset(KEYS.account("debts", ACCOUNT), debt.link, msgspec.json.encode(debt))
+    await redis.hset(KEYS.account("debts", ACCOUNT), "written by a stranger", "{")
+    await redis.hset(KEYS.account("state", ACCOUNT), "mode", "none that there is")
     watcher.lane(ACCOUNT, "away")
 
     await Pulse(CollectorRegistry(), watcher, redis, KEYS, [meter], now).beat()

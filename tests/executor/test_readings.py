@@ -1,7 +1,7 @@
 """The vendor's floats become exact decimals, and a zero that means `none` becomes None."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -86,24 +86,28 @@ def test_a_tick_that_is_zero_is_no_price(bid: float, ask: float) -> None:
     assert readings.price(tick, NOW) is None
 
 
-def test_the_peak_of_equity_is_carried_on() -> None:
-    first = readings.figures(account(), NOW)
-    higher = readings.figures(account(), NOW, msgspec.structs.replace(first, peak=Decimal(200)))
+def test_the_money_of_an_account() -> None:
+    read = readings.figures(account(credit=5.0))
 
-    assert first.peak == Decimal("90.0")
-    assert (higher.peak, higher.day_start) == (Decimal(200), Decimal("90.0"))
+    assert read is not None
+    assert (read.equity, read.balance, read.credit, read.money) == (Decimal(90), Decimal(100), Decimal(5), Decimal(105))
 
 
-def test_a_day_begins_at_midnight_and_never_comes_back() -> None:
-    first = msgspec.structs.replace(readings.figures(account(), NOW), day_start=Decimal(100))
-    evening, midnight = (
-        readings.figures(account(), NOW + timedelta(hours=hours), first) for hours in (23.99, 24)
-    )  # fmt: skip
-    back = readings.figures(account(), NOW + timedelta(hours=23), midnight)
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["equity", "balance", "credit", "margin_free"])
+def test_money_that_is_no_number_is_none(name: str, number: float) -> None:
+    assert readings.figures(msgspec.structs.replace(account(), **{name: number})) is None
 
-    assert (evening.day, evening.day_start) == (first.day, Decimal(100))
-    assert (midnight.day, midnight.day_start) == (NOW.date() + timedelta(days=1), Decimal("90.0"))
-    assert (back.day, back.day_start) == (midnight.day, midnight.day_start)
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["point", "volume_max", "volume_limit"])
+def test_rules_that_are_no_numbers_are_none(name: str, number: float) -> None:
+    assert readings.specification(tradable(**{name: number})) is None
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_level_that_is_no_number_is_none(number: float) -> None:
+    assert readings.holdings([position(ticket=3, sl=number)])[3].stop_loss is None
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from shared import outcomes, streams, vitals
 from shared.facts import Levels
 from shared.vitals import SourceVitals
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from tests.executor.seals import join
 
 D = Decimal
 DRIFT, STATE, PICTURE = KEYS.account("drift", ACCOUNT), KEYS.account("state", ACCOUNT), KEYS.source("picture", "demo")
@@ -194,7 +195,7 @@ async def held_before(valkey: Valkey) -> AsyncIterator[tuple[Redis, Source]]:
     await source.close("o2", "0.1")
     await source.levels("o2", stop_loss=D("1.05"))
     await source.limit("o3", "0.1", "1.05")
-    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await join(redis)
     try:
         yield redis, source
     finally:

@@ -17,7 +17,6 @@ from executor.lane import Lane
 from executor.marks import candidates, meaning
 from executor.mt5.simulator.faults import FaultKind
 from executor.states import AccountState
-from shared import streams
 from shared.facts import Fact, Levels
 from shared.outcomes import Notice, Outcome, Pending
 from shared.wire import Codec, Keyring
@@ -33,6 +32,7 @@ from tests.executor.rig import (
     running,
     told,
 )
+from tests.executor.seals import join, seal
 
 STATE = KEYS.account("state", ACCOUNT)
 ASKED = KEYS.account("replay", ACCOUNT)
@@ -280,6 +280,7 @@ async def test_what_a_failover_forgot_is_found_when_it_is_asked_for_again(
         await ended(redis, 2)
     await redis.hdel(KEYS.account("done", ACCOUNT), asked.work.key)
     await redis.delete(KEYS.account("links", ACCOUNT))
+    await seal(redis)
 
     async with running(valkey.url, simulator):
         assert await desk.ask(asked) == "asked"
@@ -396,7 +397,8 @@ async def test_what_was_sent_is_found_where_it_would_be_denied_now_though_the_so
     await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
     await source.buy("o1", "0.3")
     fact = await source.close("o1", "0.1")
-    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await join(redis)
+    await seal(redis)
     reach = Dying(armed=True)
     async with running(valkey.url, simulator, reach=reach, lease_s=1.0):
         assert await desk.ask(await request(redis, fact, attempt=1)) == "asked"
@@ -451,7 +453,7 @@ async def test_a_fact_that_was_passed_without_an_answer_is_tried_as_its_first_at
     """The group was lost and joined again at the stream's end: nobody ever read what came before."""
     await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
     fact = await source.buy("o1")
-    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await join(redis)
 
     async with running(valkey.url, simulator):
         assert await desk.ask(await request(redis, fact, attempt=1)) == "asked"

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from executor.book import Book
 from executor.mt5.api import MAX_TEXT, OrderFilling, OrderTime, OrderType, TradeAction, utf16_units
+from executor.mt5.simulator import levels
+from executor.mt5.simulator.market import catalogue
 from executor.requests import as_asked, comment, fillings, request, taking
-from executor.steps import Step
+from executor.steps import Move, Rest, Step
 from tests.executor import accounts
 from tests.executor.accounts import EURUSD, holding
 from tests.executor.test_classify import CLOSE, MOVE, OPEN, PROTECT, REDUCE, REST, STOPPED, WITHDRAW
@@ -82,32 +84,59 @@ def test_resting_orders_have_their_type(kind: str, side: str, expected: OrderTyp
 EXPIRES = datetime(2026, 3, 3, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("mode", "expires", "until"),
-    [
-        (15, EXPIRES, OrderTime.SPECIFIED),
-        (15, None, OrderTime.GTC),
-        (1, EXPIRES, OrderTime.GTC),
-        (2, EXPIRES, OrderTime.DAY),
-        (2, None, OrderTime.DAY),
-        (9, EXPIRES, OrderTime.SPECIFIED_DAY),
-        (8, EXPIRES, OrderTime.SPECIFIED_DAY),
-        (9, None, OrderTime.GTC),
-    ],
-)
-def test_an_expiration_is_asked_for_where_the_symbol_takes_it(
-    mode: int, expires: datetime | None, until: OrderTime
+MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
+UNTIL = {"G": OrderTime.GTC, "D": OrderTime.DAY, "S": OrderTime.SPECIFIED, "d": OrderTime.SPECIFIED_DAY}
+LIFETIMES = [
+    # the symbol's flags; what is asked for when the source's order ends and the broker's clock is known, when it ends
+    # and the clock is not known, and when it does not end
+    (0, "G", "G", "G"),
+    (1, "G", "G", "G"),
+    (2, "D", "D", "D"),
+    (3, "G", "G", "G"),
+    (4, "S", "S", "S"),
+    (5, "S", "G", "G"),
+    (6, "S", "S", "S"),
+    (7, "S", "G", "G"),
+    (8, "d", "d", "d"),
+    (9, "d", "G", "G"),
+    (10, "d", "d", "d"),
+    (11, "d", "G", "G"),
+    (12, "S", "S", "S"),
+    (13, "S", "G", "G"),
+    (14, "S", "S", "S"),
+    (15, "S", "G", "G"),
+]
+
+
+@pytest.mark.parametrize(("mode", "known", "unknown", "endless"), LIFETIMES)
+@pytest.mark.parametrize("step", [REST, MOVE], ids=["rest", "move"])
+def test_an_order_rests_as_long_as_the_sources_and_else_rather_too_long(
+    step: Rest | Move, mode: int, known: str, unknown: str, endless: str
 ) -> None:
     book = replace(BOOK, specifications={"EURUSD": replace(EURUSD, expiration_mode=mode)})
-    sent = asked(replace(REST, expires=expires), book, clock_offset=7200)
-    assert sent["type_time"] == until
-    dated = until in (OrderTime.SPECIFIED, OrderTime.SPECIFIED_DAY)
-    assert sent.get("expiration", 0) == (int(EXPIRES.timestamp()) + 7200 if dated else 0)
+    ends, hour = int(EXPIRES.timestamp()), 3600
+    latest = int(MOMENT.timestamp()) + 90 * 24 * hour
+    for offset, expires, until, dated in (
+        (2 * hour, EXPIRES, known, ends + 2 * hour),
+        (None, EXPIRES, unknown, ends + 14 * hour),
+        (2 * hour, None, endless, latest + 2 * hour),
+        (None, None, endless, latest + 14 * hour),
+    ):
+        sent = asked(replace(step, expires=expires), book, clock_offset=offset, now=MOMENT)
+        assert sent["type_time"] == UNTIL[until]
+        assert sent.get("expiration", 0) == (dated if until in "Sd" else 0)
 
 
-def test_without_the_brokers_clock_no_expiration_is_asked_for_and_the_sources_end_removes_the_order() -> None:
-    sent = asked(replace(REST, expires=EXPIRES), BOOK)
-    assert (sent["type_time"], sent.get("expiration", 0)) == (OrderTime.GTC, 0)
+@pytest.mark.parametrize("mode", range(1, 16))
+def test_the_lifetime_that_is_asked_for_is_one_that_the_broker_takes(mode: int) -> None:
+    rules = catalogue("")["EURUSD"]
+    rules = replace(rules, expiration=mode)
+    book = replace(BOOK, specifications={"EURUSD": replace(EURUSD, expiration_mode=mode)})
+    for expires in (EXPIRES, None):
+        for offset in (0, None):
+            sent = asked(replace(REST, expires=expires), book, clock_offset=offset, now=MOMENT)
+            clock = int(MOMENT.timestamp() * 1000)
+            assert levels.expiry(rules, int(sent["type_time"]), int(sent.get("expiration", 0)), clock) is None
 
 
 @pytest.mark.parametrize(

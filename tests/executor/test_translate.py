@@ -137,6 +137,29 @@ def test_a_reversal_does_not_inherit_the_levels_of_what_it_closed() -> None:
     assert (opening.stop_loss, opening.take_profit) == (None, None)
 
 
+@pytest.mark.parametrize("act_on", ["accept", "fill"])
+def test_the_brackets_of_an_order_that_only_reduces_are_not_those_of_the_rest(act_on: str) -> None:
+    """The stop of a sale is above the price: it protects nothing of the purchase that stays."""
+    source = Source("netting")
+    account = PerfectAccount(account=accounts.settings(act_on=act_on))
+    for fact in source.market("EURUSD", "2", STOPS):
+        account.follow(fact)
+    kept = account.book.links["s/1/EURUSD"].levels
+    for fact in source.market("EURUSD", "-0.5", Levels(stop_loss=D("1.2"), take_profit=D("1.0"))):
+        made = translate(fact, account.book, account.account)
+        assert not isinstance(made, Plan) or {type(step) for step in made.steps} <= {Close, Reduce}
+        account.follow(fact)
+    assert account.book.links["s/1/EURUSD"].levels == kept
+
+
+def test_a_reversal_that_is_rejected_leaves_no_level_of_it_on_what_is_opened_again() -> None:
+    source = Source("netting")
+    account = following(*source.market("EURUSD", "-1"), *source.accepted("EURUSD", "3", STOPS))
+    opening = plan(account, source.rejected("EURUSD")[0]).steps[-1]
+    assert isinstance(opening, Open)
+    assert (opening.side, opening.stop_loss, opening.take_profit) == ("sell", None, None)
+
+
 def test_a_change_of_levels_alone_sets_them_on_every_position_that_stays() -> None:
     source = Source("netting")
     account = following(*source.market("EURUSD", "1", STOPS), *source.market("EURUSD", "1"))

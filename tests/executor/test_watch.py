@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.control import order
@@ -17,7 +18,7 @@ from executor.settings import Limits
 from executor.watch import noted, remembered
 from shared import outcomes
 from shared.facts import Levels
-from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 D = Decimal
 
@@ -28,6 +29,15 @@ async def seen(redis: Redis, kind: type, count: int = 1) -> list[outcomes.Messag
         while len(found := [m for m in await told(redis) if isinstance(m, kind)]) < count:
             await redis.xread({KEYS.outcomes: "$"}, block=50)
     return found
+
+
+async def buried(redis: Redis, position: str) -> None:
+    """Once it is known that a position was closed here: its deal may be told by the look before."""
+    async with asyncio.timeout(PATIENCE_S):
+        while b'"tombstone":true' not in (
+            await redis.hget(KEYS.account("links", ACCOUNT), f"demo/10001/{position}") or b""
+        ):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_position_that_a_stop_closed_stays_closed(
@@ -57,6 +67,7 @@ async def test_a_position_that_was_closed_by_hand_stays_closed_and_says_so(
         await ended(redis, 1)
         await simulator.close_by_hand()
         (_, deal) = await seen(redis, outcomes.Deal, 2)
+        await buried(redis, "o1")
         await source.levels("o1", stop_loss=D("1.08"))
         found = await ended(redis, 2)
 
@@ -76,9 +87,7 @@ async def test_what_is_closed_by_hand_after_links_stood_against_each_other_stays
         assert [o.result for o in await ended(redis, 3)] == ["filled", "filled", "closed"]
         assert await netting.volumes() == [("EURUSD", 1, 0.1)]
         await netting.close_by_hand()
-        async with asyncio.timeout(PATIENCE_S):
-            while b'"tombstone":true' not in (await redis.hget(KEYS.account("links", ACCOUNT), "demo/10001/o2") or b""):
-                await asyncio.sleep(0.05)
+        await buried(redis, "o2")
         await source.close("o2")
         found = await ended(redis, 4)
 
@@ -188,7 +197,7 @@ async def test_resume_arms_a_limit_on_losses_again_and_a_new_lane_keeps_it_so(
         await ended(redis, 1)
         simulator.price("EURUSD", "1.0700", "1.0701")
         await seen(redis, outcomes.Notice)
-        await order(redis, KEYS, "resume", {ACCOUNT: True})
+        await order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
         async with asyncio.timeout(PATIENCE_S):
             while not await redis.hexists(KEYS.account("state", ACCOUNT), "rearmed"):
                 await asyncio.sleep(0.02)
@@ -201,6 +210,82 @@ async def test_resume_arms_a_limit_on_losses_again_and_a_new_lane_keeps_it_so(
     assert [o.result for o in found] == ["filled", "filled", "filled"]
 
 
+def narrow(**limits: Any) -> Limits:
+    wide: Any = {"max_age": D(60), "max_drift_percent": D(100), "max_spread_percent": D(100)}
+    return Limits(**{**wide, "max_daily_loss_percent": D(20), "max_drawdown_percent": D(20), **limits})
+
+
+async def marked(redis: Redis, peak: str) -> None:
+    """Once limits are measured from there."""
+    async with asyncio.timeout(PATIENCE_S):
+        while D(str(await redis.hget(KEYS.account("state", ACCOUNT), "peak") or b"b'0'")[2:-1]) != D(peak):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("lag", [0, 2500])
+@pytest.mark.parametrize("kind", ["balance", "credit"])
+async def test_money_paid_out_is_no_loss_whenever_the_history_tells_of_it(
+    kind: str, lag: int, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    settings = account(limits=narrow(on_breach="flatten"))
+    with closing(Remote.at(simulator.address)) as remote:
+        remote.settings(history_lag=lag)
+        async with running(valkey.url, simulator, settings):
+            await source.buy("o1")
+            await ended(redis, 1)
+            remote.deposit(-6000, kind=kind)
+            await marked(redis, "4000")
+            await source.buy("o2")
+            found = await ended(redis, 2)
+
+    assert [o.result for o in found] == ["filled", "filled"]
+    assert not [m for m in await told(redis) if isinstance(m, outcomes.Notice)]
+    assert len(await simulator.volumes()) == 2
+
+
+async def test_money_paid_out_while_no_lane_was_at_work_is_no_loss(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    settings = account(limits=narrow(on_breach="flatten"))
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o1")
+        await ended(redis, 1)
+        await marked(redis, "10000")
+    with closing(Remote.at(simulator.address)) as remote:
+        remote.withdraw(6000)
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o2")
+        found = await ended(redis, 2)
+        await marked(redis, "4000")
+
+    assert [o.result for o in found] == ["filled", "filled"]
+    assert not [m for m in await told(redis) if isinstance(m, outcomes.Notice)]
+
+
+async def test_money_paid_in_hides_no_loss(valkey: Valkey, redis: Redis, source: Source, simulator: Simulator) -> None:
+    async with running(valkey.url, simulator, account(limits=narrow(on_breach="close-only"))):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        with closing(Remote.at(simulator.address)) as remote:
+            remote.deposit(10_000)
+        await marked(redis, "20000")
+        simulator.price("EURUSD", "1.04000", "1.04001")
+        (notice,) = await seen(redis, outcomes.Notice)
+
+    assert isinstance(notice, outcomes.Notice)
+    assert notice.reason == "daily-loss"
+
+
+async def test_a_charge_is_a_loss(valkey: Valkey, redis: Redis, source: Source, simulator: Simulator) -> None:
+    async with running(valkey.url, simulator, account(limits=narrow(on_breach="close-only"))):
+        with closing(Remote.at(simulator.address)) as remote:
+            remote.deposit(-6000, kind="charge")
+        (notice,) = await seen(redis, outcomes.Notice)
+
+    assert isinstance(notice, outcomes.Notice)
+    assert notice.reason == "daily-loss"
+
+
 def test_what_limits_are_measured_from_survives_a_restart() -> None:
     figures = Figures(
         currency="USD", balance=D(1), equity=D(1), margin_free=D(1), day=date(2026, 11, 25), day_start=D(9), peak=D(10)
@@ -209,5 +294,7 @@ def test_what_limits_are_measured_from_survives_a_restart() -> None:
     kept = remembered(noted(figures))
 
     assert kept is not None
-    assert (kept.day, kept.day_start, kept.peak) == (date(2026, 11, 25), D(9), D(10))
+    assert (kept.day, kept.day_start, kept.peak, kept.explained) == (date(2026, 11, 25), D(9), D(10), D(1))
     assert remembered({}) is None
+    assert remembered(noted(replace(figures, peak=None))) is None
+    assert remembered({name: mark for name, mark in noted(figures).items() if name != "explained"}) is not None

@@ -11,11 +11,11 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from ingest.cli import cli
 from ingest.exchange import Exchange
+from ingest.flows import recorded as flows
 from ingest.recording import Recorder, Wish, ask
-from ingest.tap import recorded as flows
 from shared.process import UserError
 from tests.ingest.samples import START
-from tests.ingest.test_tap import har
+from tests.ingest.test_flows import har
 from tests.processes import ROOT
 
 SETTINGS = """
@@ -102,6 +102,17 @@ def test_a_pac_file_sends_no_browser_to_an_address_that_is_none(
     assert "PROXY desk.example:8080" in run(config, "pac", "--proxy", "desk.example:8080").output
     without_port = CliRunner().invoke(cli, ["pac", "--proxy", "desk.example"], obj=config)
     assert "--proxy must be host:port" in str(without_port.exception)
+
+
+def test_a_broker_and_a_proxy_may_be_addresses_of_ipv6(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADECOPIER_INGEST__SOURCES__DEMO__HOST", "[2001:DB8::0A]:8443/api")
+    monkeypatch.setenv("TRADECOPIER_INGEST__LISTEN", "[::1]:8181")
+    text = run(config, "pac").output
+    assert '"2001:db8::a"' in text
+    assert '"[2001:db8::a]"' in text
+    assert '"PROXY [::1]:8181; DIRECT"' in text
+    assert '"PROXY [2001:DB8::1]:8080; DIRECT"' in run(config, "pac", "--proxy", "[2001:DB8::1]:8080").output
+    assert "--proxy-server=http://[::1]:8181" in run(config, "browser", "--print", "--program", "browser").output
 
 
 def test_the_browsers_command_is_printed_and_hands_on_what_it_is_told(config: Path) -> None:

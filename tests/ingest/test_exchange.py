@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.exchange import SECRETS, capture, number, plain, read_form, read_json, scrub, site
+from ingest.exchange import SECRETS, SHORT, capture, number, plain, read_form, read_json, scrub, site
 from tests.ingest.story import START
 
 SECRET = "s3cr3t-value"
@@ -47,6 +47,14 @@ def test_ids_are_url_decoded_after_the_path_is_taken_apart() -> None:
 )
 def test_no_secret_survives_in_a_body(body: bytes) -> None:
     assert SECRET.encode() not in scrub(body)
+
+
+@pytest.mark.parametrize("length", [0, SHORT - 60, SHORT, 5 * SHORT])
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_secrets_are_found_in_short_bodies_and_in_long_ones(name: str, length: int) -> None:
+    noise = b"qty=" + b"1" * length
+    found = scrub(noise + f"&{name.upper()}={SECRET}&side=buy".encode())
+    assert found == noise + b"&side=buy"
 
 
 def test_scrubbing_leaves_everything_else_exactly_as_it_was() -> None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.explain import explain
+from ingest.flows import recorded
 from ingest.har import frames
 from ingest.recording import as_far_as_readable
-from ingest.tap import recorded
 from tests.ingest.story import PAPER
 
 URL = "wss://pushstream.tradingview.com/message-pipe-ws/private_feed"

@@ -122,7 +122,7 @@ def test_a_row_that_was_shown_before_the_fill_was_listed_is_that_order_s_and_no_
     (filled,) = story.orders(order("1", "filled", type="limit", limitPrice=1.05, qty=0.4, filledQty=0.4))
     assert filled.exposure.after.held == D("0.4")
     for _ in range(6):
-        story.positions(position("b", 0.15))
+        story.positions(position("b", 0.15, avgPrice=1.09))
         story.orders(order("1", "filled", type="limit", limitPrice=1.05, qty=0.4, filledQty=0.4))
     told = [(f.exposure.position, f.exposure.after.held) for f in story.facts[2:]]
     assert sorted(told) == [("o1", D(0)), ("pb", D("0.15"))]

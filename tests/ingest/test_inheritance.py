@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from ingest.source import Source
 from ingest.state import Picture
 from shared.facts import Amount, Fact, objects
 from tests.ingest.samples import fact
-from tests.ingest.story import BROKER, NETTING, START, Story, order, position
+from tests.ingest.story import BROKER, NETTING, PAPER, START, Story, order, position
+from tests.ingest.test_paper import pushed
 from tests.ingest.world import World
 
 D = Decimal
@@ -177,3 +179,21 @@ def test_times_of_another_clock_silence_no_poll() -> None:
 def test_a_fact_that_is_in_both_lists_is_taken_once() -> None:
     one, two, three = fact(1), fact(2), fact(3)
     assert in_order([three, one], [two, three]) == [one, two, three]
+
+
+def test_a_frame_that_waits_is_handed_over_unless_something_was_told_of_its_instrument_since() -> None:
+    story = Story(replace(PAPER, quantity_unit="units"), "1234567")
+    row = {"symbol": "OANDA:XAUUSD", "side": "buy", "qty": 3}
+    story.hear(story.exchange("POST", "/trading/account/1234567", b"{}", {"balance": 1, "positions": []}))
+    story.wait(1)
+    body = json.dumps(row | {"type": "market"}).encode()
+    story.hear(story.exchange("POST", "/trading/place/1234567", body, status=None, left=0, flow="c"))
+    story.wait(0.1)
+    story.hear(pushed("position_update", story, row))
+    kept = memory(story.picture)
+    story.wait(0.1)
+    story.hear(story.exchange("POST", "/trading/place/1234567", body, {"id": 7, "status": "working"}, flow="c"))
+    assert story.facts, "it was heard when the reply had come"
+    assert len(adopted(kept, [], story.now).waiting) == 1
+    assert adopted(kept, story.facts, story.now).waiting == ()
+    assert adopted(kept, [], story.now + timedelta(seconds=61)).waiting == ()

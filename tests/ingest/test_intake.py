@@ -99,7 +99,7 @@ def test_a_reply_that_had_come_before_the_restart_is_read_after_it(tmp_path: Pat
     with desk(tmp_path) as ours:
         ours.intake.asked(market_buy())
         accepted = b'{"s":"ok","d":{"orderId":"77"}}'
-        ours.intake.reply(replace(market_buy(), status=200, answer=accepted, answered=START))
+        ours.intake.reply(market_buy().flow, status=200, answer=accepted, answered=START)
         assert ours.facts() == []
     with desk(tmp_path) as again:
         again.intake.resume()
@@ -119,7 +119,7 @@ def test_a_reply_that_cannot_be_read_after_a_restart_is_left_to_the_polls(
 
     with desk(tmp_path) as ours:
         ours.intake.asked(market_buy())
-        ours.intake.reply(replace(market_buy(), status=200, answer=b"{}", answered=START))
+        ours.intake.reply(market_buy().flow, status=200, answer=b"{}", answered=START)
     with desk(tmp_path) as again:
         monkeypatch.setattr(again.intake, "answered", surprise)
         again.intake.resume()

@@ -40,6 +40,27 @@ def test_the_newest_order_with_a_bracket_sets_the_level_of_a_netting_position() 
     assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.02")
 
 
+def test_an_order_that_only_reduces_a_netting_position_leaves_its_levels() -> None:
+    """Its brackets are on the other side: the stop of a sale is above the price, and protects no purchase."""
+    story = netting()
+    story.place("3", side="sell", qty="1", stopLoss="1.5")
+    assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.02")
+    story.place("4", side="sell", qty="3", stopLoss="1.6")
+    assert story.picture.positions["EURUSD"].levels.stop_loss == D("1.6")
+
+
+def test_a_resting_order_gives_a_netting_position_its_levels_when_it_turns_it() -> None:
+    story = netting()
+    sale: dict[str, Any] = {"side": "sell", "qty": 3, "type": "limit", "limitPrice": 1.2}
+    story.place("3", stopLoss="1.5", **{**sale, "qty": "3", "limitPrice": "1.2"})
+    stops = []
+    for filled in (1, 2, 2.5):
+        story.wait(4)
+        story.orders(*rows(), order("3", **sale, filledQty=filled))
+        stops.append(story.picture.positions["EURUSD"].levels.stop_loss)
+    assert stops == [D("1.02"), D("1.02"), D("1.5")]
+
+
 def test_removing_one_of_two_stops_removes_nothing_until_the_polls_say_what_is_left() -> None:
     story = netting()
     assert story.call("DELETE", "/orders/s2") == []

@@ -213,3 +213,104 @@ def test_what_arithmetic_with_doubles_leaves_is_no_news() -> None:
         assert story.facts[-1].exposure.after == Amount(held=D(str(left)))
     assert [f.exposure.after.total for f in story.facts[2:]] == [D(left) for left in ("0.2", "0.2", "0.1", "0.1", 0, 0)]
     assert story.picture.positions["o1"].over
+
+
+# --- two changes within one poll, on a netting account -------------------------------------------------------------
+
+
+def four() -> Story:
+    """Long 4, for a while."""
+    story = Story(NETTING)
+    story.orders()
+    story.positions()
+    story.place("1", qty="4")
+    for _ in range(3):
+        story.wait(4)
+        story.orders(FOUR)
+        story.positions(position("n", 4))
+    return story
+
+
+FOUR = order("1", "filled", qty=4, filledQty=4)
+
+
+def elsewhere(name: str, quantity: float) -> dict[str, object]:
+    """An order of the phone's that has filled; quantity is signed."""
+    size = abs(quantity)
+    return order(name, "filled", qty=size, filledQty=size, side="buy" if quantity > 0 else "sell")
+
+
+def held(story: Story) -> list[str]:
+    return [f"{f.exposure.after.held:f}" for f in story.facts[2:]]
+
+
+def test_a_fill_of_ours_and_a_close_elsewhere_within_one_poll_are_told_apart_by_the_orders() -> None:
+    story = four()
+    story.place("2", qty="2")
+    story.orders(FOUR, order("2", "filled", qty=2, filledQty=2), elsewhere("901", -1))
+    (changed,) = story.positions(position("n", 5))
+    assert (changed.exposure.before.held, changed.exposure.after.held) == (D(6), D(5))
+    assert held(story) == ["4", "6", "5"]
+
+
+def test_two_trades_elsewhere_within_one_poll_are_one_change_that_one_poll_is_enough_for() -> None:
+    story = four()
+    story.orders(FOUR, elsewhere("901", 3), elsewhere("902", -1))
+    assert [f.exposure.after.held for f in story.positions(position("n", 6))] == [6]
+
+
+def test_a_trade_elsewhere_is_not_taken_for_the_fill_of_an_order_of_ours_that_rests() -> None:
+    story = four()
+    story.place("2", qty="1", type="limit", limitPrice="1.05")
+    resting = order("2", qty=1, type="limit", limitPrice=1.05)
+    story.wait(5)
+    story.orders(FOUR, resting)
+    story.positions(position("n", 4))
+    story.orders(FOUR, resting, elsewhere("901", 1))
+    assert [f.exposure.after.held for f in story.positions(position("n", 5))] == [5]
+    story.orders(FOUR, resting | {"status": "filled", "filledQty": 1}, elsewhere("901", 1))
+    story.positions(position("n", 6))
+    assert held(story) == ["4", "5", "6"]
+
+
+def test_it_is_not_when_positions_show_it_long_before_the_orders_do() -> None:
+    story = four()
+    story.place("2", qty="1", type="limit", limitPrice="1.05")
+    resting = order("2", qty=1, type="limit", limitPrice=1.05)
+    for _ in range(8):
+        story.orders(FOUR, resting)
+        story.positions(position("n", 5))
+    story.orders(FOUR, resting, elsewhere("901", 1))
+    story.orders(FOUR, resting | {"status": "filled", "filledQty": 1}, elsewhere("901", 1))
+    story.positions(position("n", 6))
+    assert held(story) == ["4", "5", "6"]
+
+
+def test_the_order_by_which_a_close_of_ours_was_carried_out_explains_nothing_else() -> None:
+    """Else a poll that lags behind would be taken for a second close of that size."""
+    story = four()
+    story.call("DELETE", "/positions/n", amount="1")
+    rows = [FOUR, elsewhere("901", -1)]
+    story.orders(*rows)
+    story.positions(position("n", 3))
+    story.place("2", qty="1")
+    story.orders(*rows, order("2", "filled", qty=1, filledQty=1))
+    story.positions(position("n", 3), after=0.5)
+    for _ in range(3):
+        story.positions(position("n", 4))
+    assert held(story) == ["4", "3", "3", "4"]
+
+
+@pytest.mark.parametrize("shown", [3, 5, -2, 0])
+def test_where_no_orders_tell_what_happened_the_end_is_right_all_the_same(shown: int) -> None:
+    """An order of ours fills, and a broker does not list by which order the rest came about."""
+    story = four()
+    story.place("2", qty="2", type="limit", limitPrice="1.05")
+    story.wait(5)
+    rows = [FOUR, order("2", "filled", qty=2, filledQty=2, type="limit", limitPrice=1.05)]
+    held_now = [position("n", abs(shown), "buy" if shown > 0 else "sell")] if shown else []
+    for _ in range(8):
+        story.positions(*held_now)
+        story.orders(*rows)
+    after = story.facts[-1].exposure.after
+    assert (after.held, after.coming) == (D(shown), D(0))

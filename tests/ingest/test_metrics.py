@@ -120,7 +120,7 @@ def test_what_may_happen_once_is_a_series_before_it_happens(registry: CollectorR
     """An increase is only seen of what was there before: the first surprise would pass in silence."""
     with closing(Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1")) as outbox:
         Metrics(registry).watch(outbox)
-    hooks = re.findall(r'_(?:guarded|safely)\("(\w+)"', Path(tap.__file__).read_text(encoding="utf-8"))
+    hooks = re.findall(r'_(?:guarded|surprised)\("(\w+)"', Path(tap.__file__).read_text(encoding="utf-8"))
     assert {"request", "beside"} <= {*hooks}
     assert {value(registry, "hook_failures_total", hook=hook) for hook in hooks} == {0}
     assert {value(registry, "new_producers_total", source="demo", reason=reason) for reason in WHY} == {0}

@@ -4,17 +4,32 @@ import ssl
 import stat
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
-from socket import socket
+from socket import create_connection, socket
 
 import pytest
 from mitmproxy.http import HTTPFlow
 
+from deploy.demo.authority import issue
 from ingest.proxy import Proxy
 from ingest.scope import Host
+from ingest.source import parse_host
 from shared.process import UserError
 from shared.settings import Secret
-from tests.ingest.wire import Authority, Origin, browser, fetch, new_authority, through, trusting, whole
+from tests.ingest.wire import (
+    CHUNKED,
+    Asked,
+    Authority,
+    Origin,
+    browser,
+    chunk,
+    fetch,
+    new_authority,
+    through,
+    trusting,
+    whole,
+)
 
 
 class Witness:
@@ -22,9 +37,11 @@ class Witness:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.hosts: list[Host] = []
 
     def response(self, flow: HTTPFlow) -> None:
         self.seen.append(flow.request.path)
+        self.hosts.append((flow.request.data.host, flow.request.data.port))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +75,62 @@ async def test_a_configured_host_is_opened_with_our_certificate(confdir: Path, o
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.to_thread(fetch, at, to, trusting(origin.ca), "GET", "/hello")
     assert witness.seen == ["/hello"]
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["a host of ours", "another host"])
+async def test_fields_that_follow_a_reply_in_chunks_hold_up_nobody(confdir: Path, origin: Origin, opened: bool) -> None:
+    async def trailing(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED % b"application/json" + chunk(b"hel") + chunk(b"lo"))
+        writer.write(b"0\r\nServer-Timing: db;dur=3\r\nX-Checksum: 1\r\n\r\n")
+
+    origin.replies["/hello"] = trailing
+    to, witness = ("localhost", origin.port), Witness()
+    async with through(proxy(confdir, origin, witness), [to] if opened else []) as at:
+        context = trusting(confdir / "mitmproxy-ca-cert.pem" if opened else origin.ca)
+        tab = browser(at, to, context)
+
+        def ask(method: str) -> bytes:
+            tab.request(method, "/hello", b"a=1" if method == "POST" else None)
+            return tab.getresponse().read()
+
+        for method in ("POST", "GET", "POST"):
+            assert await asyncio.to_thread(ask, method) == b"hello"
+        tab.close()
+    assert witness.seen == ["/hello"] * 3 * opened
+
+
+@pytest.fixture(scope="module")
+def ipv6_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return issue(tmp_path_factory.mktemp("ipv6"), "::1", datetime.now(UTC))
+
+
+def ask_ipv6(at: Host, port: int, context: ssl.SSLContext) -> bytes:
+    """What a browser gets from https://[::1]/hello through the proxy."""
+    with create_connection(at, timeout=60) as raw:
+        raw.sendall(f"CONNECT [::1]:{port} HTTP/1.1\r\nHost: [::1]:{port}\r\n\r\n".encode())
+        assert b" 200 " in raw.recv(4096)
+        with context.wrap_socket(raw, server_hostname="::1") as secure:
+            secure.sendall(f"GET /hello HTTP/1.1\r\nHost: [::1]:{port}\r\n\r\n".encode())
+            reply = http.client.HTTPResponse(secure)
+            reply.begin()
+            return reply.read()
+
+
+async def test_an_address_of_ipv6_is_a_host_like_any_other(tmp_path: Path, ipv6_authority: Authority) -> None:
+    there, witness, confdir = Origin(ipv6_authority), Witness(), tmp_path / "proxy"
+    there.replies["/hello"] = whole(b"hello")
+    try:
+        server = await there.serve("::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 (::1)")
+    async with server:
+        name, port, _ = parse_host(f"[0:0:0::1]:{there.port}")
+        async with through(proxy(confdir, there, witness), [(name, port)]) as at:
+            ours = trusting(confdir / "mitmproxy-ca-cert.pem")
+            assert await asyncio.to_thread(ask_ipv6, at, port, ours) == b"hello"
+        async with through(proxy(confdir, there, witness), [("::2", port), ("::1", port + 1)]) as at:
+            assert await asyncio.to_thread(ask_ipv6, at, port, trusting(there.ca)) == b"hello"
+    assert witness.hosts == [("::1", port)]
 
 
 @pytest.mark.parametrize("opened", [[], [("localhost", 1)], [("localhost.evil.test", 443)]])

@@ -34,6 +34,18 @@ def test_every_other_host_stays_closed(place: str) -> None:
     assert not matches(place)
 
 
+def test_an_address_of_ipv6_is_opened_and_a_browser_sends_it_whichever_way_it_writes_it() -> None:
+    opened = [("2001:db8::a", 8443)]
+    (pattern,) = patterns(opened)
+    assert re.search(pattern, "2001:db8::a:8443")
+    assert not any(
+        re.search(pattern, other) for other in ("2001:db8::a:84430", "1:2001:db8::a:8443", "2001:db8::a:443")
+    )
+    text = pac(opened, "[::1]:8080", "direct")
+    assert re.findall(r'^  "(.*?)",?$', text, re.MULTILINE) == ["2001:db8::a", "[2001:db8::a]"]
+    assert '"PROXY [::1]:8080; DIRECT"' in text
+
+
 def test_without_a_host_nothing_is_opened_where_the_proxy_would_open_everything() -> None:
     assert patterns([])
     assert not any(re.search(pattern, "anything.example:443") for pattern in patterns([]))

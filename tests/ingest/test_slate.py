@@ -3,6 +3,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from ingest import slate as slates
 from ingest.aside import Aside
 from ingest.journal import Journal
-from ingest.segments import Directory, line, records
-from ingest.slate import Place, Slate, begun, rescue
+from ingest.segments import Directory, records
+from ingest.slate import ROOM, Place, Slate, begun, left, rescue
 from tests.ingest.samples import journal as oldest
 from tests.ingest.stuck import stuck
 from tests.processes import python, told
@@ -49,6 +50,11 @@ def run(path: Path) -> Iterator[Journal]:
         directory.close()
 
 
+def written(*records: bytes) -> bytes:
+    """As they stand on a slate."""
+    return b"".join(len(record).to_bytes(4, "little") + record for record in records) + bytes(4)
+
+
 def place(outbox: Path) -> Path:
     """Where the slate of an outbox is."""
     directory = Directory(outbox)
@@ -69,7 +75,7 @@ def test_a_record_is_on_the_slate_when_it_is_written_whatever_the_disk_does(tmp_
             for number in range(20):
                 journal.write(b"%d" % number)
                 assert journal.is_safe
-                assert list(records(in_memory(memory)))[1:] == [b"%d" % n for n in range(number + 1)]
+                assert left(in_memory(memory))[1:] == [b"%d" % n for n in range(number + 1)]
             assert not journal.is_settled
             assert kept(tmp_path / "outbox") == []
             disk.release()
@@ -113,11 +119,11 @@ def test_what_the_disk_did_not_have_is_put_there_at_the_next_start(
         for number in range(5):
             journal.write(b"%d" % number)
         assert journal.flushed(PATIENCE)
-        left = in_memory(memory).read_bytes()
+        there = in_memory(memory).read_bytes()
     path = oldest(tmp_path / "outbox")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-3]) + lines[-3][:7])  # three were lost, one of them written in part
-    place(tmp_path / "outbox").write_bytes(left)
+    place(tmp_path / "outbox").write_bytes(there)
     place(tmp_path / "outbox").chmod(0o600)
     with run(tmp_path / "outbox"):
         assert kept(tmp_path / "outbox") == [b"before", *(b"%d" % number for number in range(5))]
@@ -141,12 +147,15 @@ def test_wherever_the_disk_and_the_slate_were_cut_every_record_that_was_safe_is_
                     journal.tend(lambda: SNAPSHOT, 0)
                     assert journal.flushed(PATIENCE)
             slate = next(base.glob("*.slate"))
-            left = slate.read_bytes()
-            at = next(iter(records(slate)))
-        assert isinstance(at, bytes)
-        slate.write_bytes(left[: len(left) - cut] if cut < len(left) - len(at) - 10 else left)
+            there, used = slate.read_bytes(), left(slate)
+            at, size = used[0], len(written(*used)) - 4
+        end = size - cut if cut < size - len(at) - 10 else size
+        whole_ones = max((used[:n] for n in range(len(used) + 1) if len(written(*used[:n])) - 4 <= end), key=len)
+        torn = len(written(*whole_ones)) - 4  # what has no length yet may be there in part
+        slate.write_bytes(there[:torn] + bytes(4) + there[torn + 4 : end] + bytes(len(there)))
         slate.chmod(0o600)
-        sound = [r for r in records(slate) if isinstance(r, bytes)][1:]
+        sound = whole_ones[1:]
+        assert left(slate) == whole_ones
         newest = max((base / "outbox").glob("*.journal"))
         first = msgspec.json.decode(at, type=Place)
         floor = first.size if newest.name == first.segment else 0
@@ -168,12 +177,12 @@ def test_a_slate_of_another_outbox_or_of_another_time_is_left_out(
     with run(tmp_path / "outbox") as journal:
         journal.write(b"mine")
         assert journal.flushed(PATIENCE)
-        left = in_memory(memory).read_bytes()
+        there = in_memory(memory).read_bytes()
     directory = Directory(tmp_path / "other")
     directory.begin().append(SNAPSHOT)
-    (memory / "stale").write_bytes(left)
+    (memory / "stale").write_bytes(there)
     rescue(directory, memory / "stale")
-    (memory / "stale").write_bytes(left.replace(b"mine", b"yours"))
+    (memory / "stale").write_bytes(there.replace(b"mine", b"your"))
     rescue(directory, memory / "stale")
     (memory / "stale").write_bytes(b"")
     rescue(directory, memory / "stale")
@@ -189,8 +198,8 @@ def test_a_slate_that_says_something_else_than_the_disk_is_left_out(
         journal.write(b"mine")
         journal.write(b"more")
         assert journal.flushed(PATIENCE)
-        left = in_memory(memory).read_bytes()
-    (memory / "stale").write_bytes(left.replace(line(b"mine"), line(b"else")))
+        there = in_memory(memory).read_bytes()
+    (memory / "stale").write_bytes(there.replace(b"mine", b"else"))
     directory = Directory(tmp_path / "outbox")
     rescue(directory, memory / "stale")
     directory.close()
@@ -217,14 +226,18 @@ def test_a_slate_that_others_could_have_written_is_not_used(
     assert kept(tmp_path / "outbox") == [b"mine"]
 
 
+def no_room(*_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_slate_that_is_full_takes_nothing_more_until_it_begins_anew(
     tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with run(tmp_path / "outbox") as journal:
         with stuck(journal.segment), monkeypatch.context() as full:
             journal.write(b"first")
-            full.setattr(os, "write", lambda *_: 3)
-            journal.write(b"second")
+            full.setattr(os, "posix_fallocate", no_room)
+            journal.write(b"second" * ROOM)
             safe = [journal.is_safe]
             full.undo()
             journal.write(b"third")
@@ -232,7 +245,7 @@ def test_a_slate_that_is_full_takes_nothing_more_until_it_begins_anew(
         assert journal.flushed(PATIENCE)
         journal.write(b"fourth")
         assert [*safe, journal.is_safe] == [False, False, True], "not while a record is missing before it"
-        assert list(records(in_memory(memory)))[1:] == [b"fourth"]
+        assert left(in_memory(memory))[1:] == [b"fourth"]
 
 
 def test_a_long_slate_begins_anew_when_the_disk_has_everything(
@@ -243,7 +256,65 @@ def test_a_long_slate_begins_anew_when_the_disk_has_everything(
         for _ in range(100):
             journal.write(b"x" * 100)
             assert journal.flushed(PATIENCE)
-            assert in_memory(memory).stat().st_size < 1000
+            assert len(written(*left(in_memory(memory)))) < 1000
+
+
+def test_a_slate_has_the_room_that_it_needs_while_the_disk_hangs_and_gives_it_back(
+    tmp_path: Path, memory: Path
+) -> None:
+    with run(tmp_path / "outbox") as journal:
+        with stuck(journal.segment):
+            for _ in range(5):
+                journal.write(b"x" * ROOM)
+                assert journal.is_safe
+            assert left(in_memory(memory))[1:] == [b"x" * ROOM] * 5
+            assert in_memory(memory).stat().st_size > 5 * ROOM
+        assert journal.flushed(PATIENCE)
+        journal.write(b"y")
+        assert left(in_memory(memory))[1:] == [b"y"]
+        assert in_memory(memory).stat().st_size == ROOM
+
+
+class Stop(BaseException):
+    """What a kill is: nothing after it is done."""
+
+
+class Mortal:
+    """A mapped file whose writer is killed at one of its writes, half way through."""
+
+    def __init__(self, place: mmap, at: int) -> None:
+        self._place = place
+        self._left = at
+
+    def __setitem__(self, where: slice, content: bytes) -> None:
+        self._left -= 1
+        if not self._left:
+            half = len(content) // 2
+            self._place[where.start or 0 : (where.start or 0) + half] = content[:half]
+            raise Stop
+        self._place[where] = content
+
+
+def begin_and_write(slate: Slate, heading: Place) -> None:
+    slate.begin(heading)
+    slate.add(b"first")
+    slate.add(b"second")
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_slate_whose_writer_is_killed_at_any_write_holds_whole_records_only(tmp_path: Path, at: int) -> None:
+    slate, heading = Slate(tmp_path / "slate"), Place(directory="d", segment="s", size=1, crc=1)
+    slate.begin(heading)
+    for _ in range(3):
+        slate.add(b"of the time before")
+    assert slate._map is not None
+    slate._map = Mortal(slate._map, at)  # type: ignore[assignment]
+    with pytest.raises(Stop):
+        begin_and_write(slate, heading)
+    found = left(tmp_path / "slate")
+    assert found[1:] == [[], [], [], [], [b"first"], [b"first"], [b"first", b"second"]][at - 1]
+    assert [msgspec.json.decode(one, type=Place) for one in found[:1]] in ([], [heading])
+    os.close(slate._fd)
 
 
 def test_slates_of_outboxes_that_are_gone_are_removed(tmp_path: Path, memory: Path) -> None:
@@ -251,7 +322,7 @@ def test_slates_of_outboxes_that_are_gone_are_removed(tmp_path: Path, memory: Pa
         journal.write(b"mine")
     gone = memory / f"tradecopier-{os.getuid()}-0123456789abcdef.slate"
     heading = msgspec.json.encode(Place(directory=str(tmp_path / "gone"), segment="1", size=1, crc=1))
-    gone.write_bytes(line(heading))
+    gone.write_bytes(written(heading))
     gone.chmod(0o600)
     with run(tmp_path / "outbox"):
         assert not gone.exists()
@@ -267,7 +338,7 @@ def test_two_outboxes_of_one_name_do_not_share_a_slate(
         with run(tmp_path / "outbox") as second:
             second.write(b"second")
             assert second.flushed(PATIENCE)
-        assert list(records(in_memory(memory)))[1:] == [b"first"]
+        assert left(in_memory(memory))[1:] == [b"first"]
         assert "cannot be used, so trading calls wait for the disk" in caplog.text
     assert (kept(tmp_path / "outbox"), kept(tmp_path / "elsewhere")) == ([b"second"], [b"first"])
 
@@ -288,10 +359,9 @@ def test_a_new_segment_begins_a_new_slate(tmp_path: Path, memory: Path) -> None:
         journal.tend(lambda: SNAPSHOT, 0)
         assert journal.flushed(PATIENCE)
         journal.tend(lambda: SNAPSHOT, 10**6)
-        heading, *left = records(in_memory(memory))
-        assert isinstance(heading, bytes)
+        heading, *more = left(in_memory(memory))
         assert msgspec.json.decode(heading, type=Place).segment == journal.segment.path.name
-        assert left == []
+        assert more == []
 
 
 def test_where_there_is_no_place_in_memory_there_is_no_slate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

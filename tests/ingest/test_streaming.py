@@ -18,6 +18,14 @@ def bare(content: bytes) -> bytes:
     return squeeze.compress(content) + squeeze.flush()
 
 
+def zstd(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
+
+
+def halves(content: bytes) -> tuple[bytes, bytes]:
+    return content[: len(content) // 2], content[len(content) // 2 :]
+
+
 ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "none": ("", bytes),
     "identity": ("identity", bytes),
@@ -26,6 +34,10 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "bare deflate": ("deflate", bare),
     "br": ("br", brotli.compress),
     "zstd": ("zstd", zstandard.ZstdCompressor().compress),
+    "gzip in members": ("gzip", lambda content: b"".join(gzip.compress(part) for part in halves(content))),
+    "gzip filled up": ("gzip", lambda content: gzip.compress(content) + bytes(7)),
+    "zstd in frames": ("zstd", lambda content: b"".join(zstd(part) for part in (*halves(content), b""))),
+    "zstd with a frame to skip": ("zstd", lambda content: b"\x50\x2a\x4d\x18\x04\0\0\0skip" + zstd(content)),
 }
 
 
@@ -59,6 +71,21 @@ def test_whatever_the_encoding_and_the_chunks_the_reply_passes_unchanged_and_is_
     assert passing.body is None
     passing(b"")
     assert passing.body == content
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODINGS if ENCODINGS[name][0] not in ("", "identity")])
+@pytest.mark.parametrize("size", [0, 1, 30, 3000])
+def test_a_reply_that_was_cut_off_is_never_taken_for_a_whole_one(name: str, size: int) -> None:
+    encoding, encode = ENCODINGS[name]
+    content, guard = bytes(i * 7 % 251 for i in range(size)), Guard()
+    sent = encode(content)
+    for length in {*range(1, min(len(sent), 60)), *range(max(1, len(sent) - 12), len(sent))}:
+        passing = Passing(encoding, guard, None)
+        passing(sent[:length])
+        passing(b"")
+        parts = (*halves(content), b"") if "frame" in name or "member" in name else ()
+        assert passing.body in (None, content, *parts)
+    assert guard.surprises or len(sent) == 1
 
 
 @given(

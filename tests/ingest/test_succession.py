@@ -19,6 +19,7 @@ from ingest.metrics import Metrics
 from ingest.outbox import Outbox
 from ingest.ownership import Ownership
 from ingest.publishing import Courier
+from ingest.source import Source
 from ingest.succession import Succession
 from shared import streams
 from shared.facts import Fact
@@ -27,6 +28,8 @@ from shared.process import cancelled
 from shared.streams import Keys, Publisher
 from shared.wire import Codec, Keyring
 from tests.ingest.samples import BROKER, START, market_buy, request
+from tests.ingest.story import PAPER, Story
+from tests.ingest.test_paper import pushed
 
 KEYS = Keys("test")
 CODEC = Codec("test", Keyring(current="k", keys={"k": b"0123456789abcdef"}))
@@ -37,14 +40,14 @@ COUNTERS = iter(range(1, 1000))
 class Ingest:
     """One ingest without its proxy, on a machine of its own; what it captures is handed to it."""
 
-    def __init__(self, redis: Redis, path: Path) -> None:
+    def __init__(self, redis: Redis, path: Path, source: Source = BROKER) -> None:
         self.redis = redis
         self.now = START
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
         self.outbox = Outbox(path, ["demo"], fresh=lambda name: f"{path.name}.{next(COUNTERS)}")
         self.album = Album(self.outbox.pictures)
-        self.intake = Intake([BROKER], self.outbox, self.album, metrics, clock=self.clock)
+        self.intake = Intake([source], self.outbox, self.album, metrics, clock=self.clock)
         self.heir = Succession(redis, KEYS, CODEC, self.outbox, metrics, self.intake.adopt)
         self.lease = Lease(redis, KEYS.source("lease", "demo"), duration=60, owner=path.name)
         self.owner = Ownership("demo", self.lease, self.outbox, lambda: None, self.heir.settle)
@@ -97,8 +100,8 @@ class Ingest:
 
 
 @contextmanager
-def ingest(redis: Redis, path: Path) -> Iterator[Ingest]:
-    found = Ingest(redis, path)
+def ingest(redis: Redis, path: Path, source: Source = BROKER) -> Iterator[Ingest]:
+    found = Ingest(redis, path, source)
     try:
         yield found
     finally:
@@ -342,3 +345,87 @@ async def test_an_outbox_without_its_tail_still_publishes_what_redis_knows_nothi
         assert first.value("overtaken_facts_total") == 1
         assert followed(await stream(redis))["o78"][1] == "0.1"
         assert "o78" in first.album.of("demo")[0].positions
+
+
+class Page(Story):
+    """TradingView's page on Paper Trading, before whichever ingest owns the source."""
+
+    def __init__(self) -> None:
+        super().__init__(replace(PAPER, name="demo", quantity_unit="units"), "1234567")
+
+    def balance(self, ours: Ingest, *positions: dict[str, object]) -> None:
+        self.wait(2)
+        ours.now = self.now
+        said = {"balance": 100000, "positions": list(positions)}
+        ours.intake.answered(self.exchange("POST", "/trading/account/1234567", b"{}", said))
+
+    def ask(self, ours: Ingest, **body: object) -> None:
+        """An order whose reply does not come."""
+        self.wait(1)
+        ours.now = self.now
+        text = json.dumps(body).encode()
+        ours.intake.asked(self.exchange("POST", "/trading/place/1234567", text, status=None, left=0))
+
+    def push(self, ours: Ingest, name: str, **said: object) -> None:
+        self.wait(0.1)
+        ours.now = self.now
+        ours.intake.seen(pushed(name, self, said))
+
+
+GOLD: dict[str, object] = {"symbol": "OANDA:XAUUSD", "side": "buy", "qty": 3}
+OTHER: dict[str, object] = {"symbol": "OANDA:EURUSD", "side": "buy", "qty": 1000}
+LIMIT = GOLD | {"type": "limit", "price": 2000}
+
+
+def waiting(ours: Ingest) -> int:
+    (picture,) = ours.album.of("demo")
+    return len(picture.waiting)
+
+
+async def test_frames_that_wait_for_a_reply_are_handed_over_with_the_source(redis: Redis, tmp_path: Path) -> None:
+    """A frame is pushed once, and no poll of Paper Trading lists orders."""
+    page = Page()
+    with ingest(redis, tmp_path / "one", page.source) as one, ingest(redis, tmp_path / "two", page.source) as two:
+        await one.owner.claim()
+        page.balance(one, OTHER)
+        await one.publish()
+        page.ask(one, **LIMIT)
+        page.push(one, "order_update", id=7, status="working", **LIMIT)
+        page.push(one, "order_update", id=7, status="filled", avg_price=2000, **LIMIT)
+        page.push(one, "position_update", avg_price=2000, **GOLD)
+        assert (waiting(one), one.outbox.producers["demo"].line.seq) == (3, 1)
+        await one.remember()
+        await one.owner.release()
+
+        two.now = one.now
+        assert await two.owner.claim()
+        two.intake.look()
+        for _ in range(4):
+            page.wait(5)
+            page.balance(two, OTHER, GOLD)
+        await two.publish()
+        told = [f for f in await stream(redis) if f.instrument == GOLD["symbol"]]
+        assert [f.exposure.after.held for f in told] == [0, 3], "placed, and filled; once"
+        assert waiting(two) == 0
+
+
+async def test_frames_that_waited_too_long_are_left_to_the_polls(redis: Redis, tmp_path: Path) -> None:
+    page = Page()
+    with ingest(redis, tmp_path / "one", page.source) as one, ingest(redis, tmp_path / "two", page.source) as two:
+        await one.owner.claim()
+        page.balance(one, OTHER)
+        await one.publish()
+        page.ask(one, **LIMIT)
+        page.push(one, "position_update", avg_price=2000, **GOLD)
+        await one.remember()
+        await one.owner.release()
+
+        page.wait(3600)
+        two.now = page.now
+        assert await two.owner.claim()
+        two.intake.look()
+        for _ in range(4):
+            page.wait(5)
+            page.balance(two, OTHER)
+        await two.publish()
+        assert {f.instrument for f in await stream(redis)} == {OTHER["symbol"]}, "it was closed long since"

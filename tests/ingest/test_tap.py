@@ -27,9 +27,8 @@ from ingest.outbox import Outbox
 from ingest.proxy import Proxy
 from ingest.recollection import recollect
 from ingest.scope import Host
-from ingest.tap import Tap, recorded
+from ingest.tap import UNCOUNTED, Tap
 from shared.facts import Fact
-from shared.process import UserError
 from tests.ingest import http2
 from tests.ingest.samples import BROKER, laid_open
 from tests.ingest.stuck import stuck
@@ -381,6 +380,53 @@ async def test_a_poll_that_was_cut_off_is_not_taken_for_a_whole_one(scene: Scene
     assert (heard.answer, bool(heard.error)) == (None, True)
 
 
+async def test_broker_and_trader_have_what_is_said_before_it_is_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def noting(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **more: Any) -> Any:
+            said.append(name)
+            return work(*args, **more)
+
+        return noted
+
+    def write(writer: asyncio.StreamWriter, content: bytes) -> None:
+        peer, own = (writer.get_extra_info(name)[1] for name in ("peername", "sockname"))
+        said.extend(["to the broker"] * (peer == scene.origin.port) + ["to the trader"] * (own == scene.at[1]))
+        passing(writer, content)
+
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    await scene.fetch("POST", PATH, BUY)
+    await scene.until_told()
+    passing = asyncio.StreamWriter.write
+    monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+    for name in ("journal", "follow", "reply", "answered"):
+        monkeypatch.setattr(scene.ear, name, noting(name, getattr(scene.ear, name)))
+    await scene.fetch("POST", PATH, BUY)
+    await scene.until_heard(2)
+    asked, replied = said.index("journal"), said.index("reply")
+    assert "to the broker" in said[asked : said.index("follow")]
+    assert "to the trader" in said[replied : said.index("answered")]
+    assert asked < said.index("follow") < replied < said.index("answered")
+
+
+async def test_the_time_in_the_hooks_and_beside_them_is_counted(scene: Scene) -> None:
+    scene.origin.replies[PATH] = whole(ACCEPTED)
+    await scene.fetch("POST", PATH, BUY)
+    await scene.until_told()
+
+    def count(name: str, **labels: str) -> float:
+        return scene.registry.get_sample_value(f"tradecopier_ingest_{name}", labels) or 0.0
+
+    await until(lambda: count("hook_seconds_count", hook="response") == 1)
+    assert count("hook_seconds_count", hook="request") == 1
+    assert 0 < count("hook_seconds_sum", hook="request") + count("hook_seconds_sum", hook="response") < PATIENCE
+    assert count("beside_seconds_count") >= 2
+    assert count("beside_seconds_sum") > 0
+
+
 @pytest.mark.parametrize("tunnel", [True, False], ids=["in a tunnel", "as a proxy request"])
 async def test_a_trading_host_without_tls_is_refused(scene: Scene, tunnel: bool) -> None:
     def ask() -> int:
@@ -414,7 +460,7 @@ async def test_a_surprise_in_the_tap_is_counted_and_the_trader_gets_the_reply(
 async def test_a_reply_that_cannot_be_put_down_is_read_all_the_same(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def surprise(_exchange: Exchange) -> None:
+    def surprise(_flow: str, **_: object) -> None:
         raise RuntimeError("a surprise")
 
     monkeypatch.setattr(scene.ear, "reply", surprise)
@@ -537,9 +583,28 @@ async def test_a_poll_holds_up_nobody_and_is_looked_at_before_whatever_passes_ne
     assert ear.awaits("2")
     await passed(tap.response(call))
     assert not outbox.producers["demo"].waiting
-    assert outbox.asked["2"].exchange.answer == ACCEPTED, "on disk, and not read yet"
+    assert outbox.journal.flushed(PATIENCE)
+    (asked,) = recollect(outbox.directory.segments()).asked
+    assert asked.exchange.answer == ACCEPTED, "on disk, and not read yet"
     put_off[-1]()
     assert [fact.instrument for fact in outbox.producers["demo"].waiting] == ["EURUSD"]
+    outbox.close()
+
+
+def test_the_time_of_hooks_that_put_nothing_off_is_counted_now_and_then(tmp_path: Path) -> None:
+    put_off: list[Callable[[], None]] = []
+    outbox, registry = Outbox(tmp_path, ["demo"], fresh=lambda name: f"{name}-1"), CollectorRegistry()
+    outbox.own("demo", "token")
+    source, metrics = replace(BROKER, host="address", port=22), Metrics(registry)
+    tap = Tap(Intake([source], outbox, Album({}), metrics, clock=lambda: datetime.now(UTC)), metrics, put_off.append)
+    put_off.clear()
+    for number in range(UNCOUNTED + 1):
+        assert len(put_off) == (number == UNCOUNTED)
+        flow = tflow.tflow()
+        flow.request.scheme = "https"
+        tap.request(flow)
+    put_off[0]()
+    assert registry.get_sample_value("tradecopier_ingest_hook_seconds_count", {"hook": "request"}) == UNCOUNTED + 1
     outbox.close()
 
 
@@ -584,49 +649,6 @@ async def _heard_frames(scene: Scene, count: int) -> list[Frame]:
         while len(frames := [f for f in scene.ear.heard if isinstance(f, Frame)]) < count:
             await asyncio.sleep(0.005)
     return frames
-
-
-def har(path: Path) -> Path:
-    """A recording as a browser saves one: a market buy."""
-    entry = {
-        "startedDateTime": "2026-03-02T09:30:00.000Z",
-        "time": 120,
-        "request": {
-            "method": "POST", "url": f"https://broker.example{PATH}", "httpVersion": "HTTP/1.1", "cookies": [],
-            "headers": [{"name": k, "value": v} for k, v in PAGE.items()], "queryString": [], "headersSize": -1,
-            "bodySize": len(BUY), "postData": {"mimeType": "application/x-www-form-urlencoded", "text": BUY},
-        },
-        "response": {
-            "status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
-            "redirectURL": "", "headersSize": -1, "bodySize": -1,
-            "content": {"size": len(ACCEPTED), "mimeType": "application/json", "text": ACCEPTED.decode()},
-        },
-        "cache": {}, "timings": {"send": 0, "wait": 120, "receive": 0}, "serverIPAddress": "127.0.0.1",
-    }  # fmt: skip
-    path.write_text(
-        json.dumps({"log": {"version": "1.2", "creator": {"name": "x", "version": "1"}, "entries": [entry]}})
-    )
-    return path
-
-
-def test_a_recording_gives_the_request_and_then_its_reply_without_secrets(tmp_path: Path) -> None:
-    (_, asked), (_, answered) = recorded(har(tmp_path / "trades.har"))
-    assert isinstance(asked, Exchange)
-    assert isinstance(answered, Exchange)
-    assert (asked.status, asked.method, asked.host) == (None, "POST", "broker.example")
-    assert (answered.status, answered.answer, answered.flow) == (200, ACCEPTED, asked.flow)
-    assert "tOkEn" not in repr((asked, answered))
-
-
-@pytest.mark.parametrize("content", [b"", b"not a recording", b"{}"])
-def test_a_file_that_is_no_recording_is_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "trades"
-    path.write_bytes(content)
-    if content:
-        with pytest.raises(UserError, match="neither a flow file of mitmproxy nor a HAR file"):
-            list(recorded(path))
-    else:
-        assert list(recorded(path)) == []
 
 
 POSITIONS = "/accounts/10001/positions"

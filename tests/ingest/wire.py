@@ -50,8 +50,8 @@ class Origin:
         self.asked: list[Asked] = []
         self.port = 0
 
-    async def serve(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, ssl=self._context)
+    async def serve(self, host: str = "127.0.0.1") -> asyncio.Server:
+        server = await asyncio.start_server(self._talk, host, 0, ssl=self._context)
         self.port = server.sockets[0].getsockname()[1]
         return server
 

@@ -53,6 +53,10 @@ class World:
         self.ids += 1
         return str(self.ids)
 
+    def price(self) -> float:
+        """Where the market is: every trade has a price of its own."""
+        return round(1.08 + self.ids / 100_000, 5)
+
     def record(self, key: str, total: Decimal) -> None:
         history = self.truth.totals.setdefault(key, [D(0)])
         if history[-1] != total:
@@ -70,7 +74,7 @@ class World:
             key, {"id": self.new_id(), "qty": D(0), "levels": {}, "order": order_id, "price": None}
         )
         held["qty"] += signed
-        held["price"] = 1.08
+        held["price"] = self.price()
         for name, price in found["levels"].items():
             held["levels"][name] = price
         if found["type"] != "market":
@@ -214,7 +218,7 @@ class World:
                 "qty": D(self.sizes.pop()),
                 "levels": {},
                 "order": "",
-                "price": 1.08,
+                "price": self.price(),
             }
         elif found:
             key, held = found[n % len(found)]

@@ -5,7 +5,7 @@ Each is atomic and checks everything before it writes anything. These are the si
 
 from typing import NamedTuple
 
-from tests.model.state import FINAL, OWED, Config, Debt, Entry, Group, Lane, Ledger, Link, Redis, World, put
+from tests.model.state import FINAL, OWED, UNKNOWN, Config, Debt, Entry, Group, Lane, Ledger, Link, Redis, World, put
 
 
 class Change(NamedTuple):
@@ -35,6 +35,7 @@ def publish(world: World) -> tuple[str, Redis]:
 def acquire(config: Config, world: World, account: int, known: int) -> Group:
     """What a lane finds once it has the lease: with a server it does not know, all that was captured is suspect.
 
+    One that does not know the account is new to it, unless it has succeeded another: that one may have known it.
     `known` is the version that the lane had before; to spare it when the server still has that one is a mistake.
     """
     group = world.redis.groups[account]
@@ -45,7 +46,9 @@ def acquire(config: Config, world: World, account: int, known: int) -> Group:
     if ledger.server == world.server or not config.rules.notice_new_server:
         return group
     spared = known == ledger.version and not config.rules.suspect_even_if_the_version_agrees
-    suspect = ledger.suspect if spared else world.captured
+    succeeded = world.server > 0 and config.rules.successor_is_suspect
+    lost_writes = ledger.server != UNKNOWN or succeeded
+    suspect = world.captured if lost_writes and not spared else ledger.suspect
     noticed = ledger._replace(server=world.server, suspect=suspect, version=ledger.version + 1)
     return group._replace(ledger=noticed)
 

@@ -15,6 +15,9 @@ FINAL = frozenset({"filled", "closed", "denied", "rejected", "ignored", "superse
 REPLAYABLE = frozenset({"denied", "rejected"})
 OWED = "owed"
 
+UNKNOWN = -1
+"""In place of a server: the account was never begun, or it is not known that it was."""
+
 Entry = tuple[int, int]
 """An entry id: (server that took it, index of its fact). It rises as ids made of the time do."""
 
@@ -33,6 +36,7 @@ class Rules(NamedTuple):
     totals: bool = True
     notice_new_server: bool = True
     suspect_even_if_the_version_agrees: bool = True
+    successor_is_suspect: bool = True
     grace: bool = True
     amount_from_terminal: bool = True
     not_after: bool = True
@@ -55,7 +59,10 @@ class Rules(NamedTuple):
 
 
 class Config(NamedTuple):
-    """One configuration: the story, how many accounts and executors, and which faults, at most `faults` of them."""
+    """One configuration: the story, how many accounts and executors, and which faults, at most `faults` of them.
+
+    Not `begun`: no executor has ever had an account, and the first one's first write can be lost as any other.
+    """
 
     story: Story
     faults: int
@@ -64,6 +71,7 @@ class Config(NamedTuple):
     executors: int = 2
     act_on: str = "accept"
     preloaded: int = 0
+    begun: bool = True
     may_close_only: bool = False
     late_beyond_grace: bool = False
     grace_ends: bool = True
@@ -116,7 +124,7 @@ class Ledger(NamedTuple):
 
     `asked` is what an operator asked for and nobody has answered, `tried` names each fact as often as it was asked for.
     `base` counts the facts that were passed when the archive was told the whole last, `missing` are those that were not
-    there when their turn came.
+    there when their turn came. `server` is the one that was written to last, UNKNOWN before the first time.
     """
 
     version: int

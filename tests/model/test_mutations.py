@@ -30,6 +30,12 @@ MUTATIONS = [
         Config(stories.OPEN, 1, frozenset({"failover"})),
     ),
     (
+        "a successor that does not know the account counts as new",
+        DOUBLE,
+        {"successor_is_suspect"},
+        Config(stories.OPEN, 1, frozenset({"failover"}), begun=False),
+    ),
+    (
         "commit looks at no earlier end",
         "two final outcomes",
         {"commit_checks_end", "version", "commit_checks_pending"},

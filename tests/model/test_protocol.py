@@ -44,6 +44,22 @@ PROVEN = [
         Config(stories.OPEN_CLOSE, 1, EVERY_FAULT, accounts=2, executors=1, preloaded=2),
     ),
     ("two accounts, two executors each", 3524, Config(stories.OPEN, 1, EVERY_FAULT, accounts=2)),
+    ("an account's first begin", 23745, Config(stories.OPEN, 2, EVERY_FAULT, begun=False)),
+    (
+        "an account's first begin, three facts",
+        17542,
+        Config(stories.OPEN_PART_CLOSE, 2, REFUSAL_AND_FAILOVER, begun=False, preloaded=3, executors=1),
+    ),
+    (
+        "an account's first begin, two links",
+        16785,
+        Config(stories.TWO_LINKS, 2, BY_THE_TERMINAL | {"failover"}, begun=False, preloaded=3, executors=1),
+    ),
+    (
+        "the first begin of two accounts",
+        9278,
+        Config(stories.OPEN, 1, EVERY_FAULT, begun=False, accounts=2, executors=1),
+    ),
 ]
 
 NEVER_RESOLVED = [

@@ -11,6 +11,7 @@ from tests.model.operator import operator_steps
 from tests.model.reconcile import drifts
 from tests.model.state import (
     FINAL,
+    UNKNOWN,
     Account,
     Config,
     Group,
@@ -35,10 +36,11 @@ class Protocol:
         self.links = 1 + max(fact.link for fact in config.story)
 
     def start(self) -> World:
-        """Everything is up; the first executor of each account holds its lease."""
-        n, preloaded = len(self.config.story), self.config.preloaded
+        """Everything is up; the first executor of each account holds its lease, where an account was begun."""
+        n, preloaded, begun = len(self.config.story), self.config.preloaded, self.config.begun
         ledger = Ledger(0, 0, (Link(),) * self.links, (None,) * self.links, (), ("",) * n, (0,) * n)
-        holder = Lane("idle", lease=True, memory=ledger)
+        ledger = ledger if begun else ledger._replace(server=UNKNOWN)
+        holder = Lane("idle", lease=True, memory=ledger) if begun else Lane()
         empty = vendor.empty(n * (1 + self.config.replays))
         account = Account((holder, *(Lane() for _ in range(self.config.executors - 1))), empty)
         redis = Redis(tuple((0, i) for i in range(preloaded)), (Group(0, (), ledger),) * self.config.accounts)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +76,47 @@ async def test_a_file_that_cannot_be_used_changes_nothing_and_is_said(
     following.cancel()
 
 
+async def test_a_drive_that_hangs_holds_up_nobody_and_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hanging, stat = tmp_path / "signing.key", threading.Event(), Path.stat
+    write_whole(path, ONE)
+    ring, answers = read(path), threading.Event()
+
+    def hangs(found: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if found == path and threading.current_thread().daemon:
+            hanging.set()
+            assert answers.wait(30), "the drive comes back"
+        return stat(found, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", hangs)
+    following = asyncio.create_task(keyfile.follow(ring, EVERY_S, hangs=EVERY_S))
+    await becomes(hanging.is_set)
+    await becomes(lambda: "its drive does not answer" in caplog.text)
+
+    write_whole(path, TWO)
+    answers.set()
+    await becomes(lambda: ring.current == "k2")
+    assert caplog.text.count("does not answer") == 1
+    following.cancel()
+
+
+async def test_a_process_may_end_while_a_drive_hangs(tmp_path: Path) -> None:
+    """The thread that looks is not waited for, neither by whoever ends the task nor by the interpreter."""
+    path = tmp_path / "signing.key"
+    os.mkfifo(path)  # to open it waits for somebody who writes
+    path.chmod(0o600)
+    following = asyncio.create_task(keyfile.follow(Keyring(current="k1", keys={"k1": b"1" * 32}, file=str(path))))
+    await becomes(lambda: any(thread.name == "signing key" for thread in threading.enumerate()))
+    following.cancel()
+    await asyncio.wait({following}, timeout=10)
+    assert following.cancelled()
+    (looking,) = [thread for thread in threading.enumerate() if thread.name == "signing key"]
+    assert looking.daemon
+    path.write_text(ONE)
+    await becomes(lambda: not looking.is_alive())
+
+
 async def test_a_ring_that_was_read_from_no_file_is_left_alone() -> None:
     await keyfile.follow(Keyring(current="k1", keys={"k1": b"1" * 32}))
 
@@ -84,6 +127,6 @@ def test_nothing_is_said_when_the_keys_are_the_same(tmp_path: Path, caplog: pyte
     ring = read(path)
 
     with caplog.at_level(logging.INFO):
-        keyfile.take_over(ring, path)
+        keyfile.take_over(ring, read(path))
 
     assert caplog.text == ""

@@ -93,9 +93,14 @@ class Admin:
         return verdict_row(self._engine.send(read(arguments), now, DealReason.CLIENT))
 
     def _deposit(self, arguments: Arguments, now: int) -> int:
-        amount = Decimal(str(arguments.get("amount", ZERO)))
-        deal = fills.balance_deal(self._engine.floor(now), amount, arguments.get("comment", ""), DealType.BALANCE)
-        return deal.ticket
+        """Pay in, or out when the amount is negative; `kind` names another sort of deal, such as a charge."""
+        amount, kind = (
+            Decimal(str(arguments.get("amount", ZERO))),
+            DealType[str(arguments.get("kind", "balance")).upper()],
+        )
+        if kind in (DealType.BUY, DealType.SELL):
+            raise KeyError(kind.name)
+        return fills.balance_deal(self._engine.floor(now), amount, arguments.get("comment", ""), kind).ticket
 
 
 def _changed(old: msgspec.Struct, kind: type[Any], changes: Arguments) -> Any:

@@ -179,8 +179,11 @@ def _deal(
 
 def _book(floor: Floor, deal: Deal) -> None:
     floor.store.put("deals", deal.ticket, deal)
-    balance = floor.account.balance + deal.profit + deal.swap + deal.commission
-    floor.store.set("account", replace(floor.account, balance=balance))
+    money = deal.profit + deal.swap + deal.commission
+    if deal.type == DealType.CREDIT:
+        floor.store.set("account", replace(floor.account, credit=floor.account.credit + money))
+    else:
+        floor.store.set("account", replace(floor.account, balance=floor.account.balance + money))
 
 
 def _settle_order(floor: Floor, order: Order, volume: Decimal) -> None:

@@ -62,10 +62,17 @@ class Remote:
         """Change switches of terminal and server (fields of `store.Settings`), such as `algo_trading=False`."""
         self._tell("settings", **_exact(switches))
 
-    def deposit(self, amount: Exact, comment: str = "") -> int:
-        """Pay in, or out when negative; answers the ticket of the deal."""
-        ticket: int = self._tell("deposit", amount=str(amount), comment=comment)
+    def deposit(self, amount: Exact, comment: str = "", kind: str = "balance") -> int:
+        """Pay in, or out when negative; answers the ticket of the deal.
+
+        `kind`: balance, credit, charge, correction, bonus or commission, as the vendor calls such deals.
+        """
+        ticket: int = self._tell("deposit", amount=str(amount), comment=comment, kind=kind)
         return ticket
+
+    def withdraw(self, amount: Exact, comment: str = "") -> int:
+        """Pay out; answers the ticket of the deal."""
+        return self.deposit(-Decimal(str(amount)), comment)
 
     def trade(self, **request: Any) -> Any:
         """Send a request as a person at the terminal would; answers like `order_send`, without the echo."""

@@ -6,7 +6,7 @@ import pytest
 from deploy.bench.calls import KINDS
 from deploy.bench.shares import Report, Run, lines, record, run_line
 
-QUICK = Run(direct=1.0, bare=3.0, tapped=3.5, hooks=0.1)
+QUICK = Run(direct=1.0, bare=3.0, tapped=3.5, hooks=0.1, beside=0.321)
 SLOW = Run(direct=1.0, bare=3.0, tapped=3.5, hooks=0.5)
 
 
@@ -31,6 +31,7 @@ def test_every_kind_has_its_milliseconds_and_its_share_with_an_interval() -> Non
     told = "\n".join(lines(report(*[QUICK] * 8)))
     assert told.count("4.8%, 99.2% interval 4.8% to 4.8%") == len(KINDS)
     assert told.count("0.100") == len(KINDS)
+    assert told.count("0.321") == len(KINDS), "what is put off is told, and in no share"
     assert told.count("20.0%, 99.2% interval 20.0% to 20.0%") == len(KINDS)
     assert "too few runs" in "\n".join(lines(report(QUICK)))
     assert "poll/kept   2.00 + 0.100" in run_line(3, dict.fromkeys(KINDS, QUICK))
@@ -42,3 +43,4 @@ def test_the_record_has_every_run() -> None:
     one = found["kinds"][KINDS[0].title]
     assert [run["hooks"] for run in one["runs"]] == [0.1, 0.5]
     assert one["milliseconds"]["own"] == 2.0
+    assert one["milliseconds"]["beside"] == pytest.approx(0.1605)

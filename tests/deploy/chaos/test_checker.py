@@ -77,6 +77,14 @@ def test_what_is_wrong_has_its_name(changes: dict[str, Any], fault: str) -> None
     assert fault in {finding.fault for finding in check([OPENED], evidence(**changes))}
 
 
+def test_what_came_too_late_is_told_before_its_end_too() -> None:
+    """Its end says what was closed for it, which may be what was opened first."""
+    late = {**FILLED, "kind": "pending", "state": "owed", "reason": "late"}
+    closed = {**FILLED, "result": "closed", "steps": [{**STEP, "action": "close", "mark": 6}]}
+    assert check([OPENED], evidence(outcomes=(late, closed))) == []
+    assert "doubled" in {finding.fault for finding in check([OPENED], evidence(outcomes=(closed,)))}
+
+
 STOP = Decimal("1.03")
 STOPPED = Statement(
     number=2,

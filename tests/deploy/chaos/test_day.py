@@ -1,4 +1,7 @@
-"""A day with everything as a user runs it: what is broken is mended by itself, and all books agree at the end."""
+"""A day with everything as a user runs it: what is broken is mended by itself, and all books agree at the end.
+
+Days whose faults are chance are among the 25 seeds of `tradecopier chaos` that the checks run.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.chaos.day import DAY_FAULTS, ROLLING, day, rolling, schedule
-from deploy.chaos.faults import Fault
+from deploy.chaos.faults import PROXY_CRASHES, Fault
 from deploy.chaos.timing import SCALE, shipped
 from deploy.fleet import folder_mode
 
@@ -39,6 +42,7 @@ def test_in_a_rolling_restart_readers_come_before_writers_and_servers_last() -> 
     assert order.index("archiver") < order.index("executor") < order.index("ingest") < order.index("redis")
 
 
+@pytest.mark.slow
 async def test_nothing_is_found_when_replies_are_cut_and_the_proxy_and_the_supervisor_are_killed(
     passable: Path,
 ) -> None:
@@ -48,6 +52,16 @@ async def test_nothing_is_found_when_replies_are_cut_and_the_proxy_and_the_super
     assert result.actions == ACTIONS
     assert result.faults == Counter(fault.kind for fault in FAULTS)
     assert sum(result.ends.values()) >= 2 * ACTIONS * 0.9, "nearly every action has an end on both accounts"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_nothing_is_found_when_the_proxy_ends_itself_at_each_point_of_a_calls_way(passable: Path) -> None:
+    faults = [Fault(at=at, kind=kind, account="", nth=1) for at, kind in enumerate(PROXY_CRASHES, start=2)]
+    result = await day(2, passable / "day", shipped().over(SCALE), 8, faults)
+
+    assert result.findings == ()
+    assert result.reached == dict.fromkeys(PROXY_CRASHES, 1)
 
 
 async def test_nothing_is_found_when_every_service_is_restarted_in_turn(passable: Path) -> None:

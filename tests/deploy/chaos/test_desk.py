@@ -1,4 +1,4 @@
-"""Each fault of a day hits the process that it names, and everything comes back."""
+"""Each fault of a day hits the process that it names, and everything comes back; an armed proxy ends itself."""
 
 import asyncio
 import time
@@ -73,6 +73,7 @@ def test_days_side_by_side_listen_at_ports_of_their_own(tmp_path: Path) -> None:
     assert len(listening) == 5
 
 
+@pytest.mark.timeout(300)
 async def test_every_service_is_there_and_each_ends_alone_and_is_started_again(desk: Desk) -> None:
     there = {name: desk.pids(name) for name in SERVICES}
     assert {name: len(pids) for name, pids in there.items()} == {name: 1 + (name == "terminal") for name in SERVICES}
@@ -83,6 +84,12 @@ async def test_every_service_is_there_and_each_ends_alone_and_is_started_again(d
     await until(lambda: bool(set(desk.pids("executor")) - set(there["executor"])))
 
     assert {n for n in SERVICES if set(desk.pids(n)) != set(there[n])} == {"ingest", "postgres", "executor"}
+    await trades(desk)
+
+    desk.arm("replied", 1)
+    while desk.armed:
+        await trades(desk)
+    assert desk.reached == {"proxy-dies-at-replied": 1}
     await trades(desk)
 
 

@@ -1,4 +1,7 @@
-"""Each kind of fault and each named point in turn: nothing is lost, doubled or hidden, and every point is come to."""
+"""Each kind of fault and each named point in turn: nothing is lost, doubled or hidden, and every point is come to.
+
+`tradecopier chaos --seeds 25`, a step of the checks by itself, does the same with more of each.
+"""
 
 from pathlib import Path
 
@@ -22,6 +25,7 @@ def faults(part: int) -> list[Fault]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_nothing_is_found_and_every_point_is_come_to(pair: Servers, tmp_path: Path, part: int) -> None:

@@ -1,4 +1,4 @@
-"""A process that ends is started again, what it is armed with holds for one start, and a real crash is noted."""
+"""A process that ends is started again, and a real crash is noted."""
 
 import asyncio
 import signal
@@ -8,72 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from deploy.chaos.pipeline import HEDGING, Part, Pipeline, Servers
+from deploy.chaos.part import Part
+from deploy.chaos.pipeline import HEDGING, Pipeline, Servers
 from deploy.chaos.timing import SCALE, shipped
 from shared.process import MENDABLE
 
 PATIENCE_S = 30
 numbers = count(1)
-WAITS = ["-c", "import sys; print(*sys.argv[1:], flush=True); sys.stdin.read()"]
-"""A process that prints its arguments and waits for the end of its input."""
 
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not is_so():
             await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def part(tmp_path: Path) -> AsyncIterator[Part]:
-    """A process of which the input and the output are ours."""
-    found = Part("part", WAITS, {}, tmp_path / "log", piped=True)
-    yield found
-    await found.end()
-
-
-async def printed(part: Part) -> bytes:
-    assert part.running is not None
-    assert part.running.stdout is not None
-    return await asyncio.to_thread(part.running.stdout.readline)
-
-
-async def test_what_a_part_is_armed_with_is_given_to_its_next_start_only(part: Part) -> None:
-    part.armed = ("--die-at", "called:1")
-    part.start()
-    assert await printed(part) == b"--die-at called:1\n"
-    part.signal(signal.SIGKILL)
-    await until(lambda: not part.alive)
-
-    part.start()
-
-    assert await printed(part) == b"\n"
-    assert part.under == ()
-
-
-async def test_a_part_that_stands_still_lives_and_has_reached_its_point(part: Part) -> None:
-    part.start()
-    await printed(part)
-    assert (part.alive, part.standing, part.reached) == (True, False, False)
-
-    part.signal(signal.SIGSTOP)
-    await until(lambda: part.standing)
-    assert (part.alive, part.reached) == (True, True)
-
-    part.signal(signal.SIGCONT)
-    await until(lambda: not part.standing)
-    assert not part.reached
-
-
-async def test_a_part_that_stands_still_can_be_ended(part: Part) -> None:
-    part.start()
-    await printed(part)
-    part.signal(signal.SIGSTOP)
-    await until(lambda: part.standing)
-
-    await part.end()
-
-    assert not part.alive
 
 
 @pytest.fixture

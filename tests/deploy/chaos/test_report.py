@@ -1,7 +1,18 @@
 """A person reads what was broken, which points were met and which were not, and what was wrong."""
 
 from deploy.chaos.checker import Finding
-from deploy.chaos.report import ENOUGH, POINTS, SHOWN, failure_lines, missed, summary, trial_line
+from deploy.chaos.faults import PROXY_CRASHES
+from deploy.chaos.report import (
+    ALL_POINTS,
+    ENOUGH,
+    ENOUGH_DAYS,
+    POINTS,
+    SHOWN,
+    failure_lines,
+    missed,
+    summary,
+    trial_line,
+)
 from deploy.chaos.trial import Result
 
 
@@ -27,7 +38,7 @@ def test_every_crash_point_is_named_whether_it_was_hit_or_not() -> None:
     (line,) = (line for line in summary([FINE, BAD]) if line.startswith("points hit: "))
 
     told = dict(each.rsplit(" ", 1) for each in line.removeprefix("points hit: ").split(", "))
-    assert told == {point.replace("-at-", " at "): "3" if point == "die-at-called" else "0" for point in POINTS}
+    assert told == {point.replace("-", " "): "3" if point == "die-at-called" else "0" for point in ALL_POINTS}
 
 
 def test_a_point_that_many_trials_never_came_to_is_missed() -> None:
@@ -38,6 +49,13 @@ def test_a_point_that_many_trials_never_came_to_is_missed() -> None:
     assert missed([result(1, faults={}, reached=some)] * ENOUGH) == ["die-at-fenced"]
     assert "NOT hit: die-at-fenced" in list(summary([result(1, faults={}, reached=some)] * ENOUGH))
     assert missed([result(1, faults={}, reached=everything)] * ENOUGH) == []
+
+
+def test_the_proxys_own_points_want_more_trials_since_only_days_have_them() -> None:
+    some = dict.fromkeys(POINTS, 1) | {PROXY_CRASHES[0]: 1}
+
+    assert missed([result(1, faults={}, reached=some)] * (ENOUGH_DAYS - 1)) == []
+    assert missed([result(1, faults={}, reached=some)] * ENOUGH_DAYS) == list(PROXY_CRASHES[1:])
 
 
 def test_doubles_by_a_pause_in_the_call_are_counted_apart() -> None:

@@ -114,6 +114,14 @@ async def test_one_seed_in_five_is_a_day_and_a_rolling_restart_is_one_with_every
     ]
 
 
+def test_every_seed_has_its_turn_and_what_takes_long_is_not_left_for_the_end() -> None:
+    order = suite.in_turn(range(25))
+
+    assert sorted(order) == list(range(25))
+    assert order[:12] == [24, 0, 3, 1, 8, 2, 13, 4, 18, 5, 23, 6]
+    assert order[12:] == sorted(order[12:])
+
+
 async def test_servers_stop_when_a_trial_breaks_by_a_mistake_of_ours(
     monkeypatch: pytest.MonkeyPatch, passable: Path
 ) -> None:
@@ -129,3 +137,46 @@ async def test_servers_stop_when_a_trial_breaks_by_a_mistake_of_ours(
         await Suite(passable, TIMING, 20, lambda _: None).run([0], 1)
 
     assert [(s.valkey.pid, s.postgres.pid) for s in seen] == [(None, None)]
+
+
+async def test_a_server_that_a_trial_left_down_is_up_again_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, passable: Path
+) -> None:
+    async def trial(seed: int, servers: Servers, *_: Any) -> Result:
+        redis = streams.connect(servers.valkey.url)
+        assert await redis.ping()
+        await redis.aclose()
+        servers.valkey.stop()
+        raise TimeoutError
+
+    monkeypatch.setattr(suite, "trial", trial)
+
+    results = await Suite(passable, TIMING, 20, lambda _: None).run([0, 1], 1)
+
+    assert [len(result.findings) for result in results] == [1, 1], "each came to its own end"
+
+
+async def test_stopped_it_waits_until_every_lane_has_cleared_away(
+    monkeypatch: pytest.MonkeyPatch, passable: Path
+) -> None:
+    running, cleared = [asyncio.Event() for _ in range(WIDTH)], list[int]()
+
+    async def trial(seed: int, *_: Any) -> Result:
+        running[seed].set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(seed * 0.2)
+            cleared.append(seed)
+        return broken(seed, "never")
+
+    monkeypatch.setattr(suite, "trial", trial)
+    work = asyncio.create_task(Suite(passable, TIMING, 20, lambda _: None).run(list(range(WIDTH)), WIDTH))
+    async with asyncio.timeout(PATIENCE_S):
+        for each in running:
+            await each.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+    assert cleared == list(range(WIDTH))

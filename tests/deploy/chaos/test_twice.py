@@ -58,6 +58,7 @@ def test_a_trial_without_doubles_shows_nothing(told: list[Statement]) -> None:
     assert "nothing was shown" in found.text
 
 
+@pytest.mark.slow  # the last of each 25 seeds is this very trial
 async def test_each_opening_is_doubled_on_each_account_and_each_double_is_closed(pair: Servers, tmp_path: Path) -> None:
     result = await twice(24, pair, tmp_path / "twice", shipped().over(SCALE))
 

@@ -8,7 +8,8 @@ import pytest
 
 from deploy.chaos import evidence, faults
 from deploy.chaos.faults import Fault
-from deploy.chaos.pipeline import HEDGING, SERVER, Part, Pipeline, Servers
+from deploy.chaos.part import Part
+from deploy.chaos.pipeline import HEDGING, SERVER, Pipeline, Servers
 from deploy.chaos.timing import Timing
 from deploy.chaos.wreck import SERVICES, TERMINAL, Wreck
 from deploy.directory import HOST
@@ -179,6 +180,16 @@ async def test_a_killed_server_is_another_process_afterwards(pipeline: Pipeline,
     assert before is not None
     assert after is not None
     assert after != before
+
+
+async def test_what_lasts_is_left_as_it_is_when_a_trial_is_stopped(pipeline: Pipeline, wreck: Wreck) -> None:
+    await wreck.happen(fault("redis-unreachable"))
+    await wreck.happen(fault("die-at-called"))
+    assert len(asyncio.all_tasks()) > 1
+
+    await wreck.stop()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_spoiled_terminal_is_as_before_when_it_is_healed(

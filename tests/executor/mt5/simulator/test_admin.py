@@ -9,6 +9,7 @@ import pytest
 from executor.mt5.simulator.admin import Admin
 from executor.mt5.simulator.engine import Engine
 from executor.mt5.simulator.faults import FaultKind, Faults
+from executor.mt5.vocabulary import DealType
 from tests.executor.mt5.engines import D, deal, engine, send
 from tests.executor.mt5.simulated import NOON
 
@@ -65,6 +66,16 @@ def test_a_deposit_is_a_deal(office: Office) -> None:
     assert office.engine.store.deals[ticket].profit == D("12.50")
 
 
+def test_money_moves_as_any_sort_of_deal_and_a_credit_is_not_in_the_balance(office: Office) -> None:
+    before = office.engine.store.account
+    charged = office.tell("deposit", amount="-3", kind="charge").value
+    credited = office.tell("deposit", amount="7", kind="credit").value
+    after, deals = office.engine.store.account, office.engine.store.deals
+
+    assert (deals[charged].type, deals[credited].type) == (DealType.CHARGE, DealType.CREDIT)
+    assert (after.balance - before.balance, after.credit - before.credit) == (D(-3), D(7))
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
@@ -75,6 +86,8 @@ def test_a_deposit_is_a_deal(office: Office) -> None:
         ("account", {"leverage": "much"}),
         ("settings", {"algo": False}),
         ("fault", {"kind": "earthquake"}),
+        ("deposit", {"amount": "1", "kind": "gift"}),
+        ("deposit", {"amount": "1", "kind": "buy"}),
     ],
 )
 def test_what_cannot_be_read_changes_nothing_and_says_why(

@@ -30,6 +30,8 @@ def test_a_deposit_is_on_the_account(bench: StartBench) -> None:
     assert started.mt5.account_info().balance == 10_500.0
     (deal,) = (each for each in started.mt5.history_deals_get(0, 2**31 - 1) if each.ticket == ticket)
     assert (deal.comment, deal.profit) == ("more", 500.0)
+    started.remote.withdraw("200")
+    assert started.mt5.account_info().balance == 10_300.0
 
 
 def test_a_terminal_that_is_gone_is_an_error(bench: StartBench, simulator: type[SimulatorProcess]) -> None:

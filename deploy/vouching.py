@@ -1,0 +1,105 @@
+"""Seals what Redis remembers of an account as it is, on a person's word: once after an upgrade from a version that had
+no seals, or after an older version has worked for the account again.
+
+What is shown is what is sealed: if it changes in between, nothing is. The account is in our custody meanwhile, so that
+no executor writes.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from deploy.custody import custody
+from deploy.standing import holding
+from deploy.surroundings import Surroundings, found
+from executor import sealing
+from executor.book import Debt, Link
+from executor.recalling import Stored, stored
+from shared import streams
+from shared.plainly import plainly
+from shared.process import UserError
+from shared.streams import Keys
+from shared.wire import Codec
+
+# KEYS: lease, place.  ARGV: token, seal
+_SEAL = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], 'seal', ARGV[2])
+redis.call('HINCRBY', KEYS[2], 'version', 1)
+return 1
+"""
+
+
+def show(config: Path, data: Path | None, names: Sequence[str], *, everything: bool, yes: bool) -> None:
+    """The whole command, with what is said about it. Raises UserError."""
+    surroundings = found(config, os.environ, data)
+    accounts = surroundings.executor.accounts
+    if everything == bool(names):
+        raise UserError(f"name accounts, or give --all; there are: {', '.join(accounts)}")
+    for name in names:
+        if name not in accounts:
+            raise UserError(f"there is no account {name}; there are: {', '.join(accounts)}")
+    try:
+        asyncio.run(_sealed(surroundings, names or tuple(accounts), yes=yes))
+    except (RedisError, OSError) as error:
+        raise UserError(f"redis.url: the server does not answer: {plainly(error)}; run this again") from error
+
+
+async def _sealed(surroundings: Surroundings, names: Sequence[str], *, yes: bool) -> None:
+    redis, codec = streams.connect(surroundings.redis_url()), surroundings.codec()
+    keys = surroundings.keys
+    try:
+        seen = {name: await stored(redis, keys, name) for name in names}
+        wanting = {name: memory for name, memory in seen.items() if memory.flaw(codec, name) is not None}
+        for name in names:
+            for line in lines(name, seen[name], sound=name not in wanting):
+                click.echo(line)
+        if not wanting:
+            return
+        if not yes and not click.confirm(f"Seal what is remembered of {', '.join(wanting)}?", default=False):
+            raise UserError("nothing was changed")
+        async with custody(redis, keys, wanting, "seal") as tokens:
+            for name, memory in wanting.items():
+                await seal(redis, keys, codec, tokens[name], name, memory)
+                click.echo(f"{name}: sealed; its executor goes on by itself")
+    finally:
+        await redis.aclose()
+
+
+async def seal(redis: Redis, keys: Keys, codec: Codec, token: str, account: str, shown: Stored) -> None:
+    """Seal what was shown of an account that is in our custody. Raises UserError when it is not that any more."""
+    if (await stored(redis, keys, account)).contents.digest() != shown.contents.digest():
+        raise UserError(f"{account}: it has changed since it was shown; nothing was sealed, look again")
+    names = [keys.account(part, account) for part in ("lease", "place")]
+    args: list[Any] = [token, sealing.sealed(codec, account, shown.contents)]
+    if not await redis.register_script(_SEAL)(keys=names, args=args):
+        raise UserError(f"{account}: another command has taken the account; nothing was sealed, try again")
+
+
+def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:
+    """What is remembered of an account, for a person. Raises UserError when it cannot be read."""
+    if sound:
+        yield f"{account}: it is as it was sealed"
+        return
+    try:
+        links = [msgspec.json.decode(each, type=Link) for each in memory.links.values()]
+        debts = [msgspec.json.decode(each, type=Debt) for each in memory.debts.values()]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        how = f"`tradecopier restore --account {account}` brings back what the archive has"
+        raise UserError(f"{account}: what Redis remembers of it cannot be read ({error}); {how}") from error
+    yield f"{account}: {holding([link for link in links if link.parts or link.pendings])}"
+    for link in links:
+        for part in link.parts:
+            yield f"    {link.key}: {part.side} {part.volume} {link.symbol}, ticket {part.ticket}"
+        for pending in link.pendings.values():
+            what = f"{pending.type} {pending.side} {pending.volume} {link.symbol} at {pending.price}"
+            yield f"    {link.key}: {what}, ticket {pending.ticket}"
+    for debt in debts:
+        yield f"    {debt.link}: to be brought to {debt.target} lots, owed since {debt.since:%Y-%m-%d %H:%M} UTC"
