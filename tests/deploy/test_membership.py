@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from deploy import membership
 from deploy.custody import custody
 from deploy.embedded import Valkey
 from deploy.membership import memory, remove, repoint
@@ -94,6 +95,19 @@ async def test_what_somebody_else_has_written_is_not_told_as_ours(redis: Redis) 
         with pytest.raises(UserError, match="is not what was sealed"):
             await repoint(redis, KEYS, CODEC, tokens[ACCOUNT], ACCOUNT, "2@Demo", abandon=True)
     assert (await hashes(redis), await told(redis)) == (before, [])
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+async def test_what_is_left_of_an_account_that_joins_is_forgotten_only_when_a_person_says_so(
+    redis: Redis, afresh: bool
+) -> None:
+    await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+    assert await membership.join(redis, KEYS, CODEC, ACCOUNT, afresh=afresh)
+    found = await stored(redis, KEYS, ACCOUNT)
+    assert (found.flaw(CODEC, ACCOUNT) is None, bool(found.links), "joined" in found.state) == (
+        (True, False, False) if afresh else (False, True, True)
+    )
+    assert found.state["mode"] == b"close-only"
 
 
 async def test_the_memory_is_all_that_redis_has(redis: Redis) -> None:

@@ -28,6 +28,7 @@ from deploy.restoring import (
     settled,
 )
 from executor.book import Debt
+from executor.recalling import stored
 from shared.facts import Fact
 from shared.outcomes import Kept, Lacking, Memory
 from shared.pictures import source_picture
@@ -164,6 +165,7 @@ async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis
     assert state.keys() == {b"mode", b"reason", b"identity", b"suspect-before"}
     assert (state[b"mode"], state[b"reason"]) == (b"close-only", b"restored")
     assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {b"x": b'{"key":"x"}'}
+    assert (await stored(redis, KEYS, ACCOUNT)).flaw(CODEC, ACCOUNT) is None
     reply: Any = await redis.xreadgroup(ACCOUNT, "c", {KEYS.orders: ">"})
     assert [entry.decode() for entry, _ in reply[0][1]] == [originals[2].entry]
     done: Any = await redis.hgetall(KEYS.account("done", ACCOUNT))
