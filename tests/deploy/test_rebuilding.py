@@ -112,6 +112,28 @@ async def held(simulator: Simulator) -> dict[str, float]:
     }
 
 
+async def test_what_a_stranger_has_written_is_replaced_by_what_the_archive_has(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The account stands still until then, and follows afterwards what came meanwhile."""
+    source = Outbox(redis)
+    async with running(valkey.url, simulator):
+        await story(source, redis)
+        await archive(redis, archive_of_rig.dsn)
+        await redis.hset(KEYS.account("links", ACCOUNT), "demo/10001/a", "{")
+        await redis.delete(KEYS.account("lease", ACCOUNT))
+        async with asyncio.timeout(60):
+            while "is not what was sealed" not in caplog.text:
+                await asyncio.sleep(0.05)
+        await source.close("a")
+        async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+            assert await needing(work, [ACCOUNT]) == [ACCOUNT]
+            await restored(work, [ACCOUNT])
+        await resumed(redis)
+        await ends_of(redis, *source.said)
+    assert await held(simulator) == {"buy": 0.1, "sell": 0.3}
+
+
 @pytest.mark.parametrize("kept", ["everything", "the newest"])
 async def test_after_a_flush_under_load_the_story_goes_on_and_nothing_is_sent_twice(
     valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, kept: str
