@@ -3,8 +3,12 @@
 An account's executor tells all of its memory when it begins and then what each commit changes, so the newest whole with
 what came after it is the memory as Redis had it. Of the facts since then each one either has an end, or is owed by a
 debt in that memory, or has to be followed again: it may have been sent, and is searched before anything is sent.
+
+A failover, or an old backup, may have made a server forget ends that the archive has. A whole that was told after such
+an end has not passed its fact, and not what it gave either, so that end counts no more.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
@@ -23,17 +27,20 @@ M = TypeVar("M")
 
 
 class Ended(Struct, frozen=True):
-    """How an attempt ended, and when."""
+    """How an attempt ended, when, and with which entry that was told."""
 
     result: str
     committed: datetime
+    entry: str
 
 
 class Recollection(Struct, kw_only=True):
     """What one account remembered. `begun` is the entry with which all of it was told, `base` what it had passed then.
 
-    `links` and `debts` are in JSON by the link's key; `ends` by fact and attempt; `unended` are facts with a state and
-    no end, `lacking` those that were not there when their turn came, or waited to be followed again.
+    `links` and `debts` are in JSON by the link's key. By fact and attempt, `ends` has the newest end and `states` the
+    entry of the newest state on the way there. `lacking` are facts that were not there when their turn came, or waited
+    to be followed again. `wholes` has what each whole had passed, by its entry, and `kept` the facts whose end was
+    never forgotten.
     """
 
     account: str
@@ -46,19 +53,22 @@ class Recollection(Struct, kw_only=True):
     debts: dict[str, bytes] = field(default_factory=dict)
     passed: dict[str, int] = field(default_factory=dict)
     ends: dict[tuple[str, int], Ended] = field(default_factory=dict)
-    unended: set[str] = field(default_factory=set)
+    states: dict[tuple[str, int], str] = field(default_factory=dict)
     lacking: set[Lacking] = field(default_factory=set)
+    wholes: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
 
     def take(self, entry: str, message: Message) -> None:
         """Take in what was told next. What came before the whole says only how attempts ended."""
         if isinstance(message, Outcome):
-            self.ends[message.fact, message.attempt] = Ended(message.result, message.committed)
-            self.unended.discard(message.fact)
-        elif isinstance(message, Pending) and (message.fact, message.attempt) not in self.ends:
-            self.unended.add(message.fact)
+            self.ends[message.fact, message.attempt] = Ended(message.result, message.committed, entry)
+        elif isinstance(message, Pending):
+            self.states[message.fact, message.attempt] = entry
         elif isinstance(message, Notice):
             self.lacking.update(message.lacking)
-        if not isinstance(message, Outcome | Pending | Kept) or wire.entry_order(entry) <= wire.entry_order(self.begun):
+        elif isinstance(message, Kept) and message.whole:
+            self.wholes[entry] = message.memory.passed
+        if not isinstance(message, Outcome | Pending | Kept) or not _later(entry, self.begun):
             return
         if isinstance(message, Kept) and message.whole:
             self._begin(entry, message)
@@ -69,20 +79,29 @@ class Recollection(Struct, kw_only=True):
             self._remember(message.memory)
 
     def wanting(self) -> Callable[[Fact], bool]:
-        """Says of a fact whether the account has still to follow it."""
-        owed = self.owed
+        """Says of a fact whether the account has still to follow it. It is to be asked of all facts as they were
+        published: the end of one that is stated again counts if it does by an earlier statement.
+        """
+        owed, passed_after = self.owed, _passed_after(self.wholes)
 
         def wants(fact: Fact) -> bool:
-            if fact.source not in self.sources or fact.id in owed or self.ended(fact.id):
+            if fact.source not in self.sources or fact.id in owed:
                 return False
-            beyond = fact.seq > self.base.get(fact.producer, 0)
-            return beyond or fact.id in self.unended or any(_covers(each, fact) for each in self.lacking)
+            if self.over(fact.id, 1):
+                passed = passed_after(self.ends[fact.id, 1].entry)
+                if passed is None or fact.seq <= passed.get(fact.producer, 0):
+                    self.kept.add(fact.id)
+                if fact.id in self.kept:
+                    return False
+            beyond, states = fact.seq > self.base.get(fact.producer, 0), (fact.id, 1) in self.states
+            return beyond or states or any(_covers(each, fact) for each in self.lacking)
 
         return wants
 
-    def ended(self, fact: str) -> bool:
-        """Whether an attempt to follow a fact has ended."""
-        return (fact, 1) in self.ends
+    def over(self, fact: str, attempt: int) -> bool:
+        """Whether an attempt has an end and is not on the way to another one."""
+        end = self.ends.get((fact, attempt))
+        return end is not None and _later(end.entry, self.states.get((fact, attempt), "0-0"))
 
     @property
     def owed(self) -> frozenset[str]:
@@ -169,6 +188,25 @@ def _why(refusal: wire.Refused) -> str:
             return "nobody of ours has signed it as it is"
         case wire.Malformed(text):
             return f"it cannot be read: {text}"
+
+
+def _passed_after(wholes: Mapping[str, Mapping[str, int]]) -> Callable[[str], Mapping[str, int] | None]:
+    """Says what every whole that was told after an entry had passed; None when none was."""
+    orders = sorted(map(wire.entry_order, wholes))
+    passed = [wholes[entry] for entry in sorted(wholes, key=wire.entry_order)]
+    for i in reversed(range(len(passed) - 1)):
+        least = passed[i + 1]
+        passed[i] = {name: min(seq, least[name]) for name, seq in passed[i].items() if name in least}
+
+    def after(entry: str) -> Mapping[str, int] | None:
+        first = bisect_right(orders, wire.entry_order(entry))
+        return passed[first] if first < len(passed) else None
+
+    return after
+
+
+def _later(entry: str, than: str) -> bool:
+    return wire.entry_order(entry) > wire.entry_order(than)
 
 
 def _covers(lacking: Lacking, fact: Fact) -> bool:

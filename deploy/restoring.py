@@ -147,7 +147,7 @@ async def restore_account(
     last = present[-1].entry if present else "0-0"
     done = keys.account("done", found.account)
     await _mark(redis, done, passed(found, present, {p.entry for p in again}, last), anew=False)
-    await _mark(redis, done, ended(found, last), anew=True)
+    await _mark(redis, done, ended(found, again, last), anew=True)
     contents = sealing.contents(found.links, found.debts, found.state)
     told = {
         "group": found.account,
@@ -176,16 +176,17 @@ def lacking(again: Iterable[Present]) -> tuple[Lacking, ...]:
     return tuple(spans)
 
 
-def ended(found: Recollection, last: str) -> dict[str, str]:
+def ended(found: Recollection, again: Iterable[Present], last: str) -> dict[str, str]:
     """The done marks of attempts that have ended, but for those that a debt ends: marked, it could never be paid.
 
-    They bear the id `last`: what they are about may come again from now on, however long ago it ended.
+    What has to be followed `again` has none either: a server that was lost since has forgotten how it ended. They bear
+    the id `last`: what they are about may come again from now on, however long ago it ended.
     """
-    owing = found.owing
+    owing, anew = found.owing, {p.read.id for p in again if not isinstance(p.read, Refused)}
     return {
         f"{fact}#{attempt}": f"{end.result} {int(end.committed.timestamp() * 1000)} {last}"
         for (fact, attempt), end in found.ends.items()
-        if (fact, attempt) not in owing
+        if fact not in anew and (fact, attempt) not in owing and found.over(fact, attempt)
     }
 
 

@@ -53,6 +53,7 @@ class Crew:
         desk: Desk,
         sights: Sights,
     ) -> None:
+        self._ledger = ledger
         teller = Teller(name, clock)
         self.follower = Follower(
             account, ledger, keeper, runner, teller, clock, reach, memory.place, dict(memory.debts)
@@ -66,11 +67,12 @@ class Crew:
         self._reconciler = Reconciler(
             name, account, ledger, desk, sights, keeper, self.follower, mender, meter, clock, memory
         )
+        self._payer = Payer(account, keeper, runner, self.follower, teller, clock)
         self._attendants: tuple[Attendant, ...] = (
             Operator(name, ledger, keeper, self.follower, clock, memory.state),
             self._clerk,
             self.follower,
-            Payer(account, keeper, runner, self.follower, teller, clock),
+            self._payer,
             self._watch,
             self._reconciler,
         )
@@ -82,6 +84,7 @@ class Crew:
 
     async def begin(self) -> None:
         """See what happened to the account while nobody looked, and what another lane may have left half done."""
+        await self._payer.begin(self._ledger.outcome)
         await self._watch.begin()
         await self._reconciler.begin()
         await self._clerk.begin()

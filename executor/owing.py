@@ -4,7 +4,7 @@ An opening can show up after newer facts of its position were followed: then it 
 debt, so that it is done or stays owed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -210,6 +210,12 @@ def _share(before: Decimal, wanted: Decimal, newest: Decimal) -> Decimal:
         before = Decimal(0)
     share = (newest - before) / (wanted - before) if wanted != before else Decimal(0)
     return min(Decimal(1), max(Decimal(0), share))
+
+
+def relieved(debt: Debt, over: Collection[Owing]) -> Debt:
+    """The debt without those that wait for it and have their end already."""
+    first = bool(debt.fact) and debt.owing[0] in over
+    return replace(debt, fact="" if first else debt.fact, also=tuple(each for each in debt.also if each not in over))
 
 
 def newer(planned: Link, known: Link | None) -> Link:

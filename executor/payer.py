@@ -4,7 +4,8 @@ A debt is tried until it is done, with backoff and never given up by itself; eve
 first when it may have been sent. Its end writes the outcome of every fact that waits for it.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -16,7 +17,7 @@ from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
 from executor.follower import Follower
 from executor.ledger import Change, End, Work
-from executor.owing import probes, renamed, set_off
+from executor.owing import probes, relieved, renamed, set_off
 from executor.reasons import Obstacle
 from executor.results import Skipped
 from executor.runner import Runner
@@ -25,6 +26,8 @@ from executor.settle import Settled, settle_debt
 from executor.telling import Teller
 from executor.translate import owed_steps, target_steps
 from shared.outcomes import Message
+
+log = logging.getLogger(__name__)
 
 FIRST_TRY_S = 0.25
 LONGEST_WAIT_S = 60.0
@@ -64,6 +67,17 @@ class Payer:
         self._inherited = set(follower.debts)
         self._searched: set[str] = set()
         self._payments: dict[str, Payment] = {}
+
+    async def begin(self, outcome: Callable[[Work], Awaitable[str | None]]) -> None:
+        """Take from debts the facts that have their end already: a second one is never written. They are paid as any.
+
+        `outcome` says how an attempt has ended. This happens when a failover has forgotten an end that is put back.
+        """
+        for key, debt in list(self._follower.debts.items()):
+            over = {o for o in debt.owing if await outcome(Work(fact=o.fact, attempt=o.attempt))}
+            if over:
+                log.warning("%s: what is owed was told as done before; it is looked up, and closed if it is there", key)
+                await self._follower.write(Change(debts={key: relieved(debt, over)}))
 
     async def attend(self) -> None:
         """Try every debt that is due."""

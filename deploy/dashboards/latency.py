@@ -86,7 +86,7 @@ BOARD = Board(
         ),
         Panel(
             title="Time that the tap holds up the browser",
-            description="p99 of what capturing adds to a request or a reply.",
+            description="p99 of what capturing adds to a request or a reply, and of what is done beside them.",
             unit="s",
             width=12,
             queries=(
@@ -94,6 +94,11 @@ BOARD = Board(
                     "histogram_quantile(0.99, sum by (le, hook) "
                     "(rate(tradecopier_ingest_hook_seconds_bucket{<namespace>}[$__rate_interval])))",
                     "{{hook}}",
+                ),
+                Query(
+                    "histogram_quantile(0.99, sum by (le) "
+                    "(rate(tradecopier_ingest_beside_seconds_bucket{<namespace>}[$__rate_interval])))",
+                    "beside",
                 ),
             ),
         ),

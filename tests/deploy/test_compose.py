@@ -205,6 +205,8 @@ async def test_the_servers_are_prepared_by_the_operators_user_on_the_shipped_con
     users = acl.users(keys, machine.ingest.sources, tuple(machine.executor.accounts))
     list(written(tmp_path, users, keys.namespace))
     (tmp_path / "data").mkdir()
+    (key := tmp_path / "signing.key").write_text("k1:" + "ab" * 32)
+    key.chmod(0o600)
     text = (FOLDER / "redis" / "valkey.conf").read_text()
     text = text.replace("/users/", f"{tmp_path}/").replace("dir /data", f"dir {tmp_path}/data")
     text = text.replace("bind * -::*", "bind 127.0.0.1")
@@ -217,6 +219,7 @@ async def test_the_servers_are_prepared_by_the_operators_user_on_the_shipped_con
             "TRADECOPIER_REDIS__USERNAME": "main.operator",
             "TRADECOPIER_REDIS__PASSWORD": f"file:{password_file(tmp_path, 'main.operator')}",
             "TRADECOPIER_POSTGRES__DSN": postgres.dsn,
+            "TRADECOPIER_SECURITY__SIGNING_KEY_FILE": str(key),
         }
         await listening(port)
         answer = await asyncio.to_thread(ask, port, b"PING\r\nQUIT\r\n")

@@ -84,10 +84,10 @@ async def test_of_an_account_of_which_nobody_told_nothing_is_known(archive: Data
 
 async def test_ends_from_before_the_whole_count_for_as_long_as_their_facts_may_come_again(archive: Database) -> None:
     first = fact(1)
-    await saved(archive.dsn, [first, outcome(first), kept(b"1", whole=True)])
+    await saved(archive.dsn, [first, outcome(first), kept(b"1", whole=True, seconds=1)])
     found = lookup(archive.dsn, []).account("one", ["demo"], [], SINCE)
     assert found is not None
-    assert found.ended(first.id)
+    assert not found.wanting()(first)
     assert found.links == {"x": b"1"}
 
 

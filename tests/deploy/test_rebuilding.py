@@ -20,7 +20,7 @@ from deploy.embedded import Valkey
 from deploy.rebuilding import needing, restored
 from shared import streams
 from shared.facts import Fact
-from shared.outcomes import Notice
+from shared.outcomes import Kept, Notice
 from tests.conftest import Database
 from tests.deploy.archived import archive, at_work, configured
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, OWNER, Simulator, Source, ended, running, told
@@ -321,6 +321,46 @@ async def test_yesterday_s_backup_is_brought_up_to_date(
     assert sorted(ends.values()) == ["accepted", *["closed"] * 4, *["filled"] * 4]
     assert len(await simulator.deals()) - deals == 1
     assert await held(simulator) == {"buy": 0.4, "sell": 0}
+
+
+async def test_what_a_server_forgot_that_the_archive_has_is_found_in_the_terminal(
+    tmp_path: Path, own: Valkey, archive_of_rig: Database, simulator: Simulator
+) -> None:
+    """An executor began with an old memory, and then that was lost as well: the archive has ends, not what they gave."""
+    redis = streams.connect(own.url)
+    source = Outbox(redis)
+    async with running(own.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    saved(own, tmp_path / "yesterday")
+    await reconnected(redis)
+    async with running(own.url, simulator):
+        await source.open()
+        await source.buy("b", "0.2")
+        await ended(redis, 2)
+    await archive(redis, archive_of_rig.dsn)
+
+    put_back(own, tmp_path / "yesterday")
+    await reconnected(redis)
+    before = len(await told(redis))
+    async with running(own.url, simulator), asyncio.timeout(60):
+        while not any(isinstance(m, Kept) and m.whole for m in (await told(redis))[before:]):
+            await asyncio.sleep(0.05)
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    async with at_work(own.url, archive_of_rig.dsn, []) as work:
+        lines = await restored(work, await needing(work, []))
+    await resumed(redis)
+    async with running(own.url, simulator):
+        await source.open()
+        await source.close("b")
+        ends = await ends_of(redis, *source.said)
+    await redis.aclose()
+
+    assert "1 fact followed again" in lines[-1]
+    assert sorted(ends.values()) == ["closed", "filled", "filled"]
+    assert len(await simulator.deals()) == 3
+    assert await held(simulator) == {"buy": 0.1, "sell": 0}
 
 
 async def test_what_nobody_of_ours_has_signed_restores_nothing_and_is_named(

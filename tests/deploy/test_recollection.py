@@ -60,7 +60,8 @@ def test_from_whichever_whole_on_the_memory_is_the_same(changes: list[dict[str, 
 def test_of_what_came_before_the_whole_only_ends_count() -> None:
     found = begun("a", SOURCES, "5-0", whole({"x": b"1"}))
     found.take("4-0", Outcome(fact="f", result="filled", memory=change(x=b"0", y=b"2"), **END))
-    assert (found.links, found.ended("f"), found.ended("g")) == ({"x": b"1"}, True, False)
+    assert found.links == {"x": b"1"}
+    assert list(found.ends) == [("f", 1)]
 
 
 def test_what_the_state_says_is_the_newest_that_was_told() -> None:
@@ -90,7 +91,7 @@ def test_it_wants_what_it_had_not_passed_and_what_had_no_end() -> None:
     assert found.passed == {PRODUCER: 3}
     found.take("7-0", Outcome(fact=first.id, result="filled", **END))
     assert not wants(found, first)
-    assert found.ends[third.id, 1] == Ended("filled", NOW)
+    assert found.ends[third.id, 1] == Ended("filled", NOW, "6-0")
 
 
 def test_it_wants_nothing_of_other_sources_and_nothing_from_before_it_joined() -> None:
@@ -166,3 +167,101 @@ def test_what_was_not_there_when_its_turn_came_is_wanted_though_the_account_has_
     assert (wants(missed), wants(passed)) == (True, False)
     found.take("10-0", Outcome(fact=missed.id, result="ignored", **END))
     assert not found.wanting()(missed)
+
+
+def filled(of: Fact) -> Outcome:
+    return Outcome(fact=of.id, result="filled", **END)
+
+
+def unresolved(of: Fact) -> Pending:
+    return Pending(fact=of.id, account="a", state="unresolved", since=NOW)
+
+
+def test_an_end_that_a_failover_forgot_counts_no_more() -> None:
+    """What it gave is not in the memory that the successor's executor began with."""
+    kept_one, forgotten = fact(1), fact(2)
+    found = begun("a", SOURCES, "5-0", whole({}, {}, **{PRODUCER: 1}))
+    found.take("3-0", filled(kept_one))
+    found.take("4-0", filled(forgotten))
+    assert [wants(found, f) for f in (kept_one, forgotten)] == [False, True]
+    found.take("6-0", filled(forgotten))
+    assert not wants(found, forgotten)
+
+
+def test_a_fact_that_is_under_way_again_after_a_failover_has_not_ended() -> None:
+    """It was parked before the failover, so the successor had passed it, and its end was forgotten."""
+    parked, over = fact(1), fact(2)
+    found = begun("a", SOURCES, "5-0", whole({}, {}, **{PRODUCER: 2}))
+    for entry, message in (
+        ("1-0", unresolved(parked)),
+        ("2-0", unresolved(over)),
+        ("3-0", filled(parked)),
+        ("4-0", filled(over)),
+    ):
+        found.take(entry, message)
+    assert [wants(found, f) for f in (parked, over)] == [False, False]
+    found.take("6-0", unresolved(parked))
+    found.take("3-0", filled(parked))  # read again, as its whole story is
+    found.take("6-0", unresolved(parked))
+    assert [wants(found, f) for f in (parked, over)] == [True, False]
+    assert (found.over(parked.id, 1), found.over(over.id, 1)) == (False, True)
+
+
+def test_what_another_writer_stated_again_had_ended_when_the_account_had_passed_its_first_statement() -> None:
+    first = fact(1)
+    again = msgspec.structs.replace(first, producer="outbox-2", seq=7)
+    found = begun("a", SOURCES, "5-0", whole({}, {}, **{PRODUCER: 1}))
+    found.take("4-0", filled(first))
+    wanting = found.wanting()
+    assert [wanting(f) for f in (first, again)] == [False, False]
+    assert not wants(found, again), "though the first statement is not in the stream any more"
+
+
+def test_what_one_restore_had_to_be_followed_again_is_wanted_by_the_next_one_until_it_ends_anew() -> None:
+    """The memory that was begun with after the first one has passed everything."""
+    one, other = fact(1), fact(2)
+    found = begun("a", SOURCES, "9-0", whole({}, {}, **{PRODUCER: 2}))
+    for each in (one, other):
+        found.take("4-0", filled(each))
+    found.take("5-0", whole({}, {}, **{PRODUCER: 1}))
+    found.take("8-0", Notice(account="a", reason="restored", text="", seen=NOW, lacking=(Lacking(PRODUCER, 2, 2),)))
+    found.take("9-0", whole({}, {}, **{PRODUCER: 2}))
+    assert [wants(found, f) for f in (one, other)] == [False, True]
+    found.take("10-0", filled(other))
+    assert not wants(found, other)
+
+
+def test_what_an_old_backup_has_forgotten_and_no_outbox_had_is_wanted_although_it_was_passed_by_since() -> None:
+    found = begun("a", SOURCES, "9-0", whole({}, {}, **{PRODUCER: 5}))
+    found.take("3-0", filled(fact(3)))
+    found.take("4-0", whole({}, {}, **{PRODUCER: 2}))
+    found.take("8-0", Notice(account="a", reason="removed", text="", seen=NOW, lacking=(Lacking(PRODUCER, 3, 4),)))
+    assert [wants(found, fact(n)) for n in (3, 4, 5)] == [True, True, False]
+
+
+def test_what_was_missing_had_ended_if_another_statement_of_it_was_there() -> None:
+    found = begun("a", SOURCES, "9-0", whole({}, {}, **{PRODUCER: 2}))
+    found.take("4-0", filled(fact(2)))
+    found.take("8-0", Notice(account="a", reason="removed", text="", seen=NOW, lacking=(Lacking(PRODUCER, 1, 2),)))
+    assert [wants(found, fact(n)) for n in (1, 2)] == [True, False]
+
+
+seqs = st.integers(0, 4)
+
+
+@given(st.lists(seqs | st.tuples(seqs), max_size=8), seqs)
+def test_an_end_counts_if_every_whole_that_was_told_after_it_has_passed_its_fact(story: list[Any], seq: int) -> None:
+    """A story of ends (a tuple: only one matters, the last) and of what wholes had passed."""
+    found, later = begun("a", SOURCES, "0-1", whole({})), [0]
+    of = fact(seq + 1)
+    over = False
+    for number, each in enumerate(story, 1):
+        if isinstance(each, tuple):
+            found.take(f"{number}-0", filled(of))
+            over, later = True, []
+        else:
+            found.take(f"{number}-0", whole({}, {}, **{PRODUCER: each}))
+            later.append(each)
+    counts = over and all(of.seq <= passed for passed in later)
+    found.base = {}
+    assert wants(found, of) == (not counts)

@@ -152,7 +152,7 @@ async def test_an_outbox_that_fills_the_stream_up_is_waited_for(redis: Redis, mo
 async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis) -> None:
     originals = await told(redis)
     found = begun(ACCOUNT, ["demo"], "0-1", whole(rig=1))
-    found.ends[fact_of(originals[1]).id, 1] = Ended("denied", NOW)
+    found.ends[fact_of(originals[1]).id, 1] = Ended("denied", NOW, "1-1")
     await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "server": "old", "flatten": "1"})
     async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
         again = await restore_account(redis, KEYS, CODEC, tokens[ACCOUNT], found, await present(redis))
@@ -196,8 +196,8 @@ def fact_named(name: str) -> Fact:
 
 def test_marks_say_what_has_ended_and_what_needs_no_end_any_more() -> None:
     found = begun(ACCOUNT, ["demo"], "0-1", whole())
-    found.ends["f", 2] = Ended("filled", datetime.fromtimestamp(7, UTC))
-    assert ended(found, "9-9") == {"f#2": "filled 7000 9-9"}
+    found.ends["f", 2] = Ended("filled", datetime.fromtimestamp(7, UTC), "1-1")
+    assert ended(found, [], "9-9") == {"f#2": "filled 7000 9-9"}
     there = [Present("1-0", fact_named("a")), Present("2-0", fact_named("b")), Present("3-0", BadSignature("k1"))]
     assert passed(found, there, {"2-0"}, "9-9") == {"a#1": "ignored 0 9-9"}
 
@@ -207,9 +207,18 @@ def test_what_a_debt_ends_has_no_mark_though_a_server_that_was_lost_had_told_its
     found = begun(ACCOUNT, ["demo"], "0-1", whole())
     debt = Debt(link="x", fact="f", entry="1-0", target=Decimal(0), since=now, captured=now, attempt=2)
     found.debts["x"] = msgspec.json.encode(debt)
-    found.ends.update({("f", 1): Ended("denied", now), ("f", 2): Ended("closed", now)})
+    found.ends.update({("f", 1): Ended("denied", now, "1-1"), ("f", 2): Ended("closed", now, "1-2")})
 
-    assert ended(found, "9-9") == {"f#1": "denied 7000 9-9"}
+    assert ended(found, [], "9-9") == {"f#1": "denied 7000 9-9"}
+
+
+def test_what_is_followed_again_has_no_mark_though_a_server_that_was_lost_had_told_its_end() -> None:
+    now = datetime.fromtimestamp(7, UTC)
+    found = begun(ACCOUNT, ["demo"], "0-1", whole())
+    found.ends.update({(name, 1): Ended("filled", now, "1-1") for name in ("a", "b", "c")})
+    found.states["b", 1] = "1-2"
+
+    assert ended(found, [Present("3-0", fact_named("a"))], "9-9") == {"c#1": "filled 7000 9-9"}
 
 
 def test_what_waits_for_a_key_is_read_again_and_what_is_forged_is_not() -> None:

@@ -141,7 +141,13 @@ def test_services_work_where_nothing_that_was_written_can_be_run(
     strict = {path.name for path in UNITS if values(path, "Service", "MemoryDenyWriteExecute") == ["yes"]}
     assert {path.name for path in OURS} - strict == {"tradecopier-ingest.service", "tradecopier-up.service"}
     (config := tmp_path / "tradecopier.toml").write_text(EXAMPLE.read_text())
-    told = {"TRADECOPIER_REDIS__URL": valkey.url, "TRADECOPIER_POSTGRES__DSN": postgres.dsn}
+    (key := tmp_path / "signing.key").write_text("k1:" + "ab" * 32)
+    key.chmod(0o600)
+    told = {
+        "TRADECOPIER_REDIS__URL": valkey.url,
+        "TRADECOPIER_POSTGRES__DSN": postgres.dsn,
+        "TRADECOPIER_SECURITY__SIGNING_KEY_FILE": str(key),
+    }
     command = [sys.executable, "-c", REFUSED, "--config", str(config), "prepare"]
     process = subprocess.run(
         command, env={**os.environ, **told, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False

@@ -230,8 +230,10 @@ async def archive(way: Way) -> None:
     """PostgreSQL has to wait for somebody else's lock."""
     async with await psycopg.AsyncConnection.connect(way.postgres) as connection:
         await connection.execute("lock table outcomes in access exclusive mode")
+        before = trades_in(await facts(way))
         await trades(way)
-        await asyncio.sleep(HELD_S + 0.4)  # the last one of them has to wait for long enough, too
+        await until(way, partial(done, before + ROUND))
+        await asyncio.sleep(HELD_S)  # the last one of them has to wait for long enough, too
 
 
 SITUATIONS: Mapping[str, Callable[[Way], Awaitable[None]]] = {
@@ -307,15 +309,24 @@ async def standing_of(way: Way) -> str:
     """How far everything is, for a message."""
     told, ended = await facts(way), await outcomes(way)
     results = Counter((outcome.result, outcome.reason) for _, outcome in ended.values())
-    calls = Counter(fact.evidence for _, fact in told)
-    return f"facts {calls}, ends {len(ended)} {results}, archived {len(archived(way))}"
+    kinds = Counter(fact.evidence for _, fact in told)
+    return f"facts {kinds}, ends {len(ended)} {results}, archived {len(archived(way))}"
+
+
+def trades_in(told: Sequence[tuple[str, Fact]]) -> int:
+    """How many trades these facts are of."""
+    return sum(fact.evidence == "call" for _, fact in told)
+
+
+async def done(expected: int, way: Way) -> bool:
+    """So many trades are in the stream, and everything there has its end."""
+    told, ended = await facts(way), await outcomes(way)
+    return trades_in(told) >= expected and all(fact.id in ended for _, fact in told)
 
 
 async def settled(expected: int, way: Way) -> bool:
-    """So many trades are in the stream, and everything there has its end and is archived."""
-    told, ended = await facts(way), await outcomes(way)
-    calls = sum(fact.evidence == "call" for _, fact in told)
-    return calls >= expected and all(fact.id in ended for _, fact in told) and archived(way).keys() == ended.keys()
+    """The same, and every end is archived."""
+    return await done(expected, way) and archived(way).keys() == (await outcomes(way)).keys()
 
 
 def archived(way: Way) -> dict[str, Any]:
@@ -385,10 +396,10 @@ async def test_each_delay_of_two_hundred_trades_is_in_its_own_stage_and_nowhere_
     wait_until_gone(tmp_path)
 
     lengths = {fact.id: measured(entry, fact, ended[fact.id], stored[fact.id]) for entry, fact in told}
-    calls = [fact for _, fact in told if fact.evidence == "call"]
-    assert len(calls) == len(asked) == 212
+    traded = [fact for _, fact in told if fact.evidence == "call"]
+    assert len(traded) == len(asked) == 212
     for situation in SITUATIONS:
-        of_it = [fact for held, fact in zip(asked, calls, strict=True) if held == situation]
+        of_it = [fact for held, fact in zip(asked, traded, strict=True) if held == situation]
         inside = {"end_to_end"} if situation not in {"", *OUTSIDE} else set()
         assert held_up([slow(lengths[f.id]) | _whole(f, ended) for f in of_it]) == {situation} - {""} | inside
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor.book import Book, Debt, Figures, Holding, Link, Part
-from executor.owing import at_target, brought_up, joined, probe, renamed, when_paid
+from executor.book import Book, Debt, Figures, Holding, Link, Owing, Part
+from executor.owing import at_target, brought_up, joined, probe, relieved, renamed, when_paid
 from executor.settle import Settled
 from executor.steps import Close
 from executor.translate import Plan
@@ -174,3 +174,15 @@ def test_a_fact_that_comes_again_waits_for_a_debt_once() -> None:
     once = joined(debt("0.5"), D("0.2"), FACT, "2-2")
 
     assert joined(once, D("0.2"), FACT, "3-3") == once
+
+
+@pytest.mark.parametrize(
+    ("over", "left"), [([], ["f", "g", "h"]), (["f"], ["g", "h"]), (["g"], ["f", "h"]), (["f", "g", "h"], [])]
+)
+def test_what_has_its_end_waits_for_a_debt_no_more(over: list[str], left: list[str]) -> None:
+    also = tuple(Owing(fact=name, entry="1-2", captured=NOW) for name in ("g", "h"))
+    owed = replace(debt(), also=also)
+    found = relieved(owed, [each for each in owed.owing if each.fact in over])
+    assert [each.fact for each in found.owing] == left
+    assert replace(found, fact=owed.fact, also=also) == owed
+    assert relieved(found, []) == found

@@ -42,6 +42,31 @@ async def test_another_lane_goes_on_with_what_is_owed(
     assert len(await simulator.deals()) == 2
 
 
+async def test_what_is_owed_though_its_end_was_told_before_is_closed_without_another_end(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """A failover has forgotten the end, and what was put back since remembers it."""
+    async with running(valkey.url, simulator):
+        await source.buy("o1", "1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=0)
+        exit_ = await source.close("o1")
+        await owed(redis, 1)
+    simulator.heal()
+    await redis.hset(KEYS.account("done", ACCOUNT), f"{exit_.id}#1", "closed 0 0-0")
+
+    async with running(valkey.url, simulator):
+        await source.buy("o2", "0.1")
+        found = await ended(redis, 2)
+        async with asyncio.timeout(PATIENCE_S):
+            while await redis.exists(KEYS.account("debts", ACCOUNT)):
+                await asyncio.sleep(0.02)
+
+    assert [outcome.result for outcome in found] == ["filled", "filled"]
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+    assert len(await simulator.deals()) == 3
+
+
 async def test_what_the_broker_takes_in_no_order_any_more_ends_and_is_said(
     valkey: Valkey, redis: Redis, source: Source, netting: Simulator
 ) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from deploy.control import order
 from deploy.custody import custody
 from deploy.embedded import Valkey
 from deploy.membership import repoint
@@ -171,7 +172,7 @@ async def test_what_is_closed_on_the_operators_word_is_no_drift_and_what_is_refu
     async with running(valkey.url, simulator, looking()):
         await source.buy("o1")
         await ended(redis, 1)
-        await redis.hset(STATE, mapping={"mode": "close-only", "reason": "operator", "flatten": "1"})
+        await order(redis, KEYS, lambda: CODEC, "flatten", {ACCOUNT: True})
         await until(lambda: _flat(simulator))
         await source.buy("o2", "0.2")
         await ended(redis, 2)
