@@ -326,7 +326,7 @@ async def test_yesterday_s_backup_is_brought_up_to_date(
 async def test_what_a_server_forgot_that_the_archive_has_is_found_in_the_terminal(
     tmp_path: Path, own: Valkey, archive_of_rig: Database, simulator: Simulator
 ) -> None:
-    """An executor began with an old memory, and then that was lost as well: the archive has ends, not what they gave."""
+    """An executor began with an old memory, then that was lost too: the archive has ends, not what they gave."""
     redis = streams.connect(own.url)
     source = Outbox(redis)
     async with running(own.url, simulator):

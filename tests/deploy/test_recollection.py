@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -250,8 +250,10 @@ seqs = st.integers(0, 4)
 
 
 @given(st.lists(seqs | st.tuples(seqs), max_size=8), seqs)
+@example([(0,), 4, 0], 2)
+@example([(0,), 4, 1], 2)
 def test_an_end_counts_if_every_whole_that_was_told_after_it_has_passed_its_fact(story: list[Any], seq: int) -> None:
-    """A story of ends (a tuple: only one matters, the last) and of what wholes had passed."""
+    """A story of ends (a tuple: the last one matters) and of what wholes had passed (0: the producer was not known)."""
     found, later = begun("a", SOURCES, "0-1", whole({})), [0]
     of = fact(seq + 1)
     over = False
@@ -260,7 +262,7 @@ def test_an_end_counts_if_every_whole_that_was_told_after_it_has_passed_its_fact
             found.take(f"{number}-0", filled(of))
             over, later = True, []
         else:
-            found.take(f"{number}-0", whole({}, {}, **{PRODUCER: each}))
+            found.take(f"{number}-0", whole({}, {}, **({PRODUCER: each} if each else {})))
             later.append(each)
     counts = over and all(of.seq <= passed for passed in later)
     found.base = {}
