@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from deploy.surroundings import Surroundings, found
-from executor.orders import What, ordered, signed
+from executor.orders import DONE, What, ordered, said, signed
 from executor.states import OPERATOR, Command, Transition, after
 from shared import streams
 from shared.plainly import plainly
@@ -70,10 +70,11 @@ async def order(
 
 
 async def _signed(redis: Redis, keys: Keys, codec: Codec, account: str, what: What) -> str:
-    """An order of this moment, by the server's clock, and later than the one before it."""
+    """An order of this moment, by the server's clock, and later than the one before it, or carried out last."""
     seconds, micros = await redis.time()
-    kept = cast(bytes | None, await redis.hget(keys.account("state", account), what))
-    before = ordered(codec, account, what, kept.decode("utf-8", "replace")) if kept else 0
+    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", account), [what, DONE[what]]))
+    kept, done = ((each or b"").decode("utf-8", "replace") for each in raw)
+    before = max(ordered(codec, account, what, kept), said(done))
     return signed(codec, account, what, max(seconds * 1_000_000 + micros, before + 1))
 
 

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from deploy.memory import Wanted
 from deploy.recollection import Origin, Recollection
 from executor import sealing
+from executor.orders import all_done
 from shared.facts import Fact
 from shared.outcomes import Lacking
 from shared.process import UserError
@@ -44,7 +45,9 @@ return 1
 _ACCOUNT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local c = cmsgpack.unpack(ARGV[2])
-local version = math.max(tonumber(redis.call('HGET', KEYS[3], 'version') or '0'), c.version) + 1
+local version = tonumber(redis.call('HGET', KEYS[3], 'version') or '') or 0
+if not (version >= 0 and version < 9e15) then version = 0 end -- a stranger's: nobody could count on from it
+version = math.max(version, c.version) + 1
 redis.pcall('XGROUP', 'DESTROY', KEYS[6], c.group)
 redis.call('XGROUP', 'CREATE', KEYS[6], c.group, c.start, 'MKSTREAM')
 redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
@@ -148,14 +151,17 @@ async def restore_account(
     done = keys.account("done", found.account)
     await _mark(redis, done, passed(found, present, {p.entry for p in again}, last), anew=False)
     await _mark(redis, done, ended(found, again, last), anew=True)
-    contents = sealing.contents(found.links, found.debts, found.state)
+    # Nobody has archived which orders of an operator were carried out: one that somebody has kept is none any more.
+    seconds, micros = await redis.time()
+    state = {**found.state, **all_done(seconds * 1_000_000 + micros)}
+    contents = sealing.contents(found.links, found.debts, state)
     told = {
         "group": found.account,
         "start": entry_before(again[0].entry) if again else last,
         "version": int(time()),
         "links": _flat(found.links),
         "debts": _flat(found.debts),
-        "state": [x for pair in found.state.items() for x in pair],
+        "state": [x for pair in state.items() for x in pair],
         "seal": sealing.sealed(codec, found.account, contents).decode(),
     }
     names = [keys.account(part, found.account) for part in ("lease", "state", "place", "links", "debts")]

@@ -60,7 +60,7 @@ async def _sealed(surroundings: Surroundings, names: Sequence[str], *, yes: bool
         wanting = {name: memory for name, memory in seen.items() if memory.flaw(codec, name) is not None}
         for name in names:
             for line in lines(name, seen[name], sound=name not in wanting):
-                click.echo(line)
+                click.echo("".join(c if c.isprintable() else "?" for c in line))
         if not wanting:
             return
         if not yes and not click.confirm(f"Seal what is remembered of {', '.join(wanting)}?", default=False):
@@ -89,13 +89,15 @@ def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:
         yield f"{account}: it is as it was sealed"
         return
     try:
+        memory.placed()
         links = [msgspec.json.decode(each, type=Link) for each in memory.links.values()]
         debts = [msgspec.json.decode(each, type=Debt) for each in memory.debts.values()]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         how = f"`tradecopier restore --account {account}` brings back what the archive has"
         raise UserError(f"{account}: what Redis remembers of it cannot be read ({error}); {how}") from error
     yield f"{account}: {holding([link for link in links if link.parts or link.pendings])}"
     for link in links:
+        yield f"    {link.key}: followed up to {link.followed} of the source's{_besides(link)}"
         for part in link.parts:
             yield f"    {link.key}: {part.side} {part.volume} {link.symbol}, ticket {part.ticket}"
         for pending in link.pendings.values():
@@ -103,3 +105,10 @@ def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:
             yield f"    {link.key}: {what}, ticket {pending.ticket}"
     for debt in debts:
         yield f"    {debt.link}: to be brought to {debt.target} lots, owed since {debt.since:%Y-%m-%d %H:%M} UTC"
+    for name, value in sealing.stated(memory.state).items():
+        yield f"    {name}: {value.decode('utf-8', 'replace')}"
+
+
+def _besides(link: Link) -> str:
+    lost = f", {link.remainder} lots still to come from rounding" if link.remainder else ""
+    return lost + (", closed here and to stay so" if link.tombstone else "")

@@ -166,7 +166,8 @@ class Desk:
     async def requests(self) -> Mapping[str, Request | None]:
         """Everything that is asked, oldest first; None for what has no sound signature or cannot be read."""
         stored = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._requests))
-        found = {field.decode("utf-8", "replace"): self._read(sealed) for field, sealed in stored.items()}
+        named = ((_text(field), sealed) for field, sealed in stored.items())
+        found = {name: self._read(sealed) for name, sealed in named if name is not None}
         never = datetime.min.replace(tzinfo=UTC)
         return dict(sorted(found.items(), key=lambda item: item[1].asked if item[1] is not None else never))
 
@@ -190,7 +191,7 @@ class Desk:
         if not works:
             return []
         stored = cast(list[bytes | None], await self._redis.hmget(self._done, [work.key for work in works]))
-        return [value.decode().split(" ")[0] if value else "" for value in stored]
+        return [value.decode("utf-8", "replace").split(" ")[0] if value else "" for value in stored]
 
     def _sealed(self, request: Request) -> bytes:
         return self.codec.seal(self._sealed_as, msgspec.json.encode(request))
@@ -201,6 +202,14 @@ class Desk:
             return msgspec.json.decode(content, type=Request) if content is not None else None
         except msgspec.DecodeError:
             return None
+
+
+def _text(field: bytes) -> str | None:
+    """What is no text was written by nobody of ours, and no commit could take it away: it counts as not there."""
+    try:
+        return field.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _older(there: Request | None, noted: Replay) -> bool:

@@ -139,11 +139,14 @@ class Lane:
 
     async def stop(self) -> None:
         """Give the lease up and end the terminal's child."""
+        await self._give_way()
+        await self._terminal.stop()
+
+    async def _give_way(self) -> None:
         try:
             await self._lease.release()
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             log.warning("%s: the lease could not be given up (%s); it expires by itself", self.name, error)
-        await self._terminal.stop()
 
     async def _connect(self) -> Connected:
         answer = await self._terminal.connect(self._credentials)
@@ -164,8 +167,12 @@ class Lane:
             await asyncio.sleep(STANDBY_S)
         if await self._attach():
             log.warning("%s: nobody read for it for long; it goes on where it was", self.name)
-        memory = await self._ledger.begin()
-        await self._settle_identity(memory, connected)
+        try:
+            memory = await self._ledger.begin()
+            await self._settle_identity(memory, connected)
+        except UserError:  # another machine may have the key, or the login, that this one lacks
+            await self._give_way()
+            raise
         await self._keeper.open(connected, memory.links, remembered(memory.state))
         await self._ledger.tell(memory, self._clock())
         crew = Crew(

@@ -138,7 +138,7 @@ class Ledger:
         token = self._lease.token
         args = [token, self._version if token == self._begun else ""]
         reply = cast(list[bytes], await self._begin(keys=self._names("lease", "state", "place"), args=args))
-        word, suspect, version = (x.decode() for x in reply)
+        word, suspect, version = map(_text, reply)
         if word != "ok":
             raise LeaseLost(word)
         found = await stored(self._redis, self._keys, self._account)
@@ -171,7 +171,7 @@ class Ledger:
         """Whether the call may be made now. A lane that is not the account's any more gets LeaseLost."""
         args = [self._lease.token, " ".join(modes), self._version, work.key]
         keys = self._names("lease", "state", "place", "done")
-        word, value = (x.decode() for x in cast(list[bytes], await self._fence(keys=keys, args=args)))
+        word, value = map(_text, cast(list[bytes], await self._fence(keys=keys, args=args)))
         match word:
             case "ok":
                 return Passed(int(value) / 1000)
@@ -204,12 +204,12 @@ class Ledger:
     async def outcome(self, work: Work) -> str | None:
         """The result that this attempt has ended with, if it has."""
         stored = cast(bytes | None, await self._redis.hget(self._name["done"], work.key))
-        return stored.decode().split(" ")[0] if stored else None
+        return _text(stored).split(" ")[0] if stored else None
 
     async def state(self, *fields: str) -> list[str]:
         """Fields of the account's state as they are now; empty where there is none."""
         raw = cast(list[bytes | None], await self._redis.hmget(self._name["state"], list(fields)))
-        return [value.decode() if value else "" for value in raw]
+        return [_text(value) if value else "" for value in raw]
 
     async def note(self, **fields: str) -> None:
         """Set fields of the account's state (identity, figures, places …); those under the seal with a new seal."""
@@ -223,7 +223,7 @@ class Ledger:
                 *(x for pair in fields.items() for x in pair),
             ]
             reply = cast(list[bytes], await self._note(keys=self._names("lease", "state", "place"), args=args))
-            word, version = (x.decode() for x in reply)
+            word, version = map(_text, reply)
             if word != "ok":
                 raise LeaseLost(word)
             if seal:
@@ -275,6 +275,11 @@ def dead_letter(entry: Entry, account: str, reason: str, text: str) -> dict[byte
     """The fields of a dead letter: the entry as it came, with who gave it up and why."""
     about = {b"reader": account, b"entry": entry.id, b"reason": reason, b"text": text[:DEAD_TEXT]}
     return {**entry.fields, **{name: value.encode() for name, value in about.items()}}
+
+
+def _text(stored: bytes) -> str:
+    """What anybody may have written that has the account's password: bytes that are no text end no process."""
+    return stored.decode("utf-8", "replace")
 
 
 def _fields(place: wire.Place) -> list[str]:

@@ -5,11 +5,14 @@ An order bears the moment at which it was made; one that is not later than the l
 old one that somebody has kept is not carried out again.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from shared.wire import Codec
 
 What = Literal["flatten", "rearm"]
+DONE: Mapping[What, str] = {"flatten": "flattened", "rearm": "rearmed"}
+"""The fields of the account's state that say up to which moment orders were carried out."""
 LONGEST = 20
 """More digits than any moment in microseconds has."""
 
@@ -29,6 +32,11 @@ def said(kept: str) -> int:
     """The moment that an order bears, whoever has signed it, or nobody: versions before this one signed none."""
     last = kept.rpartition(" ")[2]
     return int(last) if last.isascii() and last.isdigit() and len(last) <= LONGEST else 0
+
+
+def all_done(moment: int) -> dict[str, str]:
+    """What the state says when no order of `moment` (microseconds) or before is to be carried out any more."""
+    return {field: str(moment) for field in DONE.values()}
 
 
 def _scope(account: str, what: What) -> str:

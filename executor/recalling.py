@@ -1,5 +1,6 @@
 """Reads what Redis remembers of an account, whole and at one moment; it is believed only as it was sealed."""
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ from shared.wire import Codec, Place
 T = TypeVar("T", Link, Debt)
 
 PARTS = ("place", "state", "links", "debts", "drift")
+ENTRY = re.compile("[0-9]{1,20}-[0-9]{1,20}")
+"""The id of an entry, as the server's scripts read it too."""
+VERSION = re.compile(b"[0-9]{1,16}")
+"""What the scripts can count on from."""
 
 
 class Unsealed(UserError):
@@ -77,9 +82,14 @@ class Stored(Struct, frozen=True, kw_only=True):
             raise Unsealed(f"nothing is sent, what Redis remembers of it cannot be read ({error}); {how}") from error
 
     def placed(self) -> Place:
-        """How far the account has read. Raises ValueError when that is no number."""
+        """How far the account has read. Raises ValueError when that, or the version of it all, is no such thing."""
+        if not VERSION.fullmatch(self.place.get("version", b"0")):
+            raise ValueError("its version is no number")
         seqs = {k.removeprefix("seq:"): int(v) for k, v in self.place.items() if k.startswith("seq:")}
-        return Place(entry=self.place.get("entry", b"0-0").decode(), seqs=seqs)
+        entry = self.place.get("entry", b"0-0").decode()
+        if not ENTRY.fullmatch(entry):
+            raise ValueError(f"no entry has the id {entry[:64]!r}")
+        return Place(entry=entry, seqs=seqs)
 
     def told(self) -> dict[str, str]:
         """The account's state as text."""

@@ -23,6 +23,8 @@ LOOKED = timedelta(seconds=30)
 """A source that was not looked at for so long may have changed: nothing is opened by what it showed then."""
 
 UNKNOWN = -1
+LONGEST = 20
+"""More digits than any sequence has. What else stands there is none: who may publish may write it."""
 BLANK = SourcePicture("", ())
 
 
@@ -53,7 +55,7 @@ class Sights:
     async def is_behind(self, passed: Mapping[str, int]) -> bool:
         """Whether facts are on their way; asked without reading the pictures, which can be long."""
         stored = [await self._redis.hget(self._keys.source("picture", name), WRITER) for name in self._sources]
-        writers = [cast(bytes, writer).decode() for writer in stored if writer]
+        writers = [cast(bytes, writer).decode("utf-8", "replace") for writer in stored if writer]
         last = await self._last(writers)
         return any(last.get(writer) != passed.get(writer) for writer in writers)
 
@@ -66,8 +68,8 @@ class Sights:
         if not producers:
             return {}
         stored = cast(list[bytes | None], await self._redis.hmget(self._keys.producers, list(producers)))
-        found = zip(producers, stored, strict=True)
-        return {name: int(value.split(b" ")[0]) for name, value in found if value is not None}
+        found = ((name, (value or b"").split(b" ")[0]) for name, value in zip(producers, stored, strict=True))
+        return {name: int(seq) for name, seq in found if seq.isdigit() and len(seq) <= LONGEST}
 
 
 def _orders(picture: SourcePicture) -> list[OrderFact]:

@@ -56,10 +56,11 @@ async def _groups(redis: Redis, stream: str, key: str, now_ms: float) -> list[Gr
         return []  # the stream is not there yet
     found = []
     for group in told:
-        name = group["name"].decode()
+        name = group["name"]  # whoever may read the stream may make a group, also one whose name is no text
         first = cast(list[Any], await redis.xpending_range(key, name, "-", "+", 1)) if group["pending"] else []
         oldest = (now_ms - entry_order(first[0]["message_id"].decode())[0]) / 1000 if first else 0.0
         lag = group["lag"]
         pending = int(group["pending"])
-        found.append(Group(stream=stream, name=name, lag=lag, pending=pending, oldest=max(0.0, oldest)))
+        text = name.decode("utf-8", "replace")
+        found.append(Group(stream=stream, name=text, lag=lag, pending=pending, oldest=max(0.0, oldest)))
     return found

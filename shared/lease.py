@@ -57,9 +57,9 @@ class Lease:
             return None
         before = self._clock()
         token = self._new_token()
-        holder = cast(bytes, await self._take(keys=[self._key], args=[token, self._milliseconds()])).decode()
-        if holder != token:
-            return holder
+        holder = cast(bytes, await self._take(keys=[self._key], args=[token, self._milliseconds()]))
+        if holder != token.encode():
+            return holder.decode("utf-8", "replace")
         self.token, self._until = token, before + self.duration
         return None
 

@@ -46,7 +46,10 @@ async def source_picture(redis: Redis, keys: Keys, codec: Codec, source: str) ->
         else:
             refused.append(about)
     return SourcePicture(
-        stored.get(WRITER, b"").decode(), tuple(found.values()), tuple(refused), positions=tuple(positions)
+        stored.get(WRITER, b"").decode("utf-8", "replace"),
+        tuple(found.values()),
+        tuple(refused),
+        positions=tuple(positions),
     )
 
 

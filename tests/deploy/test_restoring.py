@@ -149,20 +149,26 @@ async def test_an_outbox_that_fills_the_stream_up_is_waited_for(redis: Redis, mo
     await settled(redis, KEYS, found)  # nobody fills it: that is waited for no longer than it takes to see it
 
 
-async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis) -> None:
+@pytest.mark.parametrize("version", ["3", "x", "9" * 18, "nan", "-inf"])
+async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis, version: str) -> None:
     originals = await told(redis)
     found = begun(ACCOUNT, ["demo"], "0-1", whole(rig=1))
     found.ends[fact_of(originals[1]).id, 1] = Ended("denied", NOW, "1-1")
-    await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "server": "old", "flatten": "1"})
+    state: Any = {"mode": "active", "server": "old", "flatten": "1", "flattened": "1"}
+    await redis.hset(KEYS.account("state", ACCOUNT), mapping=state)
+    await redis.hset(KEYS.account("place", ACCOUNT), "version", version)
+    seconds, micros = await redis.time()
+    before = seconds * 1_000_000 + micros
     async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
         again = await restore_account(redis, KEYS, CODEC, tokens[ACCOUNT], found, await present(redis))
     assert [each.entry for each in again] == [originals[2].entry]
     assert lacking(again) == (Lacking("rig", 3, 3),)
     place: Any = await redis.hgetall(KEYS.account("place", ACCOUNT))
-    state: Any = await redis.hgetall(KEYS.account("state", ACCOUNT))
+    state = await redis.hgetall(KEYS.account("state", ACCOUNT))
     assert (place[b"entry"], place[b"seq:rig"]) == (originals[2].entry.encode(), b"3")
-    assert int(place[b"version"]) > NOW.timestamp() / 2
-    assert state.keys() == {b"mode", b"reason", b"identity", b"suspect-before"}
+    assert NOW.timestamp() / 2 < int(place[b"version"]) < 10**15
+    assert state.keys() == {b"mode", b"reason", b"identity", b"suspect-before", b"flattened", b"rearmed"}
+    assert before < int(state[b"flattened"]) == int(state[b"rearmed"])  # what somebody has kept is done
     assert (state[b"mode"], state[b"reason"]) == (b"close-only", b"restored")
     assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {b"x": b'{"key":"x"}'}
     assert (await stored(redis, KEYS, ACCOUNT)).flaw(CODEC, ACCOUNT) is None

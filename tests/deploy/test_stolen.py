@@ -26,8 +26,10 @@ from executor.recalling import stored
 from shared import streams
 from shared.facts import Side
 from shared.outcomes import Outcome
+from shared.wire import Codec, Keyring
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, running
 from tests.executor.seals import join
+from tests.executor.test_operator import rearmed, say
 from tests.executor.test_reconciler import seen_now
 
 USERS = acl.users(KEYS, ["demo"], [ACCOUNT, "second"])
@@ -230,6 +232,58 @@ async def test_the_seal_of_another_account_is_none(
         await write(redis, place={"seal": seal})
         async with running(url(guarded, LANE), simulator, wait=False):
             await refused(caplog, "is not what was sealed")
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [("state", "flatten"), ("replay", "\xff"), ("done", "")],
+)
+async def test_what_is_no_text_ends_no_process_and_holds_up_nothing(
+    guarded: Valkey, admin: Redis, tmp_path: Path, part: str, field: str
+) -> None:
+    """Several accounts may have one process. What he has delivered again is looked up in what he wrote."""
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            fact = await source.buy("a")
+            await told(admin, 1)
+            name: Any = field.encode("latin-1") or f"{fact.id}#1"
+            await redis.hset(KEYS.account(part, ACCOUNT), name, cast(Any, b"\xff"))
+            ids = [entry for entry, _ in cast(Any, await redis.xrange(KEYS.orders))]
+            await redis.xclaim(KEYS.orders, ACCOUNT, "executor", 0, ids, force=True)
+            await redis.delete(KEYS.account("lease", ACCOUNT))
+            await source.close("a")
+            await told(admin, 2)
+            await say(admin, "resume")
+            async with asyncio.timeout(PATIENCE_S):
+                while not await rearmed(admin):
+                    await asyncio.sleep(0.05)
+        assert await simulator.volumes() == []
+
+
+async def test_who_lacks_the_key_makes_way_for_who_has_it(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On one machine the new key is used, and on the other one the file has not arrived."""
+    newer = Codec(KEYS.namespace, Keyring(current="k2", keys={"k2": b"2" * 32, "k1": b"1" * 32}))
+    source, lane = Source(admin), url(guarded, LANE)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator:
+        async with running(lane, simulator, codec=newer):
+            await source.buy("a")
+            await until_open(simulator, 1)
+        async with running(lane, simulator, wait=False):
+            await refused(caplog, "sealed with key 'k2'")
+            async with running(lane, simulator, codec=newer):
+                await source.close("a")
+                await until_open(simulator, 0)
+
+
+async def until_open(simulator: Simulator, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while len(await simulator.volumes()) != count:
+            await asyncio.sleep(0.05)
 
 
 async def test_facts_that_he_has_delivered_again_trade_nothing_again(

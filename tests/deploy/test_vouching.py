@@ -26,7 +26,10 @@ from tests.executor.seals import join
 
 PART = Part(ticket=4711, identifier=1, volume=Decimal("0.3"), side="buy")
 ORDER = Pending(ticket=4712, type="limit", side="sell", volume=Decimal("0.2"), price=Decimal("1.1"))
-LINK = Link(key="demo/1/a", instrument="EURUSD", symbol="EURUSD", parts=(PART,), pendings={"o": ORDER})
+LINK = Link(
+    key="demo/1/a", instrument="EURUSD", symbol="EURUSD", parts=(PART,), pendings={"o": ORDER},
+    followed=Decimal("0.5"), remainder=Decimal(-2),
+)  # fmt: skip
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 DEBT = Debt(link=LINK.key, fact="f", entry="1-1", target=Decimal(0), since=NOW, captured=NOW)
 
@@ -58,7 +61,9 @@ async def sound(redis: Redis) -> bool:
 
 
 async def test_what_is_sealed_was_shown(older: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """All of it, whatever it does to a screen."""
     config = beside(tmp_path, valkey)
+    await older.hset(KEYS.account("state", ACCOUNT), "joined", '{"adopt":["\x1b[2Jdemo/1/b"]}')
 
     refused = await run(config, ACCOUNT, typed="n\n")
     assert (refused[0], await sound(older)) == (2, False)
@@ -68,6 +73,8 @@ async def test_what_is_sealed_was_shown(older: Redis, valkey: Valkey, tmp_path: 
     assert "main: EURUSD +0.3 lots, EURUSD 1 order" in said
     assert "demo/1/a: buy 0.3 EURUSD, ticket 4711" in said
     assert "demo/1/a: limit sell 0.2 EURUSD at 1.1, ticket 4712" in said
+    assert "demo/1/a: followed up to 0.5 of the source's, -2 lots still to come from rounding" in said
+    assert 'joined: {"adopt":["?[2Jdemo/1/b"]}' in said
     assert "demo/1/a: to be brought to 0 lots, owed since 2026-11-25 09:30 UTC" in said
     assert (await run(config, "--all"))[1] == "main: it is as it was sealed\n"
 

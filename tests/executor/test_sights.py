@@ -1,6 +1,7 @@
 """What is read of the sources: what they hold, and how far the account has followed them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -37,6 +38,15 @@ async def test_it_shows_what_the_source_holds_and_what_rests(sights: Sights, tol
     assert list(shown.orders) == [("demo/10001/o2", "o2")]
     assert shown.followed == shown.judged == shown.whole == DEMO
     assert shown.blank == frozenset()
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"", b"x 1-1 s", b"9" * 5000, b"-2"])
+async def test_a_sequence_that_is_none_is_not_known(redis: Redis, sights: Sights, told: Source, content: bytes) -> None:
+    await redis.hset(KEYS.producers, "rig", cast(Any, content))
+    assert (await sights.look(PASSED)).judged == frozenset()
+    await redis.hset(PICTURE, "writer", cast(Any, b"\xff"))
+    assert (await sights.look(PASSED)).judged == frozenset()
+    assert await sights.is_behind(PASSED) in (True, False)
 
 
 @pytest.mark.parametrize("passed", [{"rig": 1}, {}, {"rig": 3}, {"other": 2}])

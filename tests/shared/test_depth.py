@@ -1,6 +1,7 @@
 """How full the streams are, as a real server tells it: what it cannot tell is unknown, never 0."""
 
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -32,9 +33,12 @@ async def test_an_empty_server_has_no_entries_and_no_groups(redis: Redis) -> Non
 
 
 async def test_lag_counts_what_was_not_read_and_pending_what_was_not_acknowledged(redis: Redis) -> None:
+    """Beside a group that somebody has made whose name is no text."""
     await streams.join_archive(redis, KEYS.orders, "archiver")
+    await redis.xgroup_create(KEYS.orders, cast(Any, b"\xff"), "0")
     await add(redis, 5)
     await Reader(redis, KEYS.orders, "archiver", "a").read(2)
+    await redis.xreadgroup(cast(Any, b"\xff"), "a", {KEYS.orders: ">"}, count=1)
 
     found = (await depth.measure(redis, KEYS)).group("orders", "archiver")
 

@@ -32,6 +32,8 @@ async def test_a_second_one_is_told_who_holds_it(redis: Redis) -> None:
 
     assert first.held
     assert not second.held
+    await redis.set(KEY, b"\xff")
+    assert await second.acquire() == "\N{REPLACEMENT CHARACTER}"
 
 
 async def test_it_is_free_once_it_is_given_up(redis: Redis) -> None:
