@@ -386,6 +386,29 @@ async def test_an_earlier_memory_is_believed_as_a_whole_and_what_was_opened_sinc
         assert len(await simulator.deals()) == 1
 
 
+async def test_an_earlier_memory_beside_today_s_place_opens_what_has_come_since_once_more(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    """How far the account has read is not under the seal: nothing in between is followed again, and so not searched."""
+    source = Source(admin)
+    await source.open()
+    async with (
+        terminal(tmp_path, "hedging") as simulator,
+        thief(guarded, LANE) as redis,
+        running(url(guarded, LANE), simulator),
+    ):
+        await source.buy("a", "0.1")
+        await told(admin, 1)
+        earlier = await kept(redis)
+        await source.buy("a", "0.3")
+        await told(admin, 2)
+        place = {**(await kept(redis))["place"], "seal": earlier["place"]["seal"]}
+        await put_back(redis, {**earlier, "place": place})
+        await source.close("a", "0.2")
+        await told(admin, 3)
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.5), "the source has 0.2"
+
+
 async def test_entries_that_are_delivered_again_by_the_archiver_s_user_trade_nothing_again(
     guarded: Valkey, admin: Redis, tmp_path: Path
 ) -> None:
