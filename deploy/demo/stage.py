@@ -69,7 +69,7 @@ class Stage:
         # A stop cancels what is being done and never the clearing away, which is why that is out here.
         async with AsyncExitStack() as stack:
             await unless_stopped(self._stop, act())
-        return Ended(good)
+        return Ended(good if keep or not self._stop.requested else None)  # also if it was over before it listened
 
     async def _set(self, stack: AsyncExitStack) -> tuple[Broker, Fleet, Follower]:
         """Start the broker and all of TradeCopier; `stack` clears everything away."""
