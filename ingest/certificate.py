@@ -80,6 +80,14 @@ MISSING = {
 }
 
 
+WORDY = ("certutil", "-user")
+"""How the commands of Windows begin."""
+
+
+class Refused(Exception):
+    """Why a command failed, in one line of its own."""
+
+
 def install(authority: Authority, system: System) -> tuple[Step, ...]:
     """What makes the system and its browsers trust the authority."""
     match system.platform:
@@ -132,6 +140,8 @@ def carry_out(steps: Iterable[Step], run: Callable[[Argv], int]) -> Iterator[tup
         shown = " ".join(step.argv)
         try:
             code = run(step.argv)
+        except Refused as why:
+            yield f"{step.what}: {shown} failed: {why}", False
         except (FileNotFoundError, PermissionError):  # the latter where a folder of PATH is closed to us
             yield MISSING.get(step.argv[0], f"{step.argv[0]} is not installed") + f" (to {step.what})", False
         else:
@@ -139,8 +149,18 @@ def carry_out(steps: Iterable[Step], run: Callable[[Argv], int]) -> Iterator[tup
 
 
 def execute(argv: Argv) -> int:
-    """Run a command in the user's terminal, so that it can ask for a password; its exit code."""
-    return subprocess.run(argv, check=False).returncode
+    """Run a command in the user's terminal, so that it can ask for a password; its exit code.
+
+    Windows' own asks in a window, and tells at length what it does: of that nothing is shown. Raises Refused with the
+    last line of it when it failed.
+    """
+    if argv[:2] != WORDY:
+        return subprocess.run(argv, check=False).returncode
+    done = subprocess.run(argv, check=False, capture_output=True)
+    if done.returncode:
+        lines = (done.stdout + b"\n" + done.stderr).decode(errors="replace").split("\n")
+        raise Refused(([line.strip() for line in lines if line.strip()] or [f"exit code {done.returncode}"])[-1])
+    return 0
 
 
 def look(environment: Callable[[str], str | None] = os.environ.get) -> System:

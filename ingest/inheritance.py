@@ -13,6 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ingest.calls import Instrument, OrdersShown, PositionsShown
+from ingest.renaming import called
 from ingest.state import ZERO, OrderState, Picture, PositionState
 from ingest.times import not_after
 from shared.facts import Amount, Fact, OrderFact, PositionFact, objects
@@ -51,20 +52,28 @@ def restated(told: Iterable[Fact]) -> list[Fact]:
 def memory(picture: Picture) -> Picture:
     """What a successor needs of a picture: all that lives, and neither times of ours nor what is over.
 
-    Frames that wait for a reply are handed over with it: they are pushed once. Instruments are left out: they are
-    many, change rarely, and are kept beside it.
+    Frames that wait for a reply are handed over with it: they are pushed once. So is what the trader saw last, since an
+    id may have moved on when the successor looks first. What one poll of ours alone has shown is left for it to see.
+    Instruments are left out: they are many, change rarely, and are kept beside it.
     """
-    positions = {key: p for key, p in picture.positions.items() if not p.over}
-    orders = {name: o for name, o in picture.orders.items() if o.live}
+    positions = {key: _sure(p) for key, p in picture.positions.items() if not p.over}
+    orders = {name: replace(o, doubt=None) if o.doubt else o for name, o in picture.orders.items() if o.live}
+    panel = {name: row for name, row in picture.panel.items() if row.quantity}
     links = {i: name for i, name in picture.links.items() if any(p.position_id == i for p in positions.values())}
     return replace(
         picture, positions=positions, orders=orders, links=links, instruments={}, quiet={}, answered={}, rows={},
-        strangers={}, panel={}, listed=frozenset(), flows={}, outrun={}, late={}, fills=(),
+        strangers={}, panel=panel, listed=frozenset(), flows={}, outrun={}, late={}, fills=(),
         polled=dict.fromkeys(picture.polled, LONG_AGO),
         brackets={name: b for name, b in picture.brackets.items() if b.live},
         uses=dict(list({**picture.used, **picture.uses}.items())[-KEPT_NAMES:]), used={},
         passed=dict(list(picture.passed.items())[-KEPT_NAMES:]),
     )  # fmt: skip
+
+
+def _sure(position: PositionState) -> PositionState:
+    if position.doubt is None and position.level_doubt is None:
+        return position
+    return replace(position, doubt=None, doubted=ZERO, level_doubt=None)
 
 
 def adopted(base: Picture, told: Iterable[Fact], now: datetime) -> Picture:
@@ -78,7 +87,8 @@ def adopted(base: Picture, told: Iterable[Fact], now: datetime) -> Picture:
         picture = _with(picture, fact)
     waiting = tuple(f for f in picture.waiting if now - f.answered < FRESH and not _is_overtaken(f, mine))
     divided = {key: _divided(p, picture) for key, p in picture.positions.items()}
-    return replace(picture, positions=divided, waiting=waiting)
+    passing = tuple(replace(one, seen=now) for one in picture.passing)  # its effect has yet to be shown to us
+    return replace(picture, positions=divided, waiting=waiting, passing=passing)
 
 
 def _is_overtaken(frame: OrdersShown | PositionsShown, told: Iterable[Fact]) -> bool:
@@ -141,8 +151,10 @@ def _position(fact: Fact, known: PositionState | None) -> PositionState:
     exposure, after = fact.exposure, fact.exposure.after
     before = known or PositionState(key=exposure.position, instrument=fact.instrument, since=fact.captured)
     bears = isinstance(fact, PositionFact) or fact.model == "hedging" or fact.order.type == "market"
+    if exposure.position_id not in (None, before.position_id):
+        before = called(before, exposure.position_id)
     return replace(
-        before, position_id=exposure.position_id or before.position_id, held=after.held, opening=after.coming,
+        before, held=after.held, opening=after.coming,
         closing=ZERO, revision=exposure.revision, shown=exposure.position_id is not None or before.shown, doubt=None,
         levels=fact.levels.over(before.levels) if bears else before.levels, closing_since=fact.captured,
         over=fact.model == "hedging" and after == Amount(), unbased=False, moved=fact.captured,

@@ -22,7 +22,8 @@ NAMES: tuple[LevelName, ...] = ("stop_loss", "take_profit")
 
 
 def bearer(desk: Desk, parent: str, child: str = "") -> Bearer | None:
-    """Who bears the levels of a bracket: the position, or on a netting account the order that still rests.
+    """Who bears the levels of a bracket: the position, or on a netting account the order that still rests. Nobody does
+    where a netting position is on the other side of its order.
 
     `parent` is an order's or a position's id; in ids like `1.TP.2` the first part is one of the two as well.
     """
@@ -40,7 +41,15 @@ def _borne_by(desk: Desk, order: OrderState) -> Bearer | None:
     if desk.model == "netting" and order.type != "market" and not order.filled:
         return order if order.live else None
     position = desk.positions.get(order.position)
-    return position if position is not None and not position.over else None
+    if position is None or position.over or (desk.model == "netting" and _is_against(order, position)):
+        return None
+    return position
+
+
+def _is_against(order: OrderState, position: PositionState) -> bool:
+    """Whether an order has only reduced a netting position: what it brings is on the other side of the price, and
+    protects nothing there."""
+    return position.total < 0 if order.side == "buy" else position.total > 0
 
 
 def change(desk: Desk, who: Bearer, given: Levels, why: Why, *, unsure: tuple[LevelName, ...] = ()) -> None:

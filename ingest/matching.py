@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import firstlook, levels, missed, renaming
+from ingest import firstlook, levels, missed, renaming, swept
 from ingest.calls import PositionRow, PositionsShown
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk, clip
@@ -149,8 +149,10 @@ def _agrees(desk: Desk, position: PositionState, poll: PositionsShown, why: Why)
     late = position.closing_since is not None and poll.asked > position.closing_since + PATIENCE
     calm = position.moved is None or poll.asked >= position.moved + GRACE
     position = replace(position, doubt=None, excused=ZERO if calm else position.excused)
-    if position.closing and late and not position.opening:
-        desk.note("unsettled", f"close of position {position.key}")
+    over = calm and desk.model == "netting" and not position.held and not position.turning  # no close goes through zero
+    if position.closing and (late or over) and not position.opening:
+        if not over:
+            desk.note("unsettled", f"close of position {position.key}")
         desk.tell_position(desk.settle(replace(position, closing=ZERO), poll.asked), why)
     else:
         desk.keep(desk.settle(position, poll.asked))
@@ -161,9 +163,10 @@ def _unexplained(desk: Desk, position: PositionState, rest: Decimal, poll: Posit
         after = replace(position, held=position.held + rest, doubt=None, changed=moment(poll))
         desk.tell_position(desk.settle(desk.bounded(after), poll.asked), why)
         return
-    if not _excused(position, rest) and not _settled(desk, position, rest, poll):
+    is_swept = swept.is_why(desk, position, rest, poll)
+    if not is_swept and not _excused(position, rest) and not _settled(desk, position, rest, poll):
         return
-    if not _counts(desk, position, rest, poll):
+    if not is_swept and not _counts(desk, position, rest, poll):
         desk.keep(_in_doubt(desk, position, rest, poll))
         return
     after = replace(position, held=position.held + rest, doubt=None, excused=ZERO, changed=moment(poll))

@@ -80,15 +80,15 @@ def see(desk: Desk, poll: OrdersShown, *, first: bool) -> None:
     """Look through a poll of orders for those that have filled and that nothing of ours explains."""
     over = []
     for row in poll.rows:
-        if row.filled and row.level is None and _is_strange(desk, row.id):
+        if row.filled and row.level is None and is_strange(desk, row.id):
             if row.standing == "live":
                 desk.strangers.setdefault(row.id, poll.asked)  # it may be filling since then
             elif desk.trusts(poll, row.instrument):
                 over.append(row)
     if over:
         before = poll.asked if poll.firm else desk.polled.get("orders", poll.asked)
-        known = first or not (poll.firm or desk.looked)
-        _pass(desk, [_passing(row, min(before, desk.strangers.get(row.id, before)), poll) for row in over], known)
+        old = first or not (poll.firm or desk.looked)
+        _pass(desk, [_passing(row, min(before, desk.strangers.get(row.id, before)), poll) for row in over], old)
 
 
 def _passing(row: OrderRow, since: datetime, poll: OrdersShown) -> Passing:
@@ -103,7 +103,7 @@ def history(desk: Desk, fills: Sequence[Fill], asked: datetime) -> None:
     renaming.remember(desk, fills, asked)
     found: dict[str, Passing] = {}
     for fill in fills:
-        if not _is_strange(desk, fill.order_id) or fill.order_id in desk.brackets:
+        if not is_strange(desk, fill.order_id) or fill.order_id in desk.brackets:
             continue
         known = found.get(fill.order_id)
         since = min(fill.at, asked, *([known.since] if known else []))
@@ -113,19 +113,25 @@ def history(desk: Desk, fills: Sequence[Fill], asked: datetime) -> None:
         )  # fmt: skip
     if found:
         unseen = [one for one in found.values() if any(begun <= one.since <= end for begun, end in desk.gaps)]
-        _pass(desk, [one for one in found.values() if one not in unseen], known=True)
-        _pass(desk, unseen, known=False)
+        _pass(desk, [one for one in found.values() if one not in unseen], before=True)
+        _pass(desk, unseen, before=False)
 
 
-def _is_strange(desk: Desk, order_id: str) -> bool:
+def is_strange(desk: Desk, order_id: str) -> bool:
+    """Whether an order is neither ours nor one of others that was seen to have filled."""
     return order_id not in desk.passed and not desk.uses_of("order", order_id)
 
 
-def _pass(desk: Desk, found: list[Passing], known: bool) -> None:
-    """Remember orders of others: `known` ones were there before anybody looked, or were seen when they happened."""
-    names = {**desk.passed, **dict.fromkeys((one.order for one in found), True)}
+def remember(desk: Desk, *order_ids: str) -> None:
+    """Remember that orders of others were seen to have filled."""
+    names = {**desk.passed, **dict.fromkeys(order_ids, True)}
     desk.passed = dict(list(names.items())[-NAMES:]) if len(names) > NAMES else names
-    if not known:
+
+
+def _pass(desk: Desk, found: list[Passing], before: bool) -> None:
+    """Remember orders of others; those of `before` were there when nobody looked, or were seen when they happened."""
+    remember(desk, *(one.order for one in found))
+    if not before:
         found = [one for one in found if desk.model == "hedging" or not _was_told(desk, one)]
         desk.passing = (*desk.passing, *(one for one in found if not desk.looked or one.since >= desk.looked))[-KEPT:]
         desk.unsettled = tuple(replace(o, shown=True) if _is_one_of(o, found) else o for o in desk.unsettled)

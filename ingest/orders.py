@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ingest import identity, levels, missed, order_calls
+from ingest import identity, levels, missed, order_calls, swept
 from ingest.calls import ENDINGS, ModifyOrder, OrderRow, OrdersShown, PlaceOrder, price_of
 from ingest.changes import Why
 from ingest.desk import GRACE, PATIENCE, Desk
@@ -21,6 +21,7 @@ from shared.facts import Ending, Levels
 def see(desk: Desk, poll: OrdersShown, *, first: bool) -> None:
     """Bring orders and their brackets in line with a poll. The very `first` one is the baseline."""
     brackets = tuple(row for row in poll.rows if row.level is not None)
+    swept.see(desk, poll)
     # What has ended comes first: where two changes are shown at once, exposure shrinks before it grows.
     for row in sorted(poll.rows, key=lambda row: row.standing not in ENDINGS):
         if row.level is None and desk.trusts(poll, row.instrument):

@@ -7,7 +7,7 @@ from ingest import identity, levels, renaming
 from ingest.calls import ClosePosition, ModifyPosition
 from ingest.changes import by_call, traded_price
 from ingest.desk import Desk, clip
-from ingest.state import PositionState
+from ingest.state import Move, PositionState
 from shared.facts import Side
 
 
@@ -55,4 +55,7 @@ def close(desk: Desk, call: ClosePosition) -> None:
     if share:
         side: Side = "sell" if left > 0 else "buy"
         closing = replace(position, closing=position.closing + share, closing_since=call.answered)
+        if call.amount is None and desk.model == "netting":
+            all_of_it = Move(instrument=position.instrument, quantity=share, at=call.answered or call.asked)
+            closing = replace(closing, swept=all_of_it)
         desk.tell_position(closing, by_call(call, traded_price(call, side)))

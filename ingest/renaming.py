@@ -3,8 +3,9 @@
 Some brokers close the whole of a position that is closed in part, and give what is left a new id. Where the call passed
 through us it says what is left. Made on the phone, it shows in polls alone: one id has gone, another has come. They are
 one position where that is certain: gone and come in the same poll, on the same side, no more than before, and at the
-very entry price; or by fills that close the difference, while none opens what has come. A position keeps its name, so
-whoever follows it closes a share. Else it is told as what it looks like, a close and an opening.
+very entry price, where no order of ours explains it; or by fills that close the difference, while none opens what has
+come. A position keeps its name, so whoever follows it closes a share. Else it is told as what it looks like, a close
+and an opening. Who takes a source over compares the first poll with what the one before has seen last.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ from msgspec.structs import replace
 
 from ingest.calls import Fill, PositionRow, PositionsShown
 from ingest.desk import GRACE, PATIENCE, Desk
-from ingest.state import ZERO, Passing, PositionState
+from ingest.state import ZERO, OrderState, Passing, PositionState
+from shared.facts import Side
 
 Rows = Mapping[str, PositionRow]
 """Rows of a poll of positions, by their ids."""
@@ -63,7 +65,7 @@ def _go_on(
 ) -> None:
     """Call what this row is left of by its id; while a call has no reply too, for names are no quantities."""
     gone = [p for p in desk.positions.values() if _has_gone(p, poll, rows, before) and _is_left_of(p, row, before)]
-    if not gone:
+    if not gone or _is_of_order(desk, row):
         return
     likewise = [r for r in came if r is not row and _is_left_of(gone[0], r, before)]
     if len(gone) > 1 or likewise:
@@ -86,6 +88,23 @@ def _is_left_of(position: PositionState, row: PositionRow, before: Rows) -> bool
     same = row.instrument == was.instrument and row.average_price is not None
     same = same and row.average_price == was.average_price and was.quantity * row.quantity > 0
     return same and abs(row.quantity) <= most and position.total * row.quantity > 0
+
+
+def _is_of_order(desk: Desk, row: PositionRow) -> bool:
+    """Whether an order can have opened it at this very price: it waits for it, or has filled and shows nothing yet."""
+    side: Side = "buy" if row.quantity > 0 else "sell"
+    return any(
+        (o.instrument, o.side) == (row.instrument, side) and o.quantity >= abs(row.quantity) and _opens_at(desk, o, row)
+        for o in desk.orders.values()
+    )
+
+
+def _opens_at(desk: Desk, order: OrderState, row: PositionRow) -> bool:
+    if order.filled < order.quantity and not order.sure and row.average_price in (order.limit_price, order.stop_price):
+        return True
+    position = desk.positions.get(order.position)
+    nameless = position is not None and position.position_id is None and not position.over
+    return nameless and bool(order.filled) and order.average_price == row.average_price
 
 
 def by_fills(desk: Desk, row: PositionRow, since: datetime) -> PositionState | None:

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from mmap import MAP_POPULATE, MAP_SHARED, mmap
 from pathlib import Path
+from time import time
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +31,9 @@ LONGEST = 256 * 1024
 """A slate that is longer begins anew as soon as the disk has everything."""
 ROOM = 2 * LONGEST
 """So many bytes are reserved for it; twice as many whenever they are not enough, as when the disk hangs."""
+
+EMPTY_S = 3600
+"""A slate with nothing on it that is so old was left by a process that ended before it had begun it."""
 
 _SNAPSHOT = b'{"record":"snapshot"'
 _LENGTH = 4
@@ -179,9 +183,17 @@ def _taken(directory: Directory, heading: bytes) -> list[bytes] | None:
     return [one for one in found if isinstance(one, bytes) and not one.startswith(_SNAPSHOT)]
 
 
+def remaining(outbox: Path) -> list[Path]:
+    """The slates of an outbox, whoever's: one while its ingest runs, else what one has left that was killed."""
+    return sorted(MEMORY.glob(f"tradecopier-*-{_name(outbox)}.slate"))
+
+
 def _path(directory: Directory) -> Path:
-    name = hashlib.sha256(str(directory.path.resolve()).encode()).hexdigest()[:16]
-    return MEMORY / f"tradecopier-{_user()}-{name}.slate"
+    return MEMORY / f"tradecopier-{_user()}-{_name(directory.path)}.slate"
+
+
+def _name(outbox: Path) -> str:
+    return hashlib.sha256(str(outbox.resolve()).encode()).hexdigest()[:16]
 
 
 def _open(path: Path) -> int:
@@ -195,6 +207,8 @@ def _open(path: Path) -> int:
         raise PermissionError(13, "it is not ours alone", str(path))
     try:
         _lock(fd)
+        if path.stat().st_ino != found.st_ino:
+            raise FileNotFoundError(2, "it was removed meanwhile", str(path))
     except OSError:
         os.close(fd)
         raise
@@ -214,9 +228,17 @@ def _user() -> int:
 
 
 def _sweep() -> None:
-    """Remove the slates of outboxes that are gone."""
+    """Remove the slates of outboxes that are gone, and those on which nothing was ever put."""
     for path in MEMORY.glob(f"tradecopier-{_user()}-*.slate"):
-        with suppress(OSError, msgspec.DecodeError, IndexError):
-            if not Path(msgspec.json.decode(left(path)[0], type=Place).directory).is_dir():
-                os.close(_open(path))  # nobody has it
+        with suppress(OSError, msgspec.DecodeError):
+            if not _is_wanted(path):
+                fd = _open(path)  # nobody has it
                 path.unlink()
+                os.close(fd)
+
+
+def _is_wanted(path: Path) -> bool:
+    heading = left(path)[:1]
+    if not heading:
+        return path.stat().st_mtime > time() - EMPTY_S
+    return Path(msgspec.json.decode(heading[0], type=Place).directory).is_dir()

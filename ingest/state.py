@@ -70,6 +70,14 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of what is held, signed, that a poll left at `at` showed and that no fill of a known order is."""
+
+    instrument: str
+    quantity: Decimal
+    at: datetime
+
+
 class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A position: on a hedging account one trade, on a netting account one instrument.
 
@@ -79,7 +87,8 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     what the polls showed before the fill of one of `suspects` explained it. `turning`: a native reversal is under
     way, so that `closing` goes through zero. `unbased`: nobody knows yet what was held before our first order.
     `former` are the ids that the source has called it by before. `moved`: when an orders poll that changed `held`, or
-    the poll that ended the position, had left; `changed`: when a positions poll that did had left.
+    the poll that ended the position, had left; `changed`: when a positions poll that did had left. `swept`: what a
+    close of all that a netting position held was told to close, for a while.
     """
 
     key: str
@@ -107,6 +116,7 @@ class PositionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     suspected: datetime | None = None
     turning: bool = False
     former: tuple[str, ...] = ()
+    swept: Move | None = None
 
     @property
     def total(self) -> Decimal:
@@ -161,14 +171,6 @@ class Passing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime
     seen: datetime
     price: Decimal | None = None
-
-
-class Move(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A change of what is held, signed, that a poll left at `at` showed and that no fill of a known order is."""
-
-    instrument: str
-    quantity: Decimal
-    at: datetime
 
 
 class Missed(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -126,6 +126,34 @@ def test_what_was_done_and_what_went_wrong_is_said_and_the_rest_is_still_tried()
     assert len(ran) == 3
 
 
+CERTUTIL = """#!/bin/sh
+echo 'Root "Trusted Root Certification Authorities"'
+echo 'Signature matches Public Key'
+test "$2" = "$REFUSED" || exit 0
+echo 'CertUtil: -addstore command FAILED: 0x800704c7 (WIN32: 1223 ERROR_CANCELLED)'
+echo 'CertUtil: The operation was canceled by the user.'
+echo
+exit 1
+"""
+
+
+def test_of_what_windows_says_at_length_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "certutil").write_text(CERTUTIL)
+    (tmp_path / "certutil").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    windows = System(platform="windows", home=HOME)
+    every = [*certificate.install(FOUND, windows), *certificate.show(FOUND, windows)]
+    assert [well for _, well in certificate.carry_out(every, certificate.execute)] == [True, True]
+
+    monkeypatch.setenv("REFUSED", "-delstore")
+    ((line, well),) = certificate.carry_out(certificate.remove(FOUND, windows), certificate.execute)
+    assert (line.splitlines(), well) == ([line], False)
+    assert line.endswith("failed: CertUtil: The operation was canceled by the user.")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_authority_is_made_once_and_told_by_its_key(tmp_path: Path) -> None:
     found = certificate.authority(tmp_path / "proxy")
     assert certificate.authority(tmp_path / "proxy") == found

@@ -16,6 +16,7 @@ from shared.facts import Amount, Fact, objects
 from tests.ingest.samples import fact
 from tests.ingest.story import BROKER, NETTING, PAPER, START, Story, order, position
 from tests.ingest.test_paper import pushed
+from tests.ingest.test_renaming import CLOSED, filled, held, told
 from tests.ingest.world import World
 
 D = Decimal
@@ -162,6 +163,75 @@ def test_the_newest_fact_of_every_object_is_stated_again_unchanged(steps: list[i
     by_id = {f.id: f for f in facts}
     assert all(f == replace(by_id[f.id], evidence="poll") for f in found)
     assert [f.id for f in found] == [f.id for f in facts if f.id in {g.id for g in found}]
+
+
+def after_a_takeover(story: Story, remembered: Picture, *rows: object, orders: tuple[object, ...] = ()) -> Story:
+    """What a successor sees, and tells, that goes on half a minute later."""
+    count = len(story.facts)
+    story.wait(30)
+    succeed(story, remembered)
+    for _ in range(6):
+        story.orders(*filled(0.1), *orders)
+        story.positions(*rows)
+    del story.facts[:count]
+    return story
+
+
+@pytest.mark.parametrize("left", [0.06, 0.1])
+def test_a_position_that_gets_another_id_as_a_successor_takes_over_stays_the_same(left: float) -> None:
+    story = held(0.1)
+    after_a_takeover(story, memory(story.picture), position("61", left))
+    assert told(story) == ([("position.changed", "o1", "61", str(left))] if left < 0.1 else [])
+    (closed,) = story.call("DELETE", "/positions/61")
+    assert (closed.exposure.position, closed.exposure.after.total) == ("o1", D(0))
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (position("61", 0.06, avgPrice=1.09), "it was opened at another price"),
+        (position("61", 0.06, "sell"), "it is on the other side"),
+        (position("61", 0.06, instrument="GBPUSD"), "it is another instrument"),
+        (position("61", 0.2), "it is more than there was"),
+        (position("61", 0.06, avgPrice=None), "nobody knows its price"),
+    ],
+)
+def test_what_a_successor_cannot_be_certain_of_it_tells_as_it_looks(row: dict[str, object], why: str) -> None:
+    story = held(0.1)
+    after_a_takeover(story, memory(story.picture), row)
+    assert sorted(kind for kind, *_ in told(story)) == ["position.closed", "position.opened"], why
+
+
+def test_a_successor_that_does_not_know_what_the_trader_saw_last_tells_what_it_sees() -> None:
+    story = held(0.1)
+    after_a_takeover(story, replace(memory(story.picture), panel={}), position("61", 0.06))
+    assert sorted(kind for kind, *_ in told(story)) == ["position.closed", "position.opened"]
+    assert "told-apart" in story.noted()
+
+
+@pytest.mark.parametrize("seen_by", ["the one before", "the successor"])
+def test_fills_say_so_too_where_the_one_before_has_seen_the_other_id_once(seen_by: str) -> None:
+    """It had its doubts and ended; a successor has to see it twice itself, and the fills have their time again."""
+    story, row = held(0.1), position("61", 0.06, avgPrice=1.085)
+    story.orders(*filled(0.1), *((CLOSED,) if seen_by == "the one before" else ()))
+    story.positions(row)
+    after_a_takeover(story, memory(story.picture), row, orders=(CLOSED,))
+    assert told(story) == [("position.changed", "o1", "61", "0.06")]
+
+
+def test_an_id_that_was_told_just_before_is_known_beside_the_old_one_that_lagging_polls_show() -> None:
+    story = held(0.1)
+    remembered = memory(story.picture)
+    story.positions(position("61", 0.06))
+    story.positions(position("61", 0.06))
+    assert told(story) == [("position.changed", "o1", "61", "0.06")]
+    story.wait(10)
+    succeed(story, remembered)
+    count = len(story.facts)
+    for name, size in (("51", 0.1), ("51", 0.1), ("51", 0.1), ("61", 0.06), ("61", 0.06), ("61", 0.06)):
+        story.positions(position(name, size))
+    assert {f.exposure.position for f in story.facts[count:]} == {"o1"}
+    assert story.picture.positions["o1"].held == D("0.06")
 
 
 def test_times_of_another_clock_silence_no_poll() -> None:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from msgspec import UNSET
 
 from shared.facts import Levels
@@ -10,26 +11,26 @@ from tests.ingest.story import NETTING, Story, bracket, order, position
 
 D = Decimal
 LIMIT: dict[str, Any] = {"type": "limit", "limitPrice": 1.05}
+FILLED = (order("1", "filled", qty=1), order("2", "filled", qty=1))
 
 
-def netting() -> Story:
+def netting(*, stops: bool = True) -> Story:
     """A netting account that is long 2: two orders, each with a stop loss of its own."""
     story = Story(NETTING)
     story.orders()
     story.positions()
     for name, price in (("1", 1.01), ("2", 1.02)):
-        story.place(name, qty="1", stopLoss=price)
+        story.place(name, qty="1", **({"stopLoss": price} if stops else {}))
     story.wait(4)
-    story.orders(*rows())
-    story.orders(*rows())
+    story.orders(*(rows() if stops else FILLED))
+    story.orders(*(rows() if stops else FILLED))
     story.positions(position("n", 2))
     return story
 
 
 def rows(first: str = "working", second: str = "working") -> list[dict[str, object]]:
     return [
-        order("1", "filled", qty=1),
-        order("2", "filled", qty=1),
+        *FILLED,
         bracket("s1", 1.01, "SL", "1", first, parentType="order"),
         bracket("s2", 1.02, "SL", "2", second, parentType="order"),
     ]
@@ -59,6 +60,45 @@ def test_a_resting_order_gives_a_netting_position_its_levels_when_it_turns_it() 
         story.orders(*rows(), order("3", **sale, filledQty=filled))
         stops.append(story.picture.positions["EURUSD"].levels.stop_loss)
     assert stops == [D("1.02"), D("1.02"), D("1.5")]
+
+
+SALE = {"side": "sell", "type": "limit", "limitPrice": 1.2}
+
+
+def sold(story: Story, how: str, quantity: int, held: int, child: str, *others: object) -> list[str]:
+    """What becomes of the stop while polls show a sale, then that it has filled, and later its own stop as `child`."""
+    sale: dict[str, Any] = {**SALE, "qty": quantity} if how != "market" else {"side": "sell", "qty": quantity}
+    stop = bracket("s3", 1.5, "SL", "3", "inactive", parentType="order", side="buy")
+    if how != "by others":
+        story.place("3", stopLoss="1.5", **{name: str(value) for name, value in sale.items()})
+    for _ in range(0 if how == "market" else 3):
+        story.orders(*others, order("3", **sale), stop)
+        story.positions(position("n", 2))
+    stops = []
+    for status in (*["working"] * 5, *[child] * 5):
+        story.orders(*others, order("3", "filled", **sale, filledQty=quantity), stop | {"status": status})
+        story.positions(position("n", abs(held), "buy" if held > 0 else "sell"))
+        stops.append(str(story.picture.positions["EURUSD"].levels.stop_loss))
+    return stops
+
+
+@pytest.mark.parametrize("child", ["working", "cancelled"])
+@pytest.mark.parametrize("how", ["market", "limit", "by others"])
+def test_what_polls_list_of_an_order_that_only_reduces_is_no_level_of_the_position(how: str, child: str) -> None:
+    story = netting(stops=False)
+    count = len(story.facts)
+    assert set(sold(story, how, 1, 1, child, *FILLED)) == {"UNSET"}, "nothing says that it has one"
+    assert all(f.exposure.after.held >= 1 and f.exposure.position == "EURUSD" for f in story.facts[count:])
+    assert "position.changed" not in story.kinds()[count:]
+    for method, form in (("PUT", {"stopPrice": "1.6"}), ("DELETE", {})):
+        assert story.call(method, "/orders/s3", **form) == [], "nor is what the trader does with it"
+    assert story.picture.positions["EURUSD"].levels.stop_loss is UNSET
+
+
+@pytest.mark.parametrize("how", ["market", "limit", "by others"])
+def test_a_position_that_was_turned_has_the_levels_of_the_order_that_turned_it_alone(how: str) -> None:
+    stops = sold(netting(), how, 3, -1, "cancelled", *rows())
+    assert (stops[0], stops[4], stops[-1]) == ("1.5", "1.5", "None")
 
 
 def test_removing_one_of_two_stops_removes_nothing_until_the_polls_say_what_is_left() -> None:

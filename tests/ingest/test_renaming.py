@@ -208,6 +208,19 @@ def test_a_whole_close_and_an_order_that_is_as_large_as_a_rest_are_what_they_are
     assert story.picture.positions["o2"].position_id == "61"
 
 
+@pytest.mark.parametrize("first", ["orders", "positions"])
+def test_an_order_that_has_waited_at_the_very_price_has_opened_what_comes_as_another_position_goes(first: str) -> None:
+    story = held(0.1)
+    story.place("2", qty="0.06", type="limit", limitPrice=str(PRICE))
+    del story.facts[:]
+    for number in range(6):
+        if number or first == "orders":
+            story.orders(*filled(0.1), order("2", "filled", qty=0.06, type="limit", filledQty=0.06, avgPrice=PRICE))
+        story.positions(position("61", 0.06))
+    assert sorted(told(story)) == [("order.filled", "o2", None, "0.06"), ("position.closed", "o1", "51", "0")]
+    assert story.picture.positions["o2"].position_id == "61"
+
+
 def test_on_a_netting_account_ids_come_and_go_and_the_instrument_is_the_position() -> None:
     story = Story(NETTING)
     story.orders()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
+from time import time
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from ingest import slate as slates
 from ingest.aside import Aside
 from ingest.journal import Journal
 from ingest.segments import Directory, records
-from ingest.slate import ROOM, Place, Slate, begun, left, rescue
+from ingest.slate import EMPTY_S, ROOM, Place, Slate, begun, left, remaining, rescue
 from tests.ingest.samples import journal as oldest
 from tests.ingest.stuck import stuck
 from tests.processes import python, told
@@ -326,6 +327,40 @@ def test_slates_of_outboxes_that_are_gone_are_removed(tmp_path: Path, memory: Pa
     gone.chmod(0o600)
     with run(tmp_path / "outbox"):
         assert not gone.exists()
+
+
+@pytest.mark.parametrize(("age", "stays"), [(EMPTY_S + 60, False), (0, True)])
+def test_a_slate_on_which_nothing_was_put_is_removed_when_it_is_old(
+    tmp_path: Path, memory: Path, age: float, stays: bool
+) -> None:
+    empty = memory / f"tradecopier-{os.getuid()}-0123456789abcdef.slate"
+    empty.write_bytes(bytes(100))
+    empty.chmod(0o600)
+    os.utime(empty, (time() - age,) * 2)
+    with run(tmp_path / "outbox"):
+        assert empty.exists() is stays
+
+
+def test_a_slate_that_was_removed_by_another_process_just_as_it_was_opened_is_none(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, lock = place(tmp_path / "outbox"), slates._lock
+
+    def late(fd: int) -> None:
+        where.unlink()
+        lock(fd)
+
+    monkeypatch.setattr(slates, "_lock", late)
+    directory = Directory(tmp_path / "outbox")
+    assert begun(directory) is None
+    directory.close()
+
+
+def test_what_a_process_that_was_killed_has_left_is_found_by_its_outbox(tmp_path: Path, memory: Path) -> None:
+    with run(tmp_path / "outbox"):
+        assert remaining(tmp_path / "outbox") == [in_memory(memory)]
+        assert remaining(tmp_path / "elsewhere") == []
+    assert remaining(tmp_path / "outbox") == []
 
 
 def test_two_outboxes_of_one_name_do_not_share_a_slate(

@@ -187,6 +187,29 @@ async def test_what_a_former_owner_did_not_publish_is_overtaken_when_another_has
         assert revision == max(f.exposure.revision for f in facts)
 
 
+@pytest.mark.parametrize("dies", [False, True], ids=["lets go", "dies"])
+async def test_a_position_that_gets_another_id_as_another_ingest_takes_over_is_closed_in_part_and_not_opened_again(
+    redis: Redis, tmp_path: Path, dies: bool
+) -> None:
+    with ingest(redis, tmp_path / "first") as first, ingest(redis, tmp_path / "second") as second:
+        await opened(first)
+        await first.remember()
+        await first.publish()
+        count = len(await stream(redis))
+        await (redis.delete(KEYS.source("lease", "demo")) if dies else first.owner.release())
+
+        second.now = first.now + timedelta(seconds=11)
+        assert await second.owner.claim()
+        second.poll(("6", 0.06), rounds=4)
+        await second.publish()
+        second.close("6")
+        second.poll(rounds=3)
+        await second.publish()
+        told = [f for f in (await stream(redis))[count:] if f.captured > first.now]
+        after = [(f.exposure.position, f.exposure.position_id, float(f.exposure.after.total)) for f in told]
+        assert after == [("o77", "6", 0.06), ("o77", "6", 0), ("o77", "6", 0)]
+
+
 async def test_a_new_owner_can_publish_again_what_a_failover_has_lost(redis: Redis, tmp_path: Path) -> None:
     with ingest(redis, tmp_path / "first") as first, ingest(redis, tmp_path / "second") as second:
         await opened(first)
