@@ -1,5 +1,6 @@
 """`archiver verify`: reads the whole archive, or a period of it, and says what is not as it was signed."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -9,11 +10,14 @@ from redis.asyncio import Redis
 
 from archiver import verify
 from archiver.reading import streamed
+from archiver.strangers import shown, text
 from archiver.verify import Finding, Step
 from shared import streams
 from shared.wire import Codec, Keyring
 
 GROUP = "archiver"
+LAST = re.compile(rb"([0-9]{1,18}) ")
+"""How a producer's last number stands in Redis."""
 
 
 class Audit(Struct, frozen=True, kw_only=True):
@@ -27,9 +31,13 @@ class Audit(Struct, frozen=True, kw_only=True):
 
 
 class Published(Struct, frozen=True, kw_only=True):
-    """What Redis says: each producer's last number, and the accounts that have finished all from before `as_of`."""
+    """What Redis says: each producer's last number, and the accounts that have finished all from before `as_of`.
+
+    `strange` are producers of which it says no number.
+    """
 
     lasts: Mapping[str, int]
+    strange: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     as_of: datetime = datetime.min.replace(tzinfo=UTC)
 
@@ -55,6 +63,7 @@ def findings(audit: Audit, seen: Callable[[int], None], known: Published = NOTHI
     yield from verify.untold((a, fact, deal) for a, fact, deal in streamed(audit.dsn, verify.UNTOLD, asked))
     archived: dict[str, int] = dict(streamed(audit.dsn, verify.LASTS, asked))  # type: ignore[arg-type]
     yield from verify.unseen(archived, known.lasts)
+    yield from verify.uncounted(known.strange)
 
 
 async def published(url: str, namespace: str) -> Published | None:
@@ -70,8 +79,11 @@ async def published(url: str, namespace: str) -> Published | None:
             return None
         if done and not (await _groups(redis, keys.outcomes)).get(GROUP):
             done = ()
-        numbers = {producer.decode(): int(last.split()[0]) for producer, last in lasts.items()}
-        return Published(lasts=numbers, done=done, as_of=datetime.fromtimestamp(seconds + microseconds / 1e6, UTC))
+        as_of = datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
+        numbers = {name: _number(name, last) for name, last in lasts.items()}
+        known = {name.decode(): number for name, number in numbers.items() if number is not None}
+        strange = tuple(sorted(shown(name) for name, number in numbers.items() if number is None))
+        return Published(lasts=known, strange=strange, done=done, as_of=as_of)
     finally:
         await redis.aclose()
 
@@ -80,7 +92,14 @@ async def _groups(redis: Redis, stream: str) -> dict[str, bool]:
     """The groups of a stream that may not be there, and whether each has read and acknowledged all of it."""
     if not await redis.exists(stream):
         return {}
-    return {g["name"].decode(): g["lag"] == 0 and not g["pending"] for g in await redis.xinfo_groups(stream)}
+    told = await redis.xinfo_groups(stream)
+    return {name: g["lag"] == 0 and not g["pending"] for g in told if (name := text(g["name"])) is not None}
+
+
+def _number(producer: bytes, last: bytes) -> int | None:
+    """A producer's last number; None when nobody of ours can have written it."""
+    found = LAST.match(last)
+    return int(found[1]) if found and text(producer) is not None else None
 
 
 def _asked(audit: Audit) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from typing import Any, cast
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from archiver.trim import Standing
+from archiver.standing import Standing, standings
+from archiver.strangers import Strangers, no_group, shown, text
+from shared.plainly import wrong_type
 from shared.streams import Keys
 from shared.wire import entry_before, entry_order
 
@@ -39,15 +42,14 @@ class Detacher:
         self._archive = archive
         self._after_ms = after_ms
         self._clock = clock
+        self._strangers = Strangers()
         self._watched: dict[str, tuple[Standing, float]] = {}
 
     async def detach(self) -> list[str]:
         """Detach whom nobody has read for, for long enough; their names."""
-        if not await self._redis.exists(self._keys.orders):
-            return []
         now_ms = await self._now_ms()
-        groups = cast(list[Mapping[str, Any]], await self._redis.xinfo_groups(self._keys.orders))
-        found = [await self._standing(group) for group in groups if group["name"] != self._archive.encode()]
+        groups = await standings(self._redis, self._keys.orders, self._strangers)
+        found = [standing for standing in groups if standing.group != self._archive]
         forgotten = [s for s in found if await self._forgotten(s, now_ms)]
         self._watched = {s.group: self._watch(s) for s in forgotten}
         gone = [s for s in forgotten if self._clock() - self._watched[s.group][1] >= WATCHED_S]
@@ -57,27 +59,39 @@ class Detacher:
         """Every account that is detached."""
         found, start = [], self._keys.account("place", "")
         async for key in self._redis.scan_iter(match=f"{start}*", count=SCAN):
-            since = cast(bytes | None, await self._redis.hget(key.decode(), "detached"))
-            if since is not None:
-                found.append(Detached(key.decode().removeprefix(start), since.decode()))
+            name = text(key)
+            if name is None:
+                self._strangers.pass_by(key, "is a key whose name is no text: it is no account's place")
+            elif since := await self._since(name):
+                found.append(Detached(name.removeprefix(start), since))
         return sorted(found, key=lambda d: d.account)
+
+    async def _since(self, place: str) -> str | None:
+        try:
+            since = cast(bytes | None, await self._redis.hget(place, "detached"))
+        except ResponseError as error:
+            if not wrong_type(error):
+                raise
+            self._strangers.pass_by(place, "is no hash: nobody can tell whether its account is detached")
+            return None
+        return shown(since) if since is not None else None
 
     def _watch(self, standing: Standing) -> tuple[Standing, float]:
         known = self._watched.get(standing.group)
         return known if known is not None and known[0] == standing else (standing, self._clock())
-
-    async def _standing(self, group: Mapping[str, Any]) -> Standing:
-        name, delivered = group["name"].decode(), group["last-delivered-id"].decode()
-        summary: dict[str, Any] = await self._redis.xpending(self._keys.orders, name)
-        pending = summary["min"]
-        return Standing(group=name, delivered=delivered, pending=pending.decode() if pending else None)
 
     async def _forgotten(self, standing: Standing, now_ms: int) -> bool:
         """Whether the group has left something old unread, and nobody has asked for it any more."""
         unread = await self._unread(standing)
         if unread is None or entry_order(unread)[0] > now_ms - self._after_ms:
             return False
-        consumers = cast(list[Mapping[str, Any]], await self._redis.xinfo_consumers(self._keys.orders, standing.group))
+        try:
+            told = await self._redis.xinfo_consumers(self._keys.orders, standing.group)
+        except ResponseError as error:
+            if not no_group(error):
+                raise
+            return False
+        consumers = cast(list[Mapping[str, Any]], told)
         return all(consumer["idle"] >= self._after_ms for consumer in consumers)
 
     async def _unread(self, standing: Standing) -> str | None:
@@ -93,7 +107,13 @@ class Detacher:
             return False
         since = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="minutes")
         kept = {"detached": since, "unread": unread, "before": entry_before(unread)}
-        await self._redis.hset(self._keys.account("place", standing.group), mapping=cast(Any, kept))
+        place = self._keys.account("place", standing.group)
+        try:
+            await self._redis.hset(place, mapping=cast(Any, kept))
+        except ResponseError as error:
+            if not wrong_type(error):
+                raise
+            self._strangers.pass_by(place, "is no hash: its account is detached and keeps no place")
         await self._redis.xgroup_destroy(self._keys.orders, standing.group)
         return True
 

@@ -51,7 +51,7 @@ async def usage(redis: Redis, keys: Keys) -> Usage:
     first = cast(list[Any], await redis.xrange(keys.orders, count=1))
     seconds, microseconds = await redis.time()
     now_ms = seconds * 1000 + microseconds // 1000
-    names = [keys.orders, keys.outcomes, *[name async for name in _growing(redis, keys)]]
+    names: list[Any] = [keys.orders, keys.outcomes, *[name async for name in _growing(redis, keys)]]
     sizes = [int(await redis.memory_usage(name) or 0) for name in names]
     return Usage(
         facts=int(await redis.xlen(keys.orders)),
@@ -62,10 +62,10 @@ async def usage(redis: Redis, keys: Keys) -> Usage:
     )
 
 
-async def _growing(redis: Redis, keys: Keys) -> AsyncIterator[str]:
+async def _growing(redis: Redis, keys: Keys) -> AsyncIterator[bytes]:
     for part in PER_FACT:
         async for name in redis.scan_iter(match=keys.account(part, "*"), count=SCAN):
-            yield name.decode()
+            yield name  # as it is: not every name is text
 
 
 def words(found: Usage) -> str:

@@ -4,12 +4,14 @@ Nothing of a row is believed but the signed bytes and, for their order, the id o
 asks checks each signature.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from archiver.reading import streamed
+from archiver.tables import ObservationRow, OutcomeRow, Row
+from archiver.verify import LASTS
 
 FACTS = """
 select entry, id as what, k, s, m from facts
@@ -24,6 +26,11 @@ order by published, split_part(entry, '-', 2)::numeric
 WHOLES = """
 select entry, account || ' kept ' || entry as what, k, s, m from observations
 where namespace = %(namespace)s and account = %(account)s and kind = 'kept' and reason <> ''
+order by published desc, split_part(entry, '-', 2)::numeric desc
+"""
+REMOVALS = """
+select entry, account || ' kept ' || entry as what, k, s, m from observations
+where namespace = %(namespace)s and account = %(account)s and kind = 'kept' and reason = 'removed'
 order by published desc, split_part(entry, '-', 2)::numeric desc
 """
 TOLD = """
@@ -58,6 +65,33 @@ where o.namespace = %(namespace)s and o.account = %(account)s and exists (
 order by o.published, split_part(o.entry, '-', 2)::numeric
 """
 
+OUTCOME_PLACES = """
+select o.s, o.entry
+from unnest(
+    %(account)s::text[], %(fact)s::text[], %(attempt)s::integer[], %(result)s::text[],
+    %(committed)s::timestamptz[], %(at)s::timestamptz[]
+) as w (account, fact, attempt, result, committed, at)
+cross join lateral (
+    select s, entry from outcomes
+    where namespace = %(namespace)s and account = w.account and fact = w.fact and attempt = w.attempt
+        and result = w.result and committed = w.committed and at = w.at
+    limit 1
+) o
+"""
+OBSERVATION_PLACES = """
+select o.s, o.entry
+from unnest(%(account)s::text[], %(kind)s::text[], %(identity)s::text[], %(at)s::timestamptz[])
+    as w (account, kind, identity, at)
+cross join lateral (
+    select s, entry from observations
+    where namespace = %(namespace)s and account = w.account and kind = w.kind and identity = w.identity and at = w.at
+    limit 1
+) o
+"""
+"""Each statement by what it is, which is the table's primary key: one look into an index, however much there is."""
+ASKED = 5000
+"""Statements that are asked for at a time."""
+
 
 REMEMBERED = """
 select account from (
@@ -68,6 +102,12 @@ select account from (
 where reason = 'whole'
 """
 """Accounts that were not removed."""
+
+
+PLACES: Sequence[tuple[type[Row], str, Sequence[str]]] = (
+    (OutcomeRow, OUTCOME_PLACES, ("account", "fact", "attempt", "result", "committed", "at")),
+    (ObservationRow, OBSERVATION_PLACES, ("account", "kind", "identity", "at")),
+)
 
 
 class Original(Struct, frozen=True):
@@ -112,6 +152,25 @@ class Archive(Struct, frozen=True, kw_only=True):
     def lacking(self, account: str) -> Iterator[Original]:
         """The notices of what an account had still to follow at some time, in order."""
         return self._read(LACKING, account=account)
+
+    def removals(self, account: str) -> Iterator[Original]:
+        """What an account was when it was taken out, the newest first."""
+        return self._read(REMOVALS, account=account)
+
+    def lasts(self) -> dict[str, int]:
+        """The last sequence of each producer."""
+        return dict(streamed(self.dsn, LASTS, {"namespace": self.namespace}))  # type: ignore[arg-type]
+
+    def places(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Of outcomes and observations those that are here, by signature: the entry that brought each first."""
+        found: dict[str, str] = {}
+        for kind, query, names in PLACES:
+            mine = [row for row in rows if isinstance(row, kind)]
+            for start in range(0, len(mine), ASKED):
+                page = mine[start : start + ASKED]
+                asked = {name: [getattr(row, name) for row in page] for name in names}
+                found.update(streamed(self.dsn, query, {"namespace": self.namespace, **asked}))  # type: ignore[arg-type]
+        return found
 
     def _read(self, query: str, **asked: object) -> Iterator[Original]:
         for entry, what, k, s, m in streamed(self.dsn, query, {"namespace": self.namespace, **asked}):

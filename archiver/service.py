@@ -23,8 +23,9 @@ from archiver.metrics import Metrics
 from archiver.patience import LONGEST_WAIT_S, Away, delay, one_line, wait, worth_saying
 from archiver.rows import Verdict, record
 from archiver.store import Store
+from archiver.strangers import shown
 from archiver.trim import Trimmer
-from shared import keyfile, settings, streams
+from shared import groups, keyfile, settings, streams
 from shared.addresses import redis_url
 from shared.metrics import new_registry, served
 from shared.process import Stop, UserError, announce
@@ -104,7 +105,7 @@ async def _intake(stack: AsyncExitStack, plan: Plan, name: str, metrics: Metrics
         backlog=Backlog(redis, key, GROUP, consumer),
         judge=_judge(plan, name),
         bury=partial(_bury, redis, keys),
-        join=partial(streams.join_archive, redis, key, GROUP),
+        join=partial(groups.join_archive, redis, key, GROUP),
     )
     return Intake(stream, store, Pace(size=plan.settings.batch_size, linger=plan.settings.linger), metrics)
 
@@ -186,7 +187,7 @@ async def _detacher(stack: AsyncExitStack, plan: Plan) -> Detacher:
 
 async def _trim(detacher: Detacher, trimmer: Trimmer, metrics: Metrics) -> None:
     for account in await detacher.detach():
-        log.error("account %s is detached: nobody has read for it for so long; its place is kept", account)
+        log.error("account %s is detached: nobody has read for it for so long; its place is kept", shown(account))
     metrics.detached([each.account for each in await detacher.detached()])
     cuts = await trimmer.trim()
     metrics.trimmed(cuts)
@@ -195,5 +196,5 @@ async def _trim(detacher: Detacher, trimmer: Trimmer, metrics: Metrics) -> None:
         if decided.holder is not None:
             log.warning(
                 "%s: group %s has not read up to the retention; entries from %s on are kept for it",
-                stream, decided.holder, decided.before,
+                stream, shown(decided.holder), decided.before,
             )  # fmt: skip

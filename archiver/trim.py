@@ -9,30 +9,19 @@ from typing import Any, cast, get_args
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from archiver import headroom
 from archiver.headroom import Usage
+from archiver.standing import Standing, standings
+from archiver.strangers import ENTRY, Strangers
 from shared.outcomes import Result
+from shared.plainly import wrong_type
 from shared.streams import Keys
 from shared.wire import entry_order
 
 FINAL = frozenset(get_args(Result))
 SCAN = 1000
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """Where a group stands: what was delivered to it last, and the lowest entry that it has not acknowledged."""
-
-    group: str
-    delivered: str
-    pending: str | None = None
-
-    @property
-    def needs(self) -> tuple[int, int]:
-        """The lowest entry that the group may still want."""
-        milliseconds, number = entry_order(self.delivered)
-        undelivered = (milliseconds, number + 1)
-        return min(undelivered, entry_order(self.pending)) if self.pending else undelivered
 
 
 class Cut(Struct, frozen=True):
@@ -65,7 +54,8 @@ def after(decided: Cut, oldest: str | None, aged: str) -> Cut:
 def outlived(mark: str, before: str) -> bool:
     """Whether a done mark (`RESULT MS ENTRY`) belongs to an outcome below `before`; what is not an end stays."""
     words = mark.split(" ")
-    return len(words) == 3 and words[0] in FINAL and words[2] != "" and entry_order(words[2]) < entry_order(before)
+    is_end = len(words) == 3 and words[0] in FINAL and ENTRY.fullmatch(words[2])
+    return bool(is_end) and entry_order(words[2]) < entry_order(before)
 
 
 class Trimmer:
@@ -76,6 +66,7 @@ class Trimmer:
         self._keys = keys
         self._archive = archive
         self._retention_ms = retention_ms
+        self._strangers = Strangers()
 
     async def trim(self) -> dict[str, Cut]:
         """Trim both streams and prune the done marks whose fact and outcome have left; returns the cuts by stream."""
@@ -93,25 +84,12 @@ class Trimmer:
 
     async def _cut(self, stream: str) -> Cut | None:
         aged = f"{max(await self._now_ms() - self._retention_ms, 0)}-0"
-        decided = cut(await self._groups(stream), self._archive, aged)
+        decided = cut(await standings(self._redis, stream, self._strangers), self._archive, aged)
         if decided is None:
             return None
         await self._redis.xtrim(stream, minid=decided.before, approximate=False)
         left = cast(list[tuple[bytes, Any]], await self._redis.xrange(stream, count=1))
         return after(decided, left[0][0].decode() if left else None, aged)
-
-    async def _groups(self, stream: str) -> list[Standing]:
-        if not await self._redis.exists(stream):
-            return []
-        # Deliveries first, pending second: what is delivered in between can then only look older than it is.
-        known: list[dict[str, Any]] = await self._redis.xinfo_groups(stream)
-        return [await self._standing(stream, group) for group in known]
-
-    async def _standing(self, stream: str, group: dict[str, Any]) -> Standing:
-        name, delivered = group["name"].decode(), group["last-delivered-id"].decode()
-        summary: dict[str, Any] = await self._redis.xpending(stream, name)
-        pending = summary["min"]
-        return Standing(group=name, delivered=delivered, pending=pending.decode() if pending else None)
 
     async def _now_ms(self) -> int:
         seconds, microseconds = await self._redis.time()
@@ -120,15 +98,20 @@ class Trimmer:
     async def _prune(self, before: str) -> None:
         """An outcome is younger than its fact, so when it has left, no entry can bring the fact back."""
         async for key in self._redis.scan_iter(match=self._keys.account("done", "*"), count=SCAN):
-            await self._prune_account(key.decode(), before)
+            try:
+                await self._prune_account(key, before)
+            except ResponseError as error:
+                if not wrong_type(error):
+                    raise
+                self._strangers.pass_by(key, "is no hash: nothing of it is pruned")
 
-    async def _prune_account(self, key: str, before: str) -> None:
+    async def _prune_account(self, key: bytes, before: str) -> None:
         cursor = 0
         while True:
             cursor, page = await self._redis.hscan(key, cursor, count=SCAN)
             marks = cast(dict[bytes, bytes], page)
-            gone = [field for field, mark in marks.items() if outlived(mark.decode(), before)]
+            gone = [field for field, mark in marks.items() if outlived(mark.decode("utf-8", "replace"), before)]
             if gone:
-                await self._redis.hdel(key, *gone)
+                await self._redis.hdel(cast(Any, key), *cast(Any, gone))
             if cursor == 0:
                 return

@@ -37,14 +37,22 @@ def add_account(config: Path, name: str, *, afresh: bool, data: Path | None) -> 
 @account.command("remove")
 @click.argument("name")
 @click.option("--flatten", is_flag=True, help="Close first everything that is ours on it.")
+@click.option("--abandon", is_flag=True, help="Although Redis cannot say what it holds: that is forgotten.")
 @click.option("--yes", metavar="NAME", help="Instead of being asked: the account's name.")
 @DATA
 @click.pass_obj
-def remove_account(config: Path, name: str, *, flatten: bool, yes: str | None, data: Path | None) -> None:
+def remove_account(
+    config: Path, name: str, *, flatten: bool, abandon: bool, yes: str | None, data: Path | None
+) -> None:
     """Take an account out. What it holds stays open at its broker, unless --flatten closes it first."""
-    from deploy.reception import remove
+    from deploy.reception import give_up, remove
 
-    remove(config, data, name, flatten=flatten, yes=yes)
+    if abandon and flatten:
+        raise click.UsageError("--flatten closes what is remembered, and --abandon is for what nobody believes")
+    if abandon:
+        give_up(config, data, name, yes=yes)
+    else:
+        remove(config, data, name, flatten=flatten, yes=yes)
 
 
 @account.command("repoint")

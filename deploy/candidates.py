@@ -4,6 +4,7 @@ The streams are looked at first; what has left them is in the archive, where an 
 without its signature.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, cast
 
@@ -13,11 +14,12 @@ from redis.asyncio import Redis
 from archiver.originals import Archive
 from archiver.originals import Original as Row
 from archiver.patience import Away
+from archiver.strangers import ENTRY
 from deploy.memory import entries
 from deploy.surroundings import Surroundings
 from executor.book import Debt
-from executor.recalling import readable
 from executor.replay import Candidate, Known, Original, Wish, candidates
+from shared import showing
 from shared.facts import Fact
 from shared.outcomes import Outcome
 from shared.process import UserError
@@ -25,6 +27,8 @@ from shared.streams import Keys
 from shared.wire import Codec
 
 PAGE = 1000
+ATTEMPT = re.compile(r"(.*)#([0-9]{1,9})", re.DOTALL)
+"""A fact and the number of an attempt at it, as its end is marked."""
 
 
 async def gathered(surroundings: Surroundings, redis: Redis, account: str, wish: Wish) -> tuple[Candidate, ...]:
@@ -55,23 +59,23 @@ async def _buried(redis: Redis, keys: Keys, codec: Codec, account: str) -> Itera
 
 
 def _text(original: Original, field: bytes) -> str:
-    return original.fields.get(field, b"").decode()
+    return original.fields.get(field, b"").decode("utf-8", "replace")
 
 
 async def _known(redis: Redis, keys: Keys, codec: Codec, account: str) -> Known:
     done = cast(dict[bytes, bytes], await redis.hgetall(keys.account("done", account)))
     ends: dict[str, dict[int, str]] = {}
     for name, value in done.items():
-        fact, _, attempt = name.decode().rpartition("#")
-        ends.setdefault(fact, {})[int(attempt)] = value.decode().split(" ")[0]
+        if (attempt := ATTEMPT.fullmatch(name.decode("utf-8", "replace"))) is not None:
+            ends.setdefault(attempt[1], {})[int(attempt[2])] = value.decode("utf-8", "replace").split(" ")[0]
     told = _outcomes(codec, await entries(redis, keys.outcomes), account)
     raw = cast(list[bytes | None], await redis.hmget(keys.account("place", account), ["entry"]))
-    place = raw[0].decode() if raw[0] else "0-0"
+    place = (raw[0] or b"").decode("utf-8", "replace")
     return Known(
         ends=ends,
         told=_newest(told),
         busy=await _busy(redis, keys, account),
-        place=place,
+        place=place if ENTRY.fullmatch(place) else "0-0",
     )
 
 
@@ -87,9 +91,10 @@ def _newest(told: Iterable[Outcome]) -> dict[str, Outcome]:
 async def _busy(redis: Redis, keys: Keys, account: str) -> set[str]:
     """Entries without an end, and facts that wait for a debt or are asked for already."""
     debts = cast(list[bytes], await redis.hvals(keys.account("debts", account)))
-    owing = {owing.fact for debt in readable(debts, Debt) for owing in debt.owing}
+    read = (showing.read(content, Debt) for content in debts)
+    owing = {owing.fact for debt in read if debt is not None for owing in debt.owing}
     fields = cast(list[bytes], await redis.hkeys(keys.account("replay", account)))
-    asked = {field.decode().removeprefix("fact:") for field in fields}
+    asked = {field.decode("utf-8", "replace").removeprefix("fact:") for field in fields}
     pending = {entry async for entry, _ in under_way(redis, keys, account)}
     return owing | asked | pending
 

@@ -7,9 +7,9 @@ account's name typed out.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import click
 from msgspec import Struct
@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from deploy.surroundings import Surroundings, found
+from executor.ledger import STOPPED
 from executor.orders import DONE, What, ordered, said, signed
 from executor.states import OPERATOR, Command, Transition, after
 from shared import streams
@@ -24,6 +25,8 @@ from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 from shared.wire import Codec
+
+T = TypeVar("T")
 
 # KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or ''), that order, signed.
 _SET = """
@@ -35,6 +38,8 @@ return 1
 WARNINGS: Mapping[Command, str] = {
     "pause": "Nothing will be sent to {names} any more: no stop is moved and NO POSITION IS CLOSED until `resume`.",
     "flatten": "Everything that TradeCopier holds on {names} will be closed at the market, and nothing opened.",
+    "resume": "Facts were removed that {names} had not read, and are not back. The next change of a position that they "
+    "are about makes up for all of it, whatever was done meanwhile: `tradecopier restore` first.",
 }
 SAID: Mapping[Command, str] = {
     "pause": "halted: nothing is sent, exits stay owed",
@@ -70,11 +75,13 @@ async def order(
 
 
 async def _signed(redis: Redis, keys: Keys, codec: Codec, account: str, what: What) -> str:
-    """An order of this moment, by the server's clock, and later than the one before it, or carried out last."""
+    """An order of this moment, by the server's clock, and later than the one before it, the one that was carried out
+    last, and what has stopped openings: another server's clock may have been ahead.
+    """
     seconds, micros = await redis.time()
-    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", account), [what, DONE[what]]))
-    kept, done = ((each or b"").decode("utf-8", "replace") for each in raw)
-    before = max(ordered(codec, account, what, kept), said(done))
+    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", account), [what, DONE[what], STOPPED]))
+    kept, *past = ((each or b"").decode("utf-8", "replace") for each in raw)
+    before = max(ordered(codec, account, what, kept), *map(said, past))
     return signed(codec, account, what, max(seconds * 1_000_000 + micros, before + 1))
 
 
@@ -87,6 +94,12 @@ def chosen(surroundings: Surroundings, names: Sequence[str], everything: bool) -
         if name not in known:
             raise UserError(f"there is no account {name}; there are: {', '.join(known)}")
     return known if everything else {name: known[name] for name in names}
+
+
+async def lacking(redis: Redis, keys: Keys, accounts: Iterable[str]) -> list[str]:
+    """The accounts that have stopped because facts were removed, and were not restored since. Raises redis errors."""
+    kept = {name: cast(bytes | None, await redis.hget(keys.account("state", name), STOPPED)) for name in accounts}
+    return [name for name, stop in kept.items() if (stop or b"").startswith(b"removed ")]
 
 
 def confirm(command: Command, names: Sequence[str]) -> None:
@@ -103,20 +116,27 @@ def carry_out(
     """The whole command, with what is said about it."""
     surroundings = found(config, os.environ, data)
     accounts = chosen(surroundings, names, everything)
-    if command in WARNINGS and yes != command:
-        confirm(command, list(accounts))
+    keys = surroundings.keys
+    warned = list(accounts) if command in WARNINGS else []
+    if command == "resume":
+        warned = _reached(surroundings, lambda redis: lacking(redis, keys, accounts))
+    if warned and yes != command:
+        confirm(command, warned)
+    told = _reached(surroundings, lambda redis: order(redis, keys, surroundings.codec, command, accounts))
+    for each in told:
+        shadow = " (in shadow: nothing is sent)" if command == "resume" and not accounts[each.account] else ""
+        click.echo(f"{each.account}: {SAID[command]}{shadow}")
 
-    async def tell() -> list[Ordered]:
+
+def _reached(surroundings: Surroundings, work: Callable[[Redis], Awaitable[T]]) -> T:
+    async def connected() -> T:
         redis = streams.connect(surroundings.redis_url())
         try:
-            return await order(redis, surroundings.keys, surroundings.codec, command, accounts)
+            return await work(redis)
         finally:
             await redis.aclose()
 
     try:
-        told = asyncio.run(tell())
+        return asyncio.run(connected())
     except (RedisError, OSError) as error:
         raise UserError(f"nothing was changed, Redis does not answer: {plainly(error)}") from error
-    for each in told:
-        shadow = " (in shadow: nothing is sent)" if command == "resume" and not accounts[each.account] else ""
-        click.echo(f"{each.account}: {SAID[command]}{shadow}")

@@ -24,7 +24,7 @@ from deploy import acl, checks, scraping
 from deploy.checks import Check, Replication, fail, ok, warn
 from deploy.looking import look
 from deploy.surroundings import Surroundings, found
-from ingest import certificate, settings
+from ingest import certificate, settings, slate
 from shared import clock, streams
 from shared.addresses import unencrypted
 from shared.durability import unsafe
@@ -98,6 +98,7 @@ def proxy(surroundings: Surroundings) -> Iterator[Check]:
     host, port = settings.parse_listen(ingest.listen, "listen")
     if not reachable(host, port):
         yield fail("proxy", f"nobody answers at {ingest.listen}", "run `tradecopier up`, or see the log of ingest")
+        yield from unwritten(ingest.outbox or surroundings.machine.data / "outbox")
     elif b"mitmproxy" in said(host, port, "/"):
         yield ok("proxy", f"answers at {ingest.listen}")
     else:
@@ -113,6 +114,13 @@ def proxy(surroundings: Surroundings) -> Iterator[Check]:
         if trusted
         else warn("certificate", "not trusted on this computer", "run `tradecopier ingest certificate install`")
     )
+
+
+def unwritten(outbox: Path) -> Iterator[Check]:
+    """What a proxy has left in memory that was killed; looked at while none runs."""
+    for path in slate.remaining(outbox):
+        found = f"a proxy that was killed has left {path}: what the disk did not have yet is in memory alone"
+        yield warn("outbox", found, f"start ingest before this machine is started anew: it puts that into {outbox}")
 
 
 def ports(surroundings: Surroundings) -> Iterator[Check]:

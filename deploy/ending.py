@@ -14,12 +14,12 @@ from redis.exceptions import RedisError
 
 from deploy.candidates import under_way
 from deploy.handing import ANSWERS, answers, newest
+from deploy.standing import standing
 from deploy.surroundings import Surroundings, found
 from deploy.trying import require
 from executor.asked import Desk, Resolve, TargetKind
 from executor.book import Debt, Link
 from executor.instruments import plain
-from executor.recalling import stored
 from executor.replay import described
 from shared import streams
 from shared.facts import Fact
@@ -76,11 +76,12 @@ async def _resolve(surroundings: Surroundings, account: str, request: Resolve, *
 
 async def foretold(surroundings: Surroundings, redis: Redis, account: str, request: Resolve) -> str:
     """What an end by hand would change. Raises UserError when there is nothing to end."""
-    memory = (await stored(redis, surroundings.keys, account)).memory("0")
-    for key, debt in memory.debts.items():
+    now = await standing(redis, surroundings.keys, account)
+    links = {link.key: link for link in now.links}
+    for debt in now.debts:
         owes = any(owing.fact == request.name for owing in debt.owing)
-        if (request.target == "link" and key == request.name) or (request.target == "fact" and owes):
-            return _about_debt(debt, memory.links.get(debt.link), request)
+        if (request.target == "link" and debt.link == request.name) or (request.target == "fact" and owes):
+            return _about_debt(debt, links.get(debt.link), request)
     if request.target != "link":
         async for entry, fields in under_way(redis, surroundings.keys, account):
             fact = surroundings.codec().fact(fields)

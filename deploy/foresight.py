@@ -4,17 +4,19 @@ The terminal is asked through a child process of its own, beside the one that tr
 questions. What the lane decides later may differ: it looks again.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from deploy.settings import started
 from deploy.surroundings import Surroundings
 from executor import again
+from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper, TerminalAway
 from executor.checkup import opened
 from executor.instruments import symbol_of
@@ -24,7 +26,10 @@ from executor.recalling import stored
 from executor.replay import Candidate, drifted, foreseen
 from executor.settings import Account, Simulated
 from executor.states import AccountState
+from shared import showing
 from shared.pictures import SourcePicture, source_picture
+
+T = TypeVar("T")
 
 UNKNOWN = "cannot be foreseen"
 
@@ -56,9 +61,9 @@ async def outlooks(
 def with_address(surroundings: Surroundings, name: str) -> Account:
     """The account's settings; a simulated terminal that `up` has started is found in the data folder."""
     account = surroundings.executor.accounts[name]
-    file = surroundings.machine.data / "terminals" / name / "address"
-    if isinstance(account.terminal, Simulated) and account.terminal.address is None and file.exists():
-        return replace(account, terminal=replace(account.terminal, address=file.read_text().strip()))
+    address = started(surroundings.executor, surroundings.machine.data).get(name)
+    if isinstance(account.terminal, Simulated) and address is not None:
+        return replace(account, terminal=replace(account.terminal, address=address))
     return account
 
 
@@ -81,16 +86,30 @@ async def _outlook(
 async def _keeper(
     surroundings: Surroundings, redis: Redis, name: str, account: Account, clock: Callable[[], datetime]
 ) -> AsyncIterator[Bookkeeper]:
-    memory = (await stored(redis, surroundings.keys, name)).memory("0")
+    memory = await stored(redis, surroundings.keys, name)
+    links, debts = _read(memory.links, Link), _read(memory.debts, Debt)
     async with opened(name, account) as (terminal, answer):
         if not isinstance(answer, Connected):
             raise TerminalAway(answer.line)
         keeper = Bookkeeper(name, terminal, clock)
-        await keeper.open(answer, memory.links)
-        keeper.changed(when_paid(keeper.book, memory.debts))
+        await keeper.open(answer, links)
+        keeper.changed(when_paid(keeper.book, debts))
         yield keeper
+
+
+def _read(values: Mapping[str, bytes], kind: type[T]) -> dict[str, T]:
+    """Links or debts. Raises TerminalAway when somebody has written what is none: nothing is sent then."""
+    found = {name: showing.read(value, kind) for name, value in values.items()}
+    sound = {name: each for name, each in found.items() if each is not None}
+    if len(sound) < len(found):
+        raise TerminalAway("what Redis remembers of the account cannot be read")
+    return sound
 
 
 async def _mode(surroundings: Surroundings, redis: Redis, name: str) -> AccountState | None:
     raw = cast(bytes | None, await redis.hget(surroundings.keys.account("state", name), "mode"))
-    return AccountState(raw.decode()) if raw else None
+    if raw is None:
+        return None
+    mode = raw.decode("utf-8", "replace")
+    # What is no state lets nothing through the fence.
+    return AccountState(mode) if mode in [*AccountState] else AccountState.HALTED

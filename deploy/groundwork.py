@@ -39,7 +39,7 @@ async def join_groups(
 
     from deploy import membership
     from deploy.standing import standing
-    from shared import streams
+    from shared import groups, streams
     from shared.durability import unsafe
     from shared.plainly import plainly
 
@@ -54,7 +54,7 @@ async def join_groups(
         for account in (name for name in missing if name not in lost):
             await membership.join(client, keys, codec, account)
         for stream in (keys.orders, keys.outcomes):
-            await streams.join_archive(client, stream, ARCHIVE)
+            await groups.join_archive(client, stream, ARCHIVE)
         for name in lost:
             log.error("%s: Redis has lost it, nothing is sent: `tradecopier restore --account %s`", name, name)
         return lost

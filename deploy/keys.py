@@ -90,11 +90,18 @@ def use(config: Path, data: Path | None, name: str) -> None:
 @click.pass_obj
 def retire(config: Path, data: Path | None, name: str, *, now: bool) -> None:
     """Accept a key no more, but in the archive. Refused while anything in the streams bears it."""
-    from deploy.resealing import resealed
+    from deploy.resealing import resealed, unanswered
 
     path = key_file(config, data)
     after = retired(lines(path), name)
-    moved = resealed(config, data, name)
+    # With a key that was stolen somebody else may have asked for it, so that is not made ours.
+    moved = resealed(config, data, name, orders=not now)
+    asked = unanswered(config, data, name)
+    if asked and not now:
+        raise UserError(
+            f"what an operator has just asked of {', '.join(asked)} bears {name}: let that machine sign with another "
+            "key, `tradecopier key use`, then try again; if the key was stolen, say --now"
+        )
     left = _borne(config, data)
     if left is None and not now:
         raise UserError(f"Redis does not say whether anything still bears {name}; nothing was changed")
@@ -104,8 +111,10 @@ def retire(config: Path, data: Path | None, name: str, *, now: bool) -> None:
             "archiver.retention; if the key was stolen, say --now"
         )
     _write(path, after)
+    for account in asked:
+        click.echo(f"{account}: what was asked of it under {name} is void: flatten, resume, replay or resolve anew")
     click.echo(
-        f"{name} is retired ({moved} facts of pictures and seals of accounts are signed anew). Copy the file as before."
+        f"{name} is retired ({moved} facts of pictures, seals and orders are signed anew). Copy the file as before."
     )
 
 

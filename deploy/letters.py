@@ -16,7 +16,7 @@ from archiver.originals import Original
 from deploy.memory import entries
 from deploy.standing import counted
 from deploy.surroundings import Surroundings, found
-from shared import streams
+from shared import showing, streams
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.wire import entry_time
@@ -69,5 +69,4 @@ async def _shown(surroundings: Surroundings, *, clear: bool) -> list[str]:
 
 def _word(letter: Original, name: str) -> str:
     """A field as a person reads it: whoever can write to Redis can put anything there."""
-    text = letter.fields.get(name.encode(), b"?").decode(errors="replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return showing.line(letter.fields.get(name.encode(), b"?"))

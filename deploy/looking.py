@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 from deploy.beginning import starting
 from deploy.standing import standing
 from deploy.surroundings import Surroundings
-from shared import depth, streams, vitals
+from shared import depth, showing, streams, vitals
 from shared.depth import Depth
+from shared.misplaced import unless_misplaced
 from shared.outcomes import EFFECTIVE, Outcome
 from shared.pictures import source_picture
 from shared.plainly import plainly
@@ -133,8 +134,7 @@ async def _account(
     surroundings: Surroundings, redis: Redis, name: str, found: Depth, last: LastTrade | None
 ) -> AccountSeen:
     keys, settings = surroundings.keys, surroundings.executor.accounts[name]
-    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", name), ["mode", "reason"]))
-    mode, reason = (value.decode() if value else "" for value in raw)
+    mode, reason = await _state(redis, keys.account("state", name))
     group = found.group("orders", name)
     return AccountSeen(
         name=name,
@@ -149,6 +149,13 @@ async def _account(
         oldest=group.oldest if group else 0.0,
         last=last,
     )
+
+
+async def _state(redis: Redis, key: str) -> tuple[str, str]:
+    """An account's mode and its reason."""
+    found = await unless_misplaced(redis.hmget(key, ["mode", "reason"]), [None, None])
+    mode, reason = (showing.line(value or b"") for value in cast(list[bytes | None], found))
+    return mode, reason
 
 
 async def _away(surroundings: Surroundings, redis: Redis, name: str) -> str:

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from executor import joining, sealing
+from executor.orders import all_done
 from executor.recalling import stored
 from executor.remembering import whole
 from executor.sealing import Contents
-from shared import streams
+from shared import groups
 from shared.outcomes import Kept
 from shared.process import UserError
 from shared.streams import Keys
-from shared.wire import Codec
+from shared.wire import Codec, Place
 
 PARTS = ("place", "links", "debts", "done", "replay", "drift", "vitals")
 """What is deleted of an account that leaves; its state says from then on that it was removed."""
@@ -59,11 +60,16 @@ return 1
 async def join(redis: Redis, keys: Keys, codec: Codec, account: str, *, afresh: bool = False) -> bool:
     """Let an account join at the stream's end; False when it was there. Raises redis errors.
 
-    It is sealed as one that remembers nothing. So one of which something is left goes on only when a person says what
-    becomes of that; `afresh` says that it is forgotten.
+    It is sealed as one that remembers nothing but that it was asked nothing yet. So one of which something is left goes
+    on only when a person says what becomes of that; `afresh` says that it is forgotten.
     """
-    seal = sealing.sealed(codec, account, Contents())
-    return await streams.join_orders(redis, keys, account, seal, sealing.STATED if afresh else ())
+    seconds, micros = await redis.time()
+    state = all_done(seconds * 1_000_000 + micros)
+
+    def seal(place: Place) -> bytes:
+        return sealing.sealed(codec, account, sealing.contents(groups.fields(place), state, {}, {}))
+
+    return await groups.join_orders(redis, keys, account, seal, state, sealing.STATED if afresh else ())
 
 
 async def remove(redis: Redis, keys: Keys, codec: Codec, token: str, account: str) -> None:
@@ -92,7 +98,7 @@ async def repoint(
         kept = replace(kept, memory=replace(kept.memory, links={}, debts={}))
     # An account that forgets what it holds joins anew: what its sources hold by now is from before it.
     going = (*FIGURES, joining.FIELD) if abandon else FIGURES
-    contents = (contents.only("state") if abandon else contents).changed("state", dict.fromkeys(going))
+    contents = (contents.without("links", "debts") if abandon else contents).changed("state", dict.fromkeys(going))
     seal = sealing.sealed(codec, account, contents)
     state = {name: value for name, value in kept.state.items() if name not in going}
     kept = replace(kept, state={**state, "identity": identity} if identity else state)

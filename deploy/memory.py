@@ -1,7 +1,8 @@
 """Gathers what accounts and sources were, from the archive and from what is left of the streams.
 
 What the archive has not read yet is taken from the stream, so that nothing depends on whether the archiver was quick.
-Every message is checked against its signature; what nobody of ours signed is left out and named.
+Every message is checked against its signature; what nobody of ours signed is left out and named. So is a copy: a
+message counts once, where it stood first.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from archiver.originals import Archive, Original
+from archiver.rows import Held, Unreadable, record
 from deploy.recollection import Origin, Recollection, begun, sound
 from shared.facts import Fact
 from shared.outcomes import Kept, Message
@@ -51,10 +53,14 @@ class Lookup(Struct, frozen=True, kw_only=True):
 
         `stream` are the sound messages of the outcomes stream. Raises Away.
         """
-        mine = [(original, message) for original, message in stream if message.account == name]
+        mine = self._once([(original, message) for original, message in stream if message.account == name])
         found = self._begun(name, sources, mine)
         if found is None:
             return None
+        for original, message in self._sound(self.archive.removals(name)):
+            if isinstance(message, Kept) and message.removed and message.account == name:
+                found.part(original.entry, message.memory.passed)
+                break
         lacking = list(self._sound(self.archive.lacking(name)))
         earliest = min(since, entry_time(found.begun), *(entry_time(original.entry) for original, _ in lacking))
         for original, message in chain(lacking, self._sound(self.archive.states(name))):
@@ -88,6 +94,26 @@ class Lookup(Struct, frozen=True, kw_only=True):
             return original
         return Original(original.entry, original.what, self.codec.entry("orders", fact))
 
+    def _once(self, told: Sequence[Told]) -> list[Told]:
+        """Each message of the stream once, in the order in which they were told.
+
+        Whoever may add to the stream may add a copy, which an executor never does: a message says when it was made. The
+        archive has each once, and nobody takes that back, so what it has stands where it stands there, also when all of
+        the stream was written anew.
+        """
+        first: dict[str, Told] = {}
+        for original, message in told:
+            first.setdefault(_signature(original), (original, message))
+        # What a row is does not depend on its entry, whose id may be none that a clock makes.
+        rows = [record(self.codec.namespace, "0-0", o.fields, message) for o, message in first.values()]
+        places = {s: original.entry for s, (original, _) in first.items()}
+        places |= self.archive.places([row for row in rows if not isinstance(row, Unreadable | Held)])
+        for original, _ in told:
+            if original.entry != (place := places[_signature(original)]):
+                self.refused(f"{original.what}: a copy of what was told with entry {place}")
+        placed = [(Original(places[s], o.what, o.fields), message) for s, (o, message) in first.items()]
+        return sorted(placed, key=lambda pair: entry_order(pair[0].entry))
+
     def _begun(self, name: str, sources: Iterable[str], mine: Iterable[Told]) -> Recollection | None:
         for original, message in chain(self._sound(self.archive.wholes(name)), mine):
             if isinstance(message, Kept) and message.whole and message.account == name:
@@ -120,3 +146,7 @@ async def entries(redis: Redis, stream: str) -> list[Original]:
         if len(page) < PAGE:
             return found
         start = f"({found[-1].entry}"
+
+
+def _signature(original: Original) -> str:
+    return original.fields[b"s"].decode()

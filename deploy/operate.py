@@ -68,4 +68,4 @@ def _order(command: "Command", summary: str, *, asks: bool = False) -> click.Com
 pause = _order("pause", "Send nothing at all to accounts, not even exits, until `resume`.", asks=True)
 close_only = _order("close-only", "Open nothing on accounts; closes, stops and cancels go on.")
 flatten = _order("flatten", "Close everything that is ours on accounts, and open nothing until `resume`.", asks=True)
-resume = _order("resume", "Follow again.")
+resume = _order("resume", "Follow again. Asks where facts were removed and not restored.", asks=True)

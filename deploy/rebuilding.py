@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, cast
 
 import click
 from msgspec import Struct
@@ -32,7 +31,7 @@ from deploy.standing import Standing, counted, holding, standing
 from deploy.surroundings import Surroundings, found
 from shared import streams
 from shared.facts import Fact
-from shared.outcomes import Message, Notice
+from shared.outcomes import Message
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
@@ -192,12 +191,8 @@ async def restored(work: Work, names: Sequence[str]) -> list[str]:
 
 async def _account(work: Work, token: str, account: Recollection, present: Sequence[Present]) -> str:
     again = await restoring.restore_account(work.redis, work.keys, work.codec, token, account, present)
-    text = f"restored from the archive; {counted(len(again), 'fact')} followed again, each looked up first"
-    seen, lacking = datetime.fromtimestamp(time(), UTC), restoring.lacking(again)
-    notice = Notice(account=account.account, reason="restored", text=text, seen=seen, lacking=lacking)
-    await work.redis.xadd(work.keys.outcomes, cast(Any, work.codec.entry("outcomes", notice)))
     look = f"look at `tradecopier status`, then `tradecopier resume {account.account}`"
-    return f"{account.account}: {text}. It opens nothing yet: {look}"
+    return f"{account.account}: {restoring.words(again)}. It opens nothing yet: {look}"
 
 
 async def _present(work: Work) -> list[Present]:

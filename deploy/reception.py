@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from archiver.originals import Archive
 from archiver.patience import Away
-from deploy import control, membership
+from deploy import abandoning, control, forgetting, membership
 from deploy.custody import custody
 from deploy.standing import Standing, counted, holding, known, standing
 from deploy.surroundings import Surroundings, found
@@ -25,6 +25,10 @@ from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 
+ABANDONED = (
+    "Which positions and orders are its own, what it owes and how far it has followed is deleted, and told to nobody. "
+    "All that it has open STAYS OPEN at its broker, and nobody closes it: look into its terminal first."
+)
 SILENT_S = 5.0
 LOOK_S = 0.2
 SAY_S = 2.0
@@ -85,13 +89,48 @@ def remove(config: Path, data: Path | None, name: str, *, flatten: bool, yes: st
             await flattened(desk, name)
         async with custody(desk.redis, desk.keys, [name], "remove") as tokens:
             now = await desk.look(name)
-            if flatten and (now.open or now.unsettled):
+            if flatten and (now.open or now.unsettled or now.strange):
                 raise UserError(f"{name} is not flat any more, {left_of(now)}: nothing was removed, try again")
             codec = desk.surroundings.codec()
             await membership.remove(desk.redis, desk.keys, codec, tokens[name], name)
         click.echo(f"{name}: removed; it left {left_of(now)}. Take [executor.accounts.{name}] out of the settings file")
 
     _run(config, data, removed)
+
+
+def give_up(config: Path, data: Path | None, name: str, *, yes: str | None) -> None:
+    """Take an account out although Redis cannot say what it holds."""
+
+    async def abandoned(desk: Desk) -> None:
+        codec = desk.surroundings.codec()
+        why = await abandoning.why(desk.redis, desk.keys, codec, name)
+        if why is None:
+            raise UserError(abandoning.sound(name))
+        if (await desk.look(name)).group != "attached" and not await abandoning.is_there(desk.redis, desk.keys, name):
+            raise UserError(f"there is no account {name} to remove")
+        for text in (f"{name}: {why}", ABANDONED, *await _archived(desk, name)):
+            click.echo(text)
+        word = f"abandon {name}"
+        if yes != name and click.prompt(f"Type `{word}` to go on", default="", show_default=False) != word:
+            raise UserError("nothing was changed")
+        async with custody(desk.redis, desk.keys, [name], "abandon") as tokens:
+            await abandoning.abandon(desk.redis, desk.keys, codec, tokens[name], name, _now())
+        click.echo(f"{name}: removed, and what it held is forgotten: look into its terminal")
+
+    _run(config, data, abandoned)
+
+
+async def _archived(desk: Desk, name: str) -> list[str]:
+    """What is said when the archive has what Redis cannot say."""
+    archive = Archive(dsn=desk.surroundings.dsn(), namespace=desk.keys.namespace)
+    try:
+        remembered = await asyncio.to_thread(archive.remembered, [name])
+    except Away:
+        return ["The archive does not answer; it may remember the account: start it and look first."]
+    restore = (
+        f"THE ARCHIVE REMEMBERS IT: `tradecopier restore --account {name}` brings that back, nothing is lost then."
+    )
+    return [restore] if remembered else ["The archive knows nothing of the account either."]
 
 
 def repoint(config: Path, data: Path | None, name: str, *, abandon: bool, yes: bool) -> None:
@@ -127,7 +166,10 @@ async def joined(desk: Desk, name: str, *, afresh: bool) -> str:
             f"the archive remembers {name}: `tradecopier restore --account {name}` brings it back; "
             "with --afresh it joins anew, and what it held is forgotten"
         )
-    await membership.join(desk.redis, desk.keys, desk.surroundings.codec(), name, afresh=afresh)
+    codec = desk.surroundings.codec()
+    if remembered:
+        await forgetting.forget(desk.redis, desk.keys, codec, archive, name, _now())
+    await membership.join(desk.redis, desk.keys, codec, name, afresh=afresh)
     return f"{name}: joined; what is traded from now on is copied, as soon as its executor runs"
 
 
@@ -149,15 +191,13 @@ async def flattened(desk: Desk, name: str) -> None:
 
 async def _is_served(desk: Desk, name: str) -> bool:
     told = await vitals.account(desk.redis, desk.keys, name)
-    now = datetime.fromtimestamp(time(), UTC)
-    return told is not None and told.condition == "active" and (now - told.at).total_seconds() <= SILENT_S
+    return told is not None and told.condition == "active" and (_now() - told.at).total_seconds() <= SILENT_S
 
 
 def left_of(now: Standing) -> str:
     """What an account holds, and how much more may come of what is under way."""
-    return holding(now.open) + (
-        f", and {counted(now.unsettled, 'order')} whose end is not known" if now.unsettled else ""
-    )
+    unsettled = f", and {counted(now.unsettled, 'order')} whose end is not known" if now.unsettled else ""
+    return holding(now.open) + unsettled + (", and what nobody can read" if now.strange else "")
 
 
 def lines(now: Standing, *, in_settings: bool) -> list[str]:
@@ -170,7 +210,16 @@ def lines(now: Standing, *, in_settings: bool) -> list[str]:
         head = f"{now.account}: not there yet: `tradecopier account add {now.account}`, or restore it if it was"
     mend = "" if in_settings else f"; not in the settings: `tradecopier account remove {now.account}`"
     owed = [f"    {counted(len(now.debts), 'close')} owed"] if now.debts else []
-    return [head + ("" if now.group == "removed" else mend), *[f"    {holding([link])}" for link in now.open], *owed]
+    strange = [f"    {unreadable(now)}"] if now.strange else []
+    held = [f"    {holding([link])}" for link in now.open]
+    return [head + ("" if now.group == "removed" else mend), *held, *owed, *strange]
+
+
+def unreadable(now: Standing) -> str:
+    """What to do about an account of which not everything can be read."""
+    restore = f"`tradecopier restore --account {now.account}` brings back what the archive has"
+    abandon = f"where that knows nothing, `tradecopier account remove {now.account} --abandon`"
+    return f"somebody has written into its {', '.join(now.strange)} what nobody can read: {restore}; {abandon}"
 
 
 def identity_of(settings: Account) -> str:
@@ -192,6 +241,8 @@ def refuse_repoint(now: Standing, identity: str, *, abandon: bool) -> None:
             f"{now.account} holds {holding(now.open)} as {now.identity}: `tradecopier flatten {now.account}` first, "
             "or give --abandon, which leaves that open there and forgets it"
         )
+    if now.strange:
+        raise UserError(f"{now.account}: {unreadable(now)}")
     if now.unsettled and not abandon:
         raise UserError(
             f"{now.account} holds {left_of(now)} as {now.identity}: let its executor find that out, "
@@ -202,7 +253,9 @@ def refuse_repoint(now: Standing, identity: str, *, abandon: bool) -> None:
 def _confirm(name: str, now: Standing, *, flatten: bool, yes: str | None) -> None:
     """Have the account's name typed out. Raises UserError when something else was typed."""
     stays = "will be closed at the market first" if flatten else "STAYS OPEN at its broker, and nobody closes it"
-    click.echo(f"{name} holds {left_of(now)}" + (f": that {stays}." if now.open or now.unsettled else "."))
+    click.echo(
+        f"{name} holds {left_of(now)}" + (f": that {stays}." if now.open or now.unsettled or now.strange else ".")
+    )
     if yes != name and click.prompt(f"Type `{name}` to remove it", default="", show_default=False) != name:
         raise UserError("nothing was changed")
 
@@ -222,3 +275,7 @@ async def _at_desk(surroundings: Surroundings, work: Callable[[Desk], Coroutine[
         await work(Desk(surroundings, redis))
     finally:
         await redis.aclose()
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time(), UTC)

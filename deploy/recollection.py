@@ -5,7 +5,7 @@ what came after it is the memory as Redis had it. Of the facts since then each o
 debt in that memory, or has to be followed again: it may have been sent, and is searched before anything is sent.
 
 A failover, or an old backup, may have made a server forget ends that the archive has. A whole that was told after such
-an end has not passed its fact, and not what it gave either, so that end counts no more.
+an end has not passed its fact, or says that it waits, and has not what it gave either: that end counts no more.
 """
 
 from bisect import bisect_right
@@ -39,8 +39,9 @@ class Recollection(Struct, kw_only=True):
 
     `links` and `debts` are in JSON by the link's key. By fact and attempt, `ends` has the newest end and `states` the
     entry of the newest state on the way there. `lacking` are facts that were not there when their turn came, or waited
-    to be followed again. `wholes` has what each whole had passed, by its entry, and `kept` the facts whose end was
-    never forgotten.
+    to be followed again. `wholes` has what each whole had passed, by its entry, `waited` the newest one in which a fact
+    had no end, by producer and sequence, and `kept` the facts whose end was never forgotten. `parted` is the entry with
+    which the account was taken out last, and `left` what it had passed then: none of that is followed again.
     """
 
     account: str
@@ -56,18 +57,23 @@ class Recollection(Struct, kw_only=True):
     states: dict[tuple[str, int], str] = field(default_factory=dict)
     lacking: set[Lacking] = field(default_factory=set)
     wholes: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    waited: dict[tuple[str, int], str] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
+    parted: str = "0-0"
+    left: Mapping[str, int] = {}
 
     def take(self, entry: str, message: Message) -> None:
         """Take in what was told next. What came before the whole says only how attempts ended."""
         if isinstance(message, Outcome):
             self.ends[message.fact, message.attempt] = Ended(message.result, message.committed, entry)
-        elif isinstance(message, Pending):
+        elif isinstance(message, Pending) and _later(entry, self.parted):
             self.states[message.fact, message.attempt] = entry
-        elif isinstance(message, Notice):
+        elif isinstance(message, Notice) and _later(entry, self.parted):
             self.lacking.update(message.lacking)
         elif isinstance(message, Kept) and message.whole:
-            self.wholes[entry] = message.memory.passed
+            self._stood(entry, message)
+        if isinstance(message, Kept) and message.removed:
+            self.part(entry, message.memory.passed)
         if not isinstance(message, Outcome | Pending | Kept) or not _later(entry, self.begun):
             return
         if isinstance(message, Kept) and message.whole:
@@ -75,8 +81,16 @@ class Recollection(Struct, kw_only=True):
             return
         if isinstance(message, Kept):
             self.state = {**self.state, **message.state}
+            self.removed = self.removed or message.removed
         if message.memory is not None:
             self._remember(message.memory)
+
+    def part(self, entry: str, passed: Mapping[str, int]) -> None:
+        """It was taken out, having passed this: what waited then is over for it. To be told before what came later."""
+        if _later(entry, self.parted):
+            self.parted, self.left = entry, passed
+            self.states = {attempt: at for attempt, at in self.states.items() if _later(at, entry)}
+            self.lacking.clear()
 
     def wanting(self) -> Callable[[Fact], bool]:
         """Says of a fact whether the account has still to follow it. It is to be asked of all facts as they were
@@ -87,14 +101,14 @@ class Recollection(Struct, kw_only=True):
         def wants(fact: Fact) -> bool:
             if fact.source not in self.sources or fact.id in owed:
                 return False
-            if self.over(fact.id, 1):
-                passed = passed_after(self.ends[fact.id, 1].entry)
-                if passed is None or fact.seq <= passed.get(fact.producer, 0):
-                    self.kept.add(fact.id)
-                if fact.id in self.kept:
-                    return False
+            left = fact.seq <= self.left.get(fact.producer, 0)
+            if left or self._remembers(fact, passed_after):
+                self.kept.add(fact.id)
+            if left or (fact.id in self.kept and self.over(fact.id, 1)):
+                return False
             beyond, states = fact.seq > self.base.get(fact.producer, 0), (fact.id, 1) in self.states
-            return beyond or states or any(_covers(each, fact) for each in self.lacking)
+            waits = (fact.producer, fact.seq) in self.waited
+            return beyond or states or waits or any(_covers(each, fact) for each in self.lacking)
 
         return wants
 
@@ -102,6 +116,21 @@ class Recollection(Struct, kw_only=True):
         """Whether an attempt has an end and is not on the way to another one."""
         end = self.ends.get((fact, attempt))
         return end is not None and _later(end.entry, self.states.get((fact, attempt), "0-0"))
+
+    def _remembers(self, fact: Fact, passed_after: Callable[[str], Mapping[str, int] | None]) -> bool:
+        """Whether a fact has an end that no server has forgotten."""
+        if not self.over(fact.id, 1):
+            return False
+        ended = self.ends[fact.id, 1].entry
+        passed, waited = passed_after(ended), self.waited.get((fact.producer, fact.seq), "0-0")
+        return (passed is None or fact.seq <= passed.get(fact.producer, 0)) and not _later(waited, ended)
+
+    def _stood(self, entry: str, whole: Kept) -> None:
+        self.wholes[entry] = whole.memory.passed
+        for each in whole.lacking:
+            for seq in range(each.first, each.last + 1):
+                newest = self.waited.get((each.producer, seq), "0-0")
+                self.waited[each.producer, seq] = max(newest, entry, key=wire.entry_order)
 
     @property
     def owed(self) -> frozenset[str]:

@@ -75,15 +75,16 @@ async def _carried_out(surroundings: "Surroundings", account: str, *, applying: 
 
 async def listed(surroundings: "Surroundings", redis: "Redis", account: str) -> "dict[str, Found]":
     """What the account's lane has found for certain, oldest first. Says so when nobody works for the account."""
-    from executor import drift
-    from shared import vitals
+    from executor.drift import Found
+    from shared import showing, vitals
 
     keys = surroundings.keys
     told = await vitals.account(redis, keys, account)
     if told is None or time() - told.at.timestamp() > SILENT_S:
         click.echo(f"{account}: no executor works for it now; this is what was known last", err=True)
     kept = cast(Mapping[bytes, bytes], await redis.hgetall(keys.account("drift", account)))
-    found = drift.kept({name.decode(): content for name, content in kept.items()})
+    named = ((_text(name), showing.read(content, Found)) for name, content in kept.items())
+    found = {name: each for name, each in named if name is not None and each is not None}
     return dict(sorted(found.items(), key=lambda item: item[1].since))
 
 
@@ -121,7 +122,7 @@ async def _ended(surroundings: "Surroundings", redis: "Redis", account: str, the
     while left and monotonic() < end:
         after = await _shown(surroundings, redis, account, after)
         kept = cast(list[bytes], await redis.hkeys(keys.account("drift", account)))
-        left &= {name.decode() for name in kept}
+        left &= {_text(name) for name in kept}
     for name in sorted(left):
         click.echo(f"{account}: still there: {name}; `tradecopier status` shows what becomes of it")
     if not left:
@@ -144,3 +145,12 @@ async def _shown(surroundings: "Surroundings", redis: "Redis", account: str, aft
         elif message.text.startswith(f"{NOT_DONE}: mend: "):
             raise UserError(f"{account}: {message.text}")
     return after
+
+
+def _text(name: bytes) -> str | None:
+    """The identity of a disagreement; None for what is no text, or would be none on a screen: no lane wrote that."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None

@@ -6,6 +6,7 @@ its group in one script. From then on everything that was captured before counts
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Any, cast
 
@@ -15,10 +16,13 @@ from redis.asyncio import Redis
 
 from deploy.memory import Wanted
 from deploy.recollection import Origin, Recollection
+from deploy.standing import counted
 from executor import sealing
+from executor.ledger import STOPPED
 from executor.orders import all_done
+from shared import groups
 from shared.facts import Fact
-from shared.outcomes import Lacking
+from shared.outcomes import Lacking, Notice, spans
 from shared.process import UserError
 from shared.returned import returned
 from shared.streams import Keys
@@ -41,10 +45,11 @@ for i = 1, #c.picture, 2 do redis.call('HSET', KEYS[2], c.picture[i], c.picture[
 return 1
 """
 
-# KEYS: lease, state, place, links, debts, orders, producers.  ARGV: token, one msgpack map
-_ACCOUNT = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+# KEYS: lease, state, place, links, debts, orders, outcomes.  ARGV: token, one msgpack map
+_ACCOUNT = f"""{groups.HAS}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lease' end
 local c = cmsgpack.unpack(ARGV[2])
+if not has(KEYS[6], c.entry) then return 'moved' end
 local version = tonumber(redis.call('HGET', KEYS[3], 'version') or '') or 0
 if not (version >= 0 and version < 9e15) then version = 0 end -- a stranger's: nobody could count on from it
 version = math.max(version, c.version) + 1
@@ -56,13 +61,8 @@ local function put(key, pairs)
 end
 put(KEYS[4], c.links)
 put(KEYS[5], c.debts)
-local info = redis.call('XINFO', 'STREAM', KEYS[6])
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then redis.call('HSET', KEYS[3], 'entry', info[i + 1]) end
-end
+put(KEYS[3], c.place)
 redis.call('HSET', KEYS[3], 'version', string.format('%.0f', version), 'seal', c.seal)
-local lasts = redis.call('HGETALL', KEYS[7])
-for i = 1, #lasts, 2 do redis.call('HSET', KEYS[3], 'seq:' .. lasts[i], string.match(lasts[i + 1], '^%d+')) end
 local mode = redis.call('HGET', KEYS[2], 'mode')
 local reason = redis.call('HGET', KEYS[2], 'reason')
 redis.call('DEL', KEYS[2])
@@ -71,7 +71,8 @@ if mode ~= 'halted' then mode, reason = 'close-only', 'restored' end
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[2], 'mode', mode, 'reason', reason or '')
 redis.call('HSET', KEYS[2], 'suspect-before', now[1] .. string.format('%06d', now[2]))
-return 1
+redis.call('XADD', KEYS[7], '*', 'm', c.notice[1], 'k', c.notice[2], 's', c.notice[3])
+return 'restored'
 """
 
 
@@ -141,7 +142,7 @@ async def add_missing(
 async def restore_account(
     redis: Redis, keys: Keys, codec: Codec, token: str, found: Recollection, present: Sequence[Present]
 ) -> Sequence[Present]:
-    """Put an account's memory and group back; answers what it has to follow again.
+    """Put an account's memory and group back, and tell it; answers what it has to follow again.
 
     `present` is all of the orders stream. Raises UserError when somebody took the account from us, and redis errors.
     """
@@ -151,35 +152,63 @@ async def restore_account(
     done = keys.account("done", found.account)
     await _mark(redis, done, passed(found, present, {p.entry for p in again}, last), anew=False)
     await _mark(redis, done, ended(found, again, last), anew=True)
+    start = entry_before(again[0].entry) if again else last
+    for _ in range(groups.TRIES):
+        answer = await _put_back(redis, keys, codec, token, found, again, start)
+        if answer == b"restored":
+            return again
+        if answer == b"lease":
+            raise UserError(f"{found.account}: another command has taken the account; nothing was restored, try again")
+    raise UserError(f"{found.account}: nothing was restored, the stream is emptied meanwhile; try again")
+
+
+async def _put_back(
+    redis: Redis, keys: Keys, codec: Codec, token: str, found: Recollection, again: Sequence[Present], start: str
+) -> bytes:
+    """Put the memory and the group back as of where the stream ends; `moved` when it is not that stream any more.
+
+    What is to be followed `again` waits, below that place; the archive is told so in the same step.
+    """
+    end = await groups.end(redis, keys)
+    place = groups.fields(end) | {f"{sealing.WAITS}{each.entry}": "1" for each in again}
     # Nobody has archived which orders of an operator were carried out: one that somebody has kept is none any more.
     seconds, micros = await redis.time()
-    state = {**found.state, **all_done(seconds * 1_000_000 + micros)}
-    contents = sealing.contents(found.links, found.debts, state)
+    moment = seconds * 1_000_000 + micros
+    state = {**found.state, **all_done(moment), STOPPED: f"restored {moment}"}
+    contents = sealing.contents(place, state, found.links, found.debts)
     told = {
         "group": found.account,
-        "start": entry_before(again[0].entry) if again else last,
+        "start": start,
         "version": int(time()),
+        "entry": end.entry,
+        "place": groups.flat(place),
         "links": _flat(found.links),
         "debts": _flat(found.debts),
-        "state": [x for pair in state.items() for x in pair],
+        "state": groups.flat(state),
         "seal": sealing.sealed(codec, found.account, contents).decode(),
+        "notice": _notice(codec, found.account, again, moment),
     }
     names = [keys.account(part, found.account) for part in ("lease", "state", "place", "links", "debts")]
     script = redis.register_script(_ACCOUNT)
-    if not await script(keys=[*names, keys.orders, keys.producers], args=[token, msgspec.msgpack.encode(told)]):
-        raise UserError(f"{found.account}: another command has taken the account; nothing was restored, try again")
-    return again
+    args: list[str | bytes] = [token, msgspec.msgpack.encode(told)]
+    return cast(bytes, await script(keys=[*names, keys.orders, keys.outcomes], args=args))
+
+
+def _notice(codec: Codec, account: str, again: Sequence[Present], moment: int) -> list[str]:
+    seen = datetime.fromtimestamp(moment / 1e6, UTC)
+    notice = Notice(account=account, reason="restored", text=words(again), seen=seen, lacking=lacking(again))
+    entry = codec.entry("outcomes", notice)
+    return [entry[name].decode() for name in (b"m", b"k", b"s")]
+
+
+def words(again: Sequence[Present]) -> str:
+    """What was done, for people."""
+    return f"restored from the archive; {counted(len(again), 'fact')} followed again, each looked up first"
 
 
 def lacking(again: Iterable[Present]) -> tuple[Lacking, ...]:
     """The facts that an account has to follow again, for the notice: its place is beyond them."""
-    spans: list[Lacking] = []
-    for producer, seq in sorted({(p.read.producer, p.read.seq) for p in again if not isinstance(p.read, Refused)}):
-        if spans and spans[-1].producer == producer and spans[-1].last == seq - 1:
-            spans[-1] = Lacking(producer, spans[-1].first, seq)
-        else:
-            spans.append(Lacking(producer, seq, seq))
-    return tuple(spans)
+    return spans((p.read.producer, p.read.seq) for p in again if not isinstance(p.read, Refused))
 
 
 def ended(found: Recollection, again: Iterable[Present], last: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ def load(config: Path, data: Path | None, environment: Mapping[str, str]) -> Mac
     document = read(config, environment)
     machine = Machine(
         config=config.absolute(),
-        data=(data or config.absolute().parent / "data").absolute(),
+        data=(data or beside(config)).absolute(),
         redis=section(document, "redis", Redis),
         postgres=section(document, "postgres", Postgres),
         security=section(document, "security", Security),
@@ -64,6 +64,11 @@ def load(config: Path, data: Path | None, environment: Mapping[str, str]) -> Mac
     _require_joined(machine)
     require_named(document)
     return machine
+
+
+def beside(config: Path) -> Path:
+    """Where everything is kept unless somebody says otherwise."""
+    return config.absolute().parent / "data"
 
 
 def signing_key(machine: Machine) -> Path:
@@ -109,10 +114,21 @@ def environment(machine: Machine, redis: Secret, postgres: Secret, addresses: Ma
         told["TRADECOPIER_INGEST__OUTBOX"] = str(machine.data / "outbox")
     if machine.ingest.confdir is None:
         told["TRADECOPIER_INGEST__CONFDIR"] = str(machine.data / "proxy")
-    for name, address in addresses.items():
-        key = name.upper().replace("-", "_")
-        told[f"TRADECOPIER_EXECUTOR__ACCOUNTS__{key}__TERMINAL__ADDRESS"] = address
-    return told
+    return {**told, **of_terminals(addresses)}
+
+
+def of_terminals(addresses: Mapping[str, str]) -> dict[str, str]:
+    """How an executor is told where the simulated terminals of its accounts are."""
+    names = {name: name.upper().replace("-", "_") for name in addresses}
+    return {f"TRADECOPIER_EXECUTOR__ACCOUNTS__{names[n]}__TERMINAL__ADDRESS": a for n, a in addresses.items()}
+
+
+def started(own: Executor, data: Path) -> dict[str, str]:
+    """The addresses of those simulated terminals that `up` has started, with these settings and this folder."""
+    terminals = {name: account.terminal for name, account in own.accounts.items()}
+    left = [name for name, each in terminals.items() if isinstance(each, Simulated) and each.address is None]
+    files = {name: data / "terminals" / name / "address" for name in left}
+    return {name: file.read_text().strip() for name, file in files.items() if file.exists()}
 
 
 def _executor(document: Document) -> Executor:

@@ -1,16 +1,23 @@
 """How an account stands in Redis: whether it has its group, how far it has passed, and what of it is open."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from archiver.strangers import ENTRY
 from executor.book import Debt, Link
-from executor.recalling import readable
+from shared import showing
+from shared.misplaced import unless_misplaced
+from shared.settings import NAME
 from shared.streams import Keys
 
+SEQ = re.compile(rb"[0-9]{1,18}")
+T = TypeVar("T")
+PARTS = ("replay", "debts", "links", "place", "state")
 Group = Literal["attached", "detached", "trimmed", "removed", "lost"]
 
 WORDS: Mapping[Group, str] = {
@@ -26,7 +33,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     """One account. `seqs` are what it has passed by producer, `lag` what it has not read (None: nobody can tell).
 
     `pending` entries were read and have no end, `asked` is what an operator has asked for and nobody has answered.
-    `group` is `lost` for an account that never was added, too.
+    `group` is `lost` for an account that never was added, too. `strange` are the parts of what is kept of it that
+    nobody can read, or not all of which.
     """
 
     account: str
@@ -40,6 +48,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     seqs: Mapping[str, int] = {}
     links: tuple[Link, ...] = ()
     debts: tuple[Debt, ...] = ()
+    strange: tuple[str, ...] = ()
 
     @property
     def open(self) -> list[Link]:
@@ -60,8 +69,12 @@ async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
     """Look at one account, whether what is remembered of it is believed or not. Raises redis errors."""
     # What is under way comes first: a commit in between then shows twice, as under way and as open, and never nowhere.
     group = await _group(redis, keys.orders, account)
-    parts = ("replay", "debts", "links", "place", "state")
-    asked, debts, links, place, state = [await _hash(redis, keys.account(part, account)) for part in parts]
+    found = {part: await _hash(redis, keys.account(part, account)) for part in PARTS}
+    asked, debts, links, place, state = (_by_text(found[part] or {}) for part in PARTS)
+    read_links, read_debts = _read(links, Link), _read(debts, Debt)
+    strange = {part for part, content in found.items() if content is None}
+    strange |= {"links"} if len(read_links) < len(links) else set()
+    strange |= {"debts"} if len(read_debts) < len(debts) else set()
     seqs = {k.removeprefix("seq:"): v for k, v in place.items() if k.startswith("seq:")}
     return Standing(
         account=account,
@@ -69,23 +82,27 @@ async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
         lag=group.get("lag") if group else None,
         pending=int(group["pending"]) if group else 0,
         asked=len(asked),
-        mode=state.get("mode", ""),
-        reason=state.get("reason", ""),
-        identity=state.get("identity", ""),
-        seqs={name: int(seq) for name, seq in seqs.items() if seq.isdecimal()},
-        links=tuple(readable((text.encode() for text in links.values()), Link)),
-        debts=tuple(readable((text.encode() for text in debts.values()), Debt)),
+        mode=showing.line(state.get("mode", b"")),
+        reason=showing.line(state.get("reason", b"")),
+        identity=showing.line(state.get("identity", b"")),
+        seqs={name: int(seq) for name, seq in seqs.items() if SEQ.fullmatch(seq)},
+        links=read_links,
+        debts=read_debts,
+        strange=tuple(sorted(strange)),
     )
 
 
 async def known(redis: Redis, keys: Keys) -> list[str]:
-    """Every account of which Redis keeps anything that matters. Raises redis errors."""
+    """Every account of which Redis keeps anything that matters. A name that no account can have is a stranger's.
+
+    Raises redis errors.
+    """
     names: set[str] = set()
     for part in ("state", "place", "links"):
         start = keys.account(part, "")
         async for key in redis.scan_iter(match=f"{_escaped(start)}*", count=1000):
-            names.add(key.decode().removeprefix(start))
-    return sorted(names)
+            names.add(key.decode("utf-8", "replace").removeprefix(start))
+    return sorted(name for name in names if NAME.fullmatch(name))
 
 
 def counted(number: int, noun: str) -> str:
@@ -100,12 +117,13 @@ def holding(links: Sequence[Link]) -> str:
     return ", ".join(held) or "nothing open"
 
 
-async def _gone(redis: Redis, keys: Keys, place: Mapping[str, str], state: Mapping[str, str]) -> Group:
+async def _gone(redis: Redis, keys: Keys, place: Mapping[str, bytes], state: Mapping[str, bytes]) -> Group:
     if "removed" in state:
         return "removed"
     if "detached" not in place:
         return "lost"
-    there = await redis.xrange(keys.orders, place["unread"], place["unread"])
+    unread = place.get("unread", b"").decode("utf-8", "replace")
+    there = await redis.xrange(keys.orders, unread, unread) if ENTRY.fullmatch(unread) else ()
     return "detached" if there else "trimmed"
 
 
@@ -117,9 +135,22 @@ async def _group(redis: Redis, stream: str, name: str) -> Mapping[str, Any] | No
     return next((group for group in groups if group["name"] == name.encode()), None)
 
 
-async def _hash(redis: Redis, key: str) -> dict[str, str]:
-    stored = cast(Mapping[bytes, bytes], await redis.hgetall(key))
-    return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()}
+async def hashed(redis: Redis, key: str) -> Mapping[bytes, bytes]:
+    """A hash by its fields; nothing when it is none: a stranger has put something else there. Raises redis errors."""
+    return await _hash(redis, key) or {}
+
+
+async def _hash(redis: Redis, key: str) -> Mapping[bytes, bytes] | None:
+    return cast(Mapping[bytes, bytes] | None, await unless_misplaced(redis.hgetall(key), None))
+
+
+def _read(contents: Mapping[str, bytes], kind: type[T]) -> tuple[T, ...]:
+    read = (showing.read(content, kind) for content in contents.values())
+    return tuple(each for each in read if each is not None)
+
+
+def _by_text(stored: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    return {name.decode("utf-8", "replace"): value for name, value in stored.items()}
 
 
 def _escaped(text: str) -> str:

@@ -9,10 +9,9 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
-import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -22,11 +21,13 @@ from deploy.surroundings import Surroundings, found
 from executor import sealing
 from executor.book import Debt, Link
 from executor.recalling import Stored, stored
-from shared import streams
+from shared import showing, streams
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
 from shared.wire import Codec
+
+T = TypeVar("T")
 
 # KEYS: lease, place.  ARGV: token, seal
 _SEAL = """
@@ -90,9 +91,9 @@ def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:
         return
     try:
         memory.placed()
-        links = [msgspec.json.decode(each, type=Link) for each in memory.links.values()]
-        debts = [msgspec.json.decode(each, type=Debt) for each in memory.debts.values()]
-    except (msgspec.MsgspecError, ValueError) as error:
+        links = [_read(each, Link) for each in memory.links.values()]
+        debts = [_read(each, Debt) for each in memory.debts.values()]
+    except ValueError as error:
         how = f"`tradecopier restore --account {account}` brings back what the archive has"
         raise UserError(f"{account}: what Redis remembers of it cannot be read ({error}); {how}") from error
     yield f"{account}: {holding([link for link in links if link.parts or link.pendings])}"
@@ -112,3 +113,10 @@ def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:
 def _besides(link: Link) -> str:
     lost = f", {link.remainder} lots still to come from rounding" if link.remainder else ""
     return lost + (", closed here and to stay so" if link.tombstone else "")
+
+
+def _read(content: bytes, kind: type[T]) -> T:
+    found = showing.read(content, kind)
+    if found is None:
+        raise ValueError(f"a {kind.__name__.lower()} of it is none")
+    return found

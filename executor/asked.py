@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from executor.ledger import Change, Work
+from executor.change import Change, Work
 from shared import outcomes
 from shared.facts import Fact
 from shared.pictures import SourcePicture, source_picture
@@ -93,6 +93,36 @@ class Mend(Struct, frozen=True, kw_only=True, tag_field="kind", tag="mend"):
 
 Request = Replay | Resolve | Mend
 
+
+def renewed(codec: Codec, account: str, sealed: bytes) -> bytes | None:
+    """A request with its original signed by the key that signs now; None when it is not soundly signed."""
+    request = _opened(codec, account, sealed)
+    if isinstance(request, Replay) and isinstance(codec.fact(request.fields), Fact):
+        key, signature, _ = codec.seal("orders", request.m.encode()).split(b" ", 2)
+        request = msgspec.structs.replace(request, k=key.decode(), s=signature.decode())
+    return codec.seal(_sealed_as(account), msgspec.json.encode(request)) if request is not None else None
+
+
+def borne(codec: Codec, account: str, sealed: bytes) -> set[str]:
+    """The keys that a request and its original bear; none when it is not soundly signed."""
+    request = _opened(codec, account, sealed)
+    if request is None:
+        return set()
+    return {sealed.partition(b" ")[0].decode(), *([request.k] if isinstance(request, Replay) else [])}
+
+
+def _opened(codec: Codec, account: str, sealed: bytes) -> Request | None:
+    content = codec.opened(_sealed_as(account), sealed)
+    try:
+        return msgspec.json.decode(content, type=Request) if content is not None else None
+    except msgspec.DecodeError:
+        return None
+
+
+def _sealed_as(account: str) -> str:
+    return f"replay:{account}"
+
+
 # KEYS: requests, done, lease.  ARGV: field, request, attempt (or ''), attempt before it (or ''), results after which
 # it may be tried again, whether the archive has the end of the attempt before.
 _ASK = """
@@ -128,7 +158,6 @@ class Desk:
         self._redis = redis
         self._keys = keys
         self._account = account
-        self._sealed_as = f"replay:{account}"
         self._requests = keys.account("replay", account)
         self._done = keys.account("done", account)
         self._lease = keys.account("lease", account)
@@ -167,7 +196,7 @@ class Desk:
         """Everything that is asked, oldest first; None for what has no sound signature or cannot be read."""
         stored = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._requests))
         named = ((_text(field), sealed) for field, sealed in stored.items())
-        found = {name: self._read(sealed) for name, sealed in named if name is not None}
+        found = {name: _opened(self.codec, self._account, sealed) for name, sealed in named if name is not None}
         never = datetime.min.replace(tzinfo=UTC)
         return dict(sorted(found.items(), key=lambda item: item[1].asked if item[1] is not None else never))
 
@@ -194,14 +223,7 @@ class Desk:
         return [value.decode("utf-8", "replace").split(" ")[0] if value else "" for value in stored]
 
     def _sealed(self, request: Request) -> bytes:
-        return self.codec.seal(self._sealed_as, msgspec.json.encode(request))
-
-    def _read(self, sealed: bytes) -> Request | None:
-        content = self.codec.opened(self._sealed_as, sealed)
-        try:
-            return msgspec.json.decode(content, type=Request) if content is not None else None
-        except msgspec.DecodeError:
-            return None
+        return self.codec.seal(_sealed_as(self._account), msgspec.json.encode(request))
 
 
 def _text(field: bytes) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from executor import report
-from executor.ledger import Work
+from executor.change import Work
 from executor.netting import crosses
 from executor.reasons import Denied, Reason
 from executor.results import Done, Skipped, StepResult
@@ -50,7 +50,8 @@ class Attempt:
     `origin` is the entry that its outcome names, where it is not followed by that. `suspect`: it may have been tried
     before we knew of it. `probe`: it is only searched, never sent. `contested`: what is missing of its netting position
     may be another exit's effect, of which nobody knows. `shown` are the steps after which the account was read, so that
-    the book has their effect already.
+    the book has their effect already. `marks` are those of its steps, by name, once they were made, and `seen` is the
+    last reading that was looked through for them. `newest` is the last fact of its link that waits behind it.
     """
 
     work: Work
@@ -70,6 +71,9 @@ class Attempt:
     unknown: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
+    marks: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    seen: object = None
+    newest: Fact | None = None
 
     def maybe_sent(self, step: Step) -> bool:
         """Whether this step may have had its effect already."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from executor.ledger import Change
+from executor.change import Change
 from shared.logs import correlated
 from shared.outcomes import Outcome, Pending
 

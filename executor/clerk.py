@@ -11,8 +11,8 @@ from time import monotonic
 from typing import assert_never
 
 from executor.asked import Desk, Mend, Replay, Request, Resolve
+from executor.change import Change, End
 from executor.follower import Follower
-from executor.ledger import Change, End
 from executor.mender import Mender
 from executor.replaying import Replayer
 from executor.resolving import Resolver

@@ -96,4 +96,5 @@ class Crew:
 
     async def rest(self) -> None:
         """Do what may wait for as long as there are entries."""
+        await self.follower.rest()
         await self._trailer.attend()

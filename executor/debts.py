@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from executor.attempt import Attempt
 from executor.book import Book, Debt, Link
-from executor.ledger import Change, End
+from executor.change import Change, End
 from executor.mirror import over
 from executor.owing import joined, unfinished
 from executor.parking import Parked
 from executor.reasons import Obstacle, Reason
-from executor.settle import Settled
+from executor.settle import Settled, settle
 from executor.states import OPERATOR
 from executor.steps import Protect
 from executor.telling import Teller
-from shared.facts import Fact
+from shared.facts import Fact, Levels
 
 ZERO = Decimal(0)
 GIVEN_UP = (OPERATOR, str(Reason.DAILY_LOSS), str(Reason.DRAWDOWN))
@@ -150,6 +150,17 @@ class Debts(dict[str, Debt]):
         if target is None or target == debt.target:
             return None
         return Change(debts={parked.attempt.link: replace(debt, target=target)})
+
+    def advancing(self, parked: Parked, known: Link) -> Change:
+        """What a reversal has closed while its opening waits: openings before it come too late now."""
+        attempt, revision = parked.attempt, parked.fact.exposure.revision
+        settled = settle(parked.fact, parked.plan, attempt.done())
+        left, planned = settled.link.parts if settled.link else (), parked.plan.link.parts
+        parts = tuple(part for part in known.parts if part in left or part not in planned)
+        closed = replace(known, parts=parts, followed=ZERO, levels=Levels(), revision=revision)
+        text = "it is closed; its opening waits for one before it"
+        message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
+        return Change(messages=[message], links={attempt.link: closed})
 
     def postponing(self, parked: Parked, debt: Debt, settled: Link | None, known: Link) -> Change:
         """A fact whose exit is owed and whose opening waits for it is planned again when the debt is paid."""

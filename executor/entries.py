@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from executor.change import Change, End, Work, dead_letter
 from executor.follower import Follower
 from executor.holding import Gap, Holding
 from executor.intake import Bury, Follow, Hold, Missing, PassBy, judge
-from executor.ledger import Change, End, Ledger, dead_letter
+from executor.ledger import PASSING, Ledger
 from executor.states import AccountState
 from shared import outcomes, wire
 from shared.facts import Fact
@@ -24,7 +25,11 @@ NO_DEAD_LETTER: Mapping[bytes, bytes] = {}
 
 
 class Entries:
-    """The entries of one account under one lease. What was captured before `suspect_before` may have been sent."""
+    """The entries of one account under one lease. What was captured before `suspect_before` may have been sent.
+
+    What was there already when the lane `began`, by the server's clock, is looked for once before it is opened: an
+    earlier memory may have been put back, and with it entries that were followed.
+    """
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class Entries:
         follower: Follower,
         clock: Callable[[], datetime],
         suspect_before: datetime,
+        began: datetime,
     ) -> None:
         self._name = name
         self._sources = sources
@@ -45,10 +51,15 @@ class Entries:
         self._follower = follower
         self._clock = clock
         self._suspect_before = suspect_before
+        self._began = began
         self._holding = Holding(codec, reader, self._take_held)
 
     async def recover(self) -> int:
-        """Take everything pending, lowest id first, as maybe sent; says how many entries there were."""
+        """Take everything pending, lowest id first, as maybe sent; says how many entries there were.
+
+        What is not pending and we have not passed was acknowledged by a stranger, or our memory is an earlier one.
+        """
+        await self._take_back()
         claimed = await self._reader.claim()
         for entry in claimed:
             self._follower.parking.recovering = entry is not claimed[-1]
@@ -56,6 +67,18 @@ class Entries:
         if not self._holding:
             await self._all_read([])
         return len(claimed)
+
+    async def _take_back(self) -> None:
+        known = self._ledger.standing
+        taken = await self._reader.take_back(known.place.entry, known.parked)
+        if not taken:
+            return
+        text = f"{len(taken)} entries from {taken[0]} on were acknowledged and have no end here: each is looked up"
+        log.warning("%s: %s", self._name, text)
+        await self._say("acknowledged", text)
+        if gone := set(taken) - set(await self._reader.pending()):
+            mend = f"`tradecopier restore --account {self._name}` gets back what the archive has of them"
+            await self._close_only(f"{len(gone)} entries that waited are not in the stream any more; {mend}", "removed")
 
     async def attend(self) -> None:
         """See whether what is held can be read by now."""
@@ -74,7 +97,8 @@ class Entries:
     async def _judged(self, entry: Entry, read: Fact | wire.Refused, claimed: bool, looked: bool) -> None:
         match judge(read, entry.id, self._follower.place, self._sources):
             case Follow(fact, suspect):
-                await self._follower.follow(entry.id, fact, suspect=suspect or claimed or self._old(fact))
+                await self._require_no_end(entry, fact, claimed)
+                await self._follow(entry, fact, suspect=suspect or claimed or self._old(fact))
             case PassBy(fact):
                 await self._pass_or_follow(entry, fact, suspect=claimed)
             case Bury("replayed", _) if is_returned(self._codec, entry.fields):
@@ -90,15 +114,29 @@ class Entries:
                 missing = isinstance(judge(read, entry.id, self._follower.place, self._sources), Missing)
                 if missing and not self._holding.explains(gap):
                     await self._removed(gap)
+                await self._require_no_end(entry, fact, claimed)
                 await self._pass_or_follow(entry, fact, suspect=claimed or self._old(fact))
+
+    async def _require_no_end(self, entry: Entry, fact: Fact, claimed: bool) -> None:
+        """What was delivered before and has no end by the account's memory has none, whatever a stranger has written of
+        it. What a poll states again may have ended under an entry before.
+        """
+        known = self._ledger.standing
+        passed = wire.entry_order(entry.id) <= wire.entry_order(known.place.entry)
+        if claimed and fact.evidence != "poll" and (entry.id in known.parked or not passed):
+            await self._ledger.forget(Work(fact=fact.id))
 
     def _old(self, fact: Fact) -> bool:
         """Whether a fact was, or by the clocks' uncertainty may have been, captured before the moment of suspicion."""
-        return fact.captured.timestamp() - fact.uncertainty <= self._suspect_before.timestamp()
+        return _was_captured(fact, self._suspect_before)
+
+    async def _follow(self, entry: Entry, fact: Fact, *, suspect: bool) -> None:
+        early = wire.entry_time(entry.id) <= self._began or _was_captured(fact, self._began)
+        await self._follower.follow(entry.id, fact, suspect=suspect, early=early)
 
     async def _pass_or_follow(self, entry: Entry, fact: Fact, *, suspect: bool) -> None:
         if fact.source in self._sources:
-            await self._follower.follow(entry.id, fact, suspect=suspect)
+            await self._follow(entry, fact, suspect=suspect)
         else:
             await self._follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
 
@@ -146,9 +184,17 @@ class Entries:
 
     async def _close_only(self, text: str, reason: str, *lacking: outcomes.Lacking) -> None:
         log.error("%s: openings are stopped: %s", self._name, text)
-        await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
+        if reason in PASSING:
+            await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
+        else:
+            await self._ledger.stop(reason)
         await self._say(reason, text, *lacking)
 
     async def _say(self, reason: str, text: str, *lacking: outcomes.Lacking) -> None:
         notice = outcomes.Notice(account=self._name, reason=reason, text=text, seen=self._clock(), lacking=lacking)
         await self._ledger.commit(Change(messages=[notice]), self._clock())
+
+
+def _was_captured(fact: Fact, before: datetime) -> bool:
+    """Whether a fact was captured by that moment, as far as its clock's uncertainty allows to say."""
+    return fact.captured.timestamp() - fact.uncertainty <= before.timestamp()

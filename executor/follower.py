@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from executor.attempt import Attempt, Grace
 from executor.book import Debt, Link, link_key
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, End, Work
 from executor.debts import Debts, unpaid
 from executor.follow import total
 from executor.gone import lacks
 from executor.guards import age_of
 from executor.instruments import symbol_of, wanted_symbol
-from executor.ledger import Change, End, Ledger, Work
+from executor.ledger import Ledger
 from executor.marks import meaning
 from executor.owing import brought_up, doubted, newer, probe, set_off, staying, when_paid
 from executor.parking import TURN_S, Errand, Parked, Parking
@@ -27,11 +28,12 @@ from executor.reasons import Ignored, say
 from executor.runner import Runner
 from executor.settings import Account
 from executor.settle import settle
+from executor.sleeping import awake, standing
 from executor.steps import Opening
 from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import wire
-from shared.facts import Fact, Levels
+from shared.facts import Fact
 
 ZERO = Decimal(0)
 
@@ -69,17 +71,18 @@ class Follower:
         fact: Fact,
         *,
         suspect: bool,
+        early: bool = False,
         read: datetime | None = None,
         told: bool = False,
         absent: Collection[str] = (),
     ) -> None:
         """Follow the fact of an entry as far as it goes, and commit what came of it.
 
-        `suspect` says that it may have been sent before, but for the steps in `absent`; `read` is when the entry was
-        read, if that was earlier, and `told` whether the outcomes stream has its state already.
+        `suspect`: it may have been sent before, but for the steps in `absent`; `early`: it was there before the lane
+        began. `read`: when the entry was read, if that was earlier; `told`: the outcomes stream has its state already.
         """
-        work = Work(fact=fact.id)
-        suspect = suspect or self._runner.has_called(work)
+        work, meant, search = Work(fact=fact.id), meaning(fact), self._runner.search
+        suspect = suspect or self._runner.has_called(work) or (early and await search.shows(meant))
         known = suspect or fact.evidence == "poll"  # a new owner of a source states again what was followed before
         if self.debts.owes(fact) or (known and await self._ledger.outcome(work) is not None):
             await self.commit(entry, fact, Change(ends=[End(entry=entry)]))
@@ -89,16 +92,23 @@ class Follower:
         plan = translate(fact, when_paid(self._keeper.book, self.debts), self._account)
         if isinstance(plan, Plan):
             plan = doubted(plan, fact, self._account, suspect=suspect)
-        steps = list(plan.steps) if isinstance(plan, Plan) else []
         attempt = Attempt(
-            work=work, meaning=meaning(fact), fact=fact, link=key, steps=steps, grace=Grace(self._account.grace),
-            read=read or self._clock(), entry=entry, suspect=suspect, absent=set(absent),
+            work=work, meaning=meant, fact=fact, link=key, entry=entry, suspect=suspect, absent=set(absent),
+            steps=list(plan.steps) if isinstance(plan, Plan) else [], read=read or self._clock(),
+            grace=search.grace(meant) or Grace(self._account.grace),
         )  # fmt: skip
         await self.start(attempt, fact, plan, told)
 
-    async def attend(self) -> None:
+    async def rest(self) -> None:
+        """There is nothing to read: see to all parked facts; with the last one all is over that was before the lane."""
+        await self.attend(idle=True)
+        if not self.parking:
+            self._runner.search.over()
+
+    async def attend(self, *, idle: bool = False) -> None:
         """See what has become of parked facts, the oldest first, as far as a turn goes."""
-        for parked in self.parking.turn(TURN_S):
+        turn, search = self.parking.turn(TURN_S, idle=idle), self._runner.search
+        async for parked in awake(turn, self._keeper, self.debts, self.parking, search):
             attempt = parked.attempt
             if parked.answered or self.debts.owes(parked.fact, attempt.work.attempt):
                 await self.commit(parked.entry, parked.fact, Change(ends=[End(entry=parked.entry)]))
@@ -145,8 +155,7 @@ class Follower:
 
     def move(self, passed: wire.Place) -> None:
         """Remember that an entry was passed; an older one than our place moves nothing."""
-        if wire.entry_order(passed.entry) > wire.entry_order(self.place.entry):
-            self.place = wire.Place(entry=passed.entry, seqs={**self.place.seqs, **passed.seqs})
+        self.place = wire.moved(self.place, passed)
 
     async def ready(self, fact: Fact, key: str) -> None:
         """Have what a decision about a fact needs: rules and price of its symbol, and what its mirrors gave."""
@@ -186,6 +195,7 @@ class Follower:
     async def _go(self, parked: Parked) -> None:
         attempt = parked.attempt
         self.debts.contest(attempt, self._keeper.book)
+        attempt.newest = self.parking.newest(attempt)
         indebted = attempt.link in self.debts and not attempt.probe and not attempt.results
         if indebted and parked.plan.reduced is not None:
             await self._join(parked)
@@ -194,7 +204,7 @@ class Follower:
         elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
         elif attempt.half_done and self._reverses(parked):
-            await self._advance(parked)
+            await self._put_off(parked, self.debts.advancing(parked, self._keeper.book.links[attempt.link]))
         else:
             await self._park(parked)
 
@@ -208,17 +218,6 @@ class Follower:
     def _reverses(self, parked: Parked) -> bool:
         after = total(parked.fact.exposure.after, self._account)
         return self._keeper.book.links[parked.attempt.link].followed * after < 0
-
-    async def _advance(self, parked: Parked) -> None:
-        """Write down what a reversal has closed while its opening waits: openings before it come too late now."""
-        attempt, known = parked.attempt, self._keeper.book.links[parked.attempt.link]
-        settled = settle(parked.fact, parked.plan, attempt.done())
-        left, planned = settled.link.parts if settled.link else (), parked.plan.link.parts
-        parts = tuple(part for part in known.parts if part in left or part not in planned)
-        closed = replace(known, parts=parts, followed=ZERO, levels=Levels(), revision=parked.fact.exposure.revision)
-        text = "it is closed; its opening waits for one before it"
-        message = self._teller.unended(attempt, parked.fact, "unresolved", "", text)
-        await self._put_off(parked, Change(messages=[message], links={attempt.link: closed}))
 
     def _blocked(self, parked: Parked) -> Callable[[Opening], bool]:
         """What an opening has to wait for; one whose plan is out of date is not sent, but planned anew."""
@@ -242,7 +241,7 @@ class Follower:
     async def _put_off(self, parked: Parked, change: Change) -> None:
         """Plan a fact again when its opening can go, and commit what it has done by now."""
         parked.attempt.begin_anew()
-        parked.told = True
+        parked.told, parked.stood = True, None
         self.parking.put(parked)
         await self.commit(parked.entry, parked.fact, change)
 
@@ -292,6 +291,7 @@ class Follower:
         change = self.debts.levelling(parked, self._keeper.book.links.get(parked.attempt.link))
         if change is not None:
             await self.write(change)
+        parked.stood = standing(parked, self._keeper, self.debts)
         if parked.told:
             return
         parked.told = True

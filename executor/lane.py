@@ -173,6 +173,7 @@ class Lane:
         except UserError:  # another machine may have the key, or the login, that this one lacks
             await self._give_way()
             raise
+        self._runner.search.begin(self._account.grace)
         await self._keeper.open(connected, memory.links, remembered(memory.state))
         await self._ledger.tell(memory, self._clock())
         crew = Crew(
@@ -190,7 +191,7 @@ class Lane:
         )
         entries = Entries(
             self.name, self._account.sources, self._codec, self._reader, self._ledger, crew.follower, self._clock,
-            memory.suspect_before,
+            memory.suspect_before, memory.began,
         )  # fmt: skip
         await crew.begin()
         self.meter.watch(crew.follower, lambda: self._keeper.book)

@@ -6,7 +6,7 @@ commit without an end parks an entry: it is passed, and stays in the pending lis
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -14,18 +14,21 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from executor import scripts, sealing
+from executor import orders, scripts, sealing
 from executor.book import Debt, Link
+from executor.change import Change, Standing, Work
 from executor.recalling import Memory, stored
 from executor.remembering import Encoded, remembering, whole
 from executor.sealing import Contents
 from executor.states import AccountState
 from shared import outcomes, wire
+from shared.facts import Fact
 from shared.lease import Lease
-from shared.streams import Entry, Keys
+from shared.streams import Keys
 
 PARTS = ("lease", "state", "place", "done", "links", "debts", "drift", "replay")
-DEAD_TEXT = 500
+STOPPED = "stopped"
+"""The field of the account's state that says why, and since when, the lane itself lets nothing be opened."""
 PASSING = ("unknown-key", "unknown-kind")
 """Reasons of a state that go by themselves: what is held can be read by now. All others stay until `resume`."""
 
@@ -45,47 +48,6 @@ class Passed(Struct, frozen=True):
     """The call may be made now; nobody else can act for the account within `lease_left` seconds."""
 
     lease_left: float
-
-
-class Work(Struct, frozen=True, kw_only=True):
-    """One attempt to follow one fact."""
-
-    fact: str
-    attempt: int = 1
-
-    @property
-    def key(self) -> str:
-        """The field that says whether this attempt has ended."""
-        return f"{self.fact}#{self.attempt}"
-
-
-class End(Struct, frozen=True, kw_only=True):
-    """The end of an attempt (`work`), or only the end of an entry that needs no outcome (no work)."""
-
-    result: outcomes.Result = "ignored"
-    work: Work | None = None
-    entry: str | None = None
-
-
-class Change(Struct, kw_only=True):
-    """What one commit writes. A Link or Debt of None removes it; without an end the entry is parked.
-
-    `entry` is the one being worked on: when it is not pending any more, nothing is written. `drifts` are the
-    disagreements that were told, by identity; None says that one is over. `requests` are what an operator asked for and
-    this answers: when one is not there any more, nothing is written, and with an end they go. `noted` are requests
-    with what is going to be sent for them.
-    """
-
-    entry: str | None = None
-    ends: Sequence[End] = ()
-    messages: Sequence[outcomes.Message] = ()
-    links: Mapping[str, Link | None] = {}
-    debts: Mapping[str, Debt | None] = {}
-    drifts: Mapping[str, bytes | None] = {}
-    requests: Sequence[str] = ()
-    noted: Mapping[str, bytes] = {}
-    passed: wire.Place | None = None
-    dead: Mapping[bytes, bytes] = {}
 
 
 def unnoticed(_change: Change) -> None:
@@ -117,6 +79,8 @@ class Ledger:
         self._begun = ""
         self._told = False
         self._contents = Contents()
+        self.standing = Standing()
+        self._stopped = ""
         self._writing = asyncio.Lock()
         self._name = {part: keys.account(part, account) for part in PARTS}
         streams = [keys.orders, keys.outcomes, keys.dead]
@@ -138,14 +102,15 @@ class Ledger:
         token = self._lease.token
         args = [token, self._version if token == self._begun else ""]
         reply = cast(list[bytes], await self._begin(keys=self._names("lease", "state", "place"), args=args))
-        word, suspect, version = map(_text, reply)
+        word, suspect, version, began = map(_text, reply)
         if word != "ok":
             raise LeaseLost(word)
         found = await stored(self._redis, self._keys, self._account)
         contents = found.require(self.codec, self._account)
-        memory = found.memory(suspect)
+        memory = found.memory(suspect, began)
         self._told = self._told and version == self._version
         self._version, self._begun, self._contents = version, token, contents
+        self.standing, self._stopped = Standing(memory.place, memory.parked), memory.state.get(STOPPED, "")
         return memory
 
     async def tell(self, memory: Memory, now: datetime) -> None:
@@ -153,9 +118,18 @@ class Ledger:
         if self._told:
             return
         links, debts = _encoded(memory.links), _encoded(memory.debts)
-        kept = whole(self._account, links, debts, memory.place, memory.state, now)
+        kept = whole(self._account, links, debts, memory.place, memory.state, now, await self._waiting(memory.parked))
         await self.commit(Change(messages=[kept]), now)
         self._told = True
+
+    async def _waiting(self, parked: Iterable[str]) -> list[tuple[str, int]]:
+        """The facts of entries, by producer and sequence: those that can be read, and that the stream still has."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for entry in parked:
+                pipe.xrange(self._keys.orders, entry, entry)
+            found = cast(list[list[Any]], await pipe.execute())
+        read = (self.codec.fact(fields) for raw in found for _, fields in raw)
+        return [(fact.producer, fact.seq) for fact in read if isinstance(fact, Fact)]
 
     async def renew(self) -> None:
         """Renew the lease, if the server still knows what we wrote. A lane that is not the account's gets LeaseLost."""
@@ -169,6 +143,8 @@ class Ledger:
 
     async def fence(self, work: Work, modes: Sequence[AccountState]) -> Passed | Fenced:
         """Whether the call may be made now. A lane that is not the account's any more gets LeaseLost."""
+        if AccountState.CLOSE_ONLY not in modes and await self.stopped():
+            return Fenced("state", AccountState.CLOSE_ONLY)
         args = [self._lease.token, " ".join(modes), self._version, work.key]
         keys = self._names("lease", "state", "place", "done")
         word, value = map(_text, cast(list[bytes], await self._fence(keys=keys, args=args)))
@@ -185,20 +161,23 @@ class Ledger:
     async def commit(self, change: Change, now: datetime) -> None:
         """Write `change` whole. After a redis error it is not known whether it was written: begin anew.
 
-        LeaseLost also when an attempt of it had ended before: then only its entries were acknowledged, and what we
-        remember of the account is not what led to that end.
+        LeaseLost also when an attempt of it had ended before: then nothing was written, and what we remember of the
+        account is not what led to that end.
         """
         dead = [x for pair in change.dead.items() for x in pair]
         async with self._writing:
             links, debts = _encoded(change.links), _encoded(change.debts)
-            contents = self._contents.changed("links", links).changed("debts", debts)
-            packed = {**self._packed(change, links, debts, now), "seal": self._sealed(contents).decode()}
+            standing = self.standing.after(change)
+            placed = standing.since(self.standing)
+            contents = self._contents.changed("links", links).changed("debts", debts).changed("place", placed)
+            packed = {**self._packed(change, links, debts, now), "place": _flat(placed)}
+            packed["seal"] = self._sealed(contents).decode()
             args: list[str | bytes] = [self._lease.token, msgspec.msgpack.encode(packed), *dead]
             reply = cast(list[bytes], await self._commit(keys=self._commit_keys, args=args))
             word, version = (x.decode() for x in reply)
             if word != "ok":
                 raise LeaseLost(word)
-            self._version, self._contents = version, contents
+            self._version, self._contents, self.standing = version, contents, standing
         self._committed(change)
 
     async def outcome(self, work: Work) -> str | None:
@@ -228,6 +207,27 @@ class Ledger:
                 raise LeaseLost(word)
             if seal:
                 self._version, self._contents = version, contents
+                self._stopped = fields.get(STOPPED, self._stopped)
+
+    async def stop(self, reason: str) -> None:
+        """Stop openings until an operator's signed `resume` later than now, whatever is done to the account's mode."""
+        seconds, micros = await self._redis.time()
+        await self.note(**{STOPPED: f"{reason} {seconds * 1_000_000 + micros}"})
+        await self.tighten(AccountState.CLOSE_ONLY, reason)
+
+    async def forget(self, work: Work) -> None:
+        """Take away the end of an attempt that has none by the account's memory; on what Redis says is no seal."""
+        await self._redis.hdel(self._name["done"], work.key)
+
+    async def stopped(self) -> str:
+        """Why openings are stopped, whatever the account's mode says; empty when an operator has let them go on."""
+        reason, _, _ = self._stopped.rpartition(" ")
+        if reason:
+            (resumed,) = await self.state("rearm")
+            if orders.ordered(self.codec, self._account, "rearm", resumed) > orders.said(self._stopped):
+                await self.note(**{STOPPED: ""})
+                return ""
+        return reason
 
     async def tighten(self, mode: AccountState, reason: str = "") -> None:
         """Bring the account into a state that lets less through; a stricter one that it is in stays."""
@@ -263,7 +263,6 @@ class Ledger:
             "links": _flat(links),
             "debts": _flat(debts),
             "drifts": [x for key, told in change.drifts.items() for x in (key, told.decode() if told else "")],
-            "place": _fields(change.passed) if change.passed else [],
         }
 
     def _signed(self, message: outcomes.Message) -> tuple[bytes, bytes, bytes]:
@@ -271,19 +270,9 @@ class Ledger:
         return entry[b"m"], entry[b"k"], entry[b"s"]
 
 
-def dead_letter(entry: Entry, account: str, reason: str, text: str) -> dict[bytes, bytes]:
-    """The fields of a dead letter: the entry as it came, with who gave it up and why."""
-    about = {b"reader": account, b"entry": entry.id, b"reason": reason, b"text": text[:DEAD_TEXT]}
-    return {**entry.fields, **{name: value.encode() for name, value in about.items()}}
-
-
 def _text(stored: bytes) -> str:
     """What anybody may have written that has the account's password: bytes that are no text end no process."""
     return stored.decode("utf-8", "replace")
-
-
-def _fields(place: wire.Place) -> list[str]:
-    return ["entry", place.entry, *(x for name, seq in place.seqs.items() for x in (f"seq:{name}", str(seq)))]
 
 
 def _encoded(values: Mapping[str, Link | None] | Mapping[str, Debt | None]) -> dict[str, bytes | None]:

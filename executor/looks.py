@@ -2,7 +2,8 @@
 
 The whole history may take seconds to read, and an exit that arrives meanwhile waits. So whoever looks shares the last
 reading, and the next one begins only after a rest. A reading that is shared is enough to find something by. That
-something is absent is only believed by who asks when the reading began, see `executor.search`.
+something is absent is only believed by who asks when the reading began, see `executor.search`. What may have been sent
+before a lane began has one grace, and one reading after all of it decides, however much of it there is.
 """
 
 from collections import defaultdict
@@ -34,7 +35,12 @@ class Look:
         self.began, self.ended, self.breaks = began, ended, breaks
         self._positions, self._orders = _indexed(traces.positions), _indexed(traces.orders)
         self._history_orders, self._deals = _indexed(traces.history_orders), _indexed(traces.deals)
+        self._all = (self._positions, self._orders, self._history_orders, self._deals)
         self._outdated: set[str] = set()
+
+    def shows(self, marks: Iterable[int]) -> bool:
+        """Whether anything bears one of `marks`."""
+        return any(mark in each for mark in marks for each in self._all)
 
     def bearing(self, marks: Iterable[int]) -> Traces:
         """What bears one of `marks`, in the terminal's order."""
@@ -55,6 +61,25 @@ class Look:
         return breaks == self.breaks and meaning not in self._outdated
 
 
+class Before:
+    """What may have been sent before a lane began. Nobody but this lane sends anything since, so one `grace` runs for
+    all of it, and a reading of which it is `proven` that it was after that decides about all that is not sent anew.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.grace = Grace(seconds)
+        self.proven: Look | None = None
+        self._sent: set[str] = set()
+
+    def sending(self, meaning: str) -> None:
+        """Something that is meant so is about to be sent by this lane."""
+        self._sent.add(meaning)
+
+    def covers(self, meaning: str) -> bool:
+        """Whether this lane has sent nothing that is meant so."""
+        return meaning not in self._sent
+
+
 class Looks:
     """The readings of one account. Raises TerminalAway when one fails."""
 
@@ -65,11 +90,18 @@ class Looks:
         self._listened = float("-inf")
         self._breaks = -1
         self._connected = False
+        self.before: Before | None = None
+
+    def begin(self, seconds: float) -> None:
+        """A lane begins: what was read by an earlier one counts no more, and what may have been sent has this grace."""
+        self._last, self.before = None, Before(seconds)
 
     def sending(self, meaning: str) -> None:
         """Something that is meant so is about to be sent."""
         if self._last is not None:
             self._last.outdate(meaning)
+        if self.before is not None:
+            self.before.sending(meaning)
 
     async def connected(self) -> bool:
         """Whether the terminal has its link to the broker, as it said a moment ago."""
@@ -90,6 +122,10 @@ class Looks:
             if not at_once:
                 return None
         return await self.read()
+
+    async def any(self) -> Look:
+        """The last reading since the lane began; the first one is made when it is wanted."""
+        return self._last or await self.read()
 
     async def read(self) -> Look:
         """Read now."""

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from executor import present
 from executor.asked import Desk, Mend, Replay
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, End, Work
 from executor.drift import Found
 from executor.follower import Follower
-from executor.ledger import Change, End, Work
 from executor.mending import REASON, ToOpen, mending
 from executor.mirrored import order_name
 from executor.reconcile import Finding

@@ -15,17 +15,19 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from executor.book import Book
+from executor.change import Change
 from executor.follower import Follower
 from executor.instruments import entry_price
-from executor.ledger import Change
 from executor.metrics import LIMITS, OTHER, Metrics
 from executor.mt5.api import Retcode, TerminalInfo
 from executor.reasons import Reason
+from executor.reference import instead
 from executor.results import Done
 from executor.settings import Limits
 from executor.stages import stages
 from executor.states import AccountState, stricter
 from executor.steps import Open, Step
+from shared.facts import Fact
 from shared.outcomes import EFFECTIVE, Deal, Drift, Notice, Outcome, Pending
 
 CODES = frozenset(int(code) for code in Retcode)
@@ -84,17 +86,23 @@ class Meter:
             self._metrics.buried.labels(self.account).inc()
         self._seconds.inc(perf_counter() - began)
 
-    def done(self, book: Book, step: Step, done: Done) -> None:
-        """A step was done at once; `book` is the account as it was when it was asked for."""
-        if not isinstance(step, Open) or done.price is None:
+    def done(self, book: Book, step: Step, done: Done, fact: Fact | None = None) -> None:
+        """A step of `fact` (a debt has none) was done at once; `book` is the account as it was before it was asked."""
+        if not isinstance(step, Open):
             return
         began = perf_counter()
+        if compared := instead(step, fact, book):
+            self._metrics.unpriced.labels(self.account, compared).inc()
+        if done.price is not None:
+            self._slipped(book, step, done.price)
+        self._seconds.inc(perf_counter() - began)
+
+    def _slipped(self, book: Book, step: Open, paid: Decimal) -> None:
         price, specification = book.prices.get(step.symbol), book.specifications.get(step.symbol)
         asked = entry_price(price, step.side)
         if asked is not None and specification is not None and specification.point:
-            worse = done.price - asked if step.side == "buy" else asked - done.price
+            worse = paid - asked if step.side == "buy" else asked - paid
             self._metrics.slippage.labels(self.account).observe(float(worse / specification.point))
-        self._seconds.inc(perf_counter() - began)
 
     def redelivered(self, count: int) -> None:
         """So many entries came once more."""

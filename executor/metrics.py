@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from executor.mt5.api import Retcode
 from executor.reasons import Reason
+from executor.reference import Compared
 from executor.stages import STAGES
 from executor.states import AccountState
 from shared import metrics
@@ -18,6 +19,7 @@ from shared.metrics import counter, gauge, histogram
 from shared.outcomes import Result
 
 CONDITIONS = ("starting", "active", "standby", "away", "lost", "removed")
+COMPARED: tuple[str, ...] = get_args(Compared)
 RESULTS: tuple[str, ...] = get_args(Result)
 STATES = ("unresolved", "owed")
 OTHER = "other"
@@ -46,6 +48,8 @@ class Metrics:
         self.slippage = histogram(
             registry, "slippage_points", "Points paid more than the price that was asked for.", of, POINTS
         )
+        unpriced = "Openings for which the source told no price, by what theirs was compared with instead."
+        self.unpriced = counter(registry, "openings_unpriced", unpriced, (*of, "reference"))
         self.last_success = gauge(
             registry, "last_success_timestamp_seconds", "When a fact last took effect on the account.", of
         )
@@ -91,6 +95,8 @@ class Metrics:
             self.stages.labels(stage, account)
         for state in AccountState:
             self.state.labels(account, str(state)).set(0)
+        for reference in COMPARED:
+            self.unpriced.labels(account, reference)
         for limit in ("daily-loss", "drawdown"):
             self.breaches.labels(account, limit)
         for one in (self._takeovers, self.trailing, self.redeliveries, self.buried, self.seconds):

@@ -13,11 +13,12 @@ from datetime import datetime
 from time import monotonic
 
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change
 from executor.flatten import flattening
 from executor.follower import Follower
-from executor.ledger import Change, Ledger
+from executor.ledger import Ledger
 from executor.orders import What, ordered, said
-from executor.states import OPERATOR
+from executor.states import OPERATOR, AccountState
 from executor.watch import noted
 from shared.outcomes import Notice
 
@@ -62,6 +63,7 @@ class Operator:
             self._keeper.rearm()
             await self._ledger.note(**noted(self._keeper.book.figures), **{REARMED: str(moment)})
             self._done[REARM] = moment
+        await self._hold(mode)
         if reason == OPERATOR and mode != self._told:
             await self._tell(f"the operator has set the account to {mode}")
             await self._ledger.note(**{TOLD: mode})
@@ -70,6 +72,12 @@ class Operator:
             await self._flatten()
             await self._ledger.note(**{FLATTENED: str(moment)})
             self._done[FLATTEN] = moment
+
+    async def _hold(self, mode: str) -> None:
+        """Have the account's mode say that openings are stopped, whoever has written something else there."""
+        looser = mode not in (AccountState.CLOSE_ONLY, AccountState.HALTED)
+        if (reason := await self._ledger.stopped()) and looser:
+            await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
 
     async def _new(self, what: What, kept: str) -> int:
         """The moment of an order that was not carried out yet; 0 when there is none. A stranger's is told once."""

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from executor.attempt import Attempt, Grace
 from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, End, Work
 from executor.follower import Follower
-from executor.ledger import Change, End, Work
 from executor.owing import probes, relieved, renamed, set_off
 from executor.reasons import Obstacle
 from executor.results import Skipped

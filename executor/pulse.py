@@ -20,11 +20,11 @@ from redis.exceptions import RedisError
 from executor.book import Book, Debt
 from executor.meter import Meter
 from executor.metrics import Metrics
-from executor.recalling import readable
 from executor.states import AccountState
-from shared import depth, vitals
+from shared import depth, showing, vitals
 from shared.depth import Depth
 from shared.metrics import gauge
+from shared.misplaced import unless_misplaced
 from shared.streams import Keys
 from shared.vitals import AccountVitals, Position
 
@@ -109,8 +109,9 @@ class Pulse:
             await vitals.tell_account(self._redis, self._keys, name, told)
 
     async def _debts(self, name: str) -> list[Debt]:
-        stored = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._keys.account("debts", name)))
-        return readable(stored.values(), Debt)
+        stored = await unless_misplaced(self._redis.hgetall(self._keys.account("debts", name)), {})
+        read = (showing.read(content, Debt) for content in cast(Mapping[bytes, bytes], stored).values())
+        return [debt for debt in read if debt is not None]
 
     async def _is_served_elsewhere(self, name: str, now: datetime) -> bool:
         """Whether another executor says that it is at work for the account: it knows better how that is."""
@@ -161,7 +162,7 @@ class Pulse:
         self._groups -= gone
 
     async def _state(self, account: str) -> AccountState | None:
-        raw = await self._redis.hget(self._keys.account("state", account), "mode")
+        raw = await unless_misplaced(self._redis.hget(self._keys.account("state", account), "mode"), None)
         known = {str(state).encode(): state for state in AccountState}
         return known.get(cast(bytes, raw)) if raw else None
 

@@ -31,14 +31,18 @@ class Unsealed(UserError):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """What Redis knows of an account when a lane begins. Facts captured before `suspect_before` may have been sent."""
+    """What Redis knows of an account when a lane begins, at `began` by the server's clock. Facts captured before
+    `suspect_before` may have been sent. `parked` are entries that were passed and have no end yet.
+    """
 
     place: Place
     state: Mapping[str, str]
     links: dict[str, Link]
     debts: dict[str, Debt]
     suspect_before: datetime
+    began: datetime
     drifts: Mapping[str, bytes] = {}
+    parked: frozenset[str] = frozenset()
 
 
 class Stored(Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ class Stored(Struct, frozen=True, kw_only=True):
     @property
     def contents(self) -> Contents:
         """What of it is under the seal."""
-        return sealing.contents(self.links, self.debts, self.state)
+        return sealing.contents(self.place, self.state, self.links, self.debts)
 
     def flaw(self, codec: Codec, account: str) -> str | None:
         """Why it is not believed, and what to do."""
@@ -66,16 +70,21 @@ class Stored(Struct, frozen=True, kw_only=True):
             raise Unsealed(why)
         return self.contents
 
-    def memory(self, suspect: str) -> Memory:
-        """What a lane begins with. Raises Unsealed when that cannot be read; `suspect` is in microseconds."""
+    def memory(self, suspect: str = "0", began: str = "0") -> Memory:
+        """What a lane begins with. Raises Unsealed when that cannot be read; both moments are in microseconds.
+
+        Who only looks gives none.
+        """
         try:
             return Memory(
                 place=self.placed(),
                 state=self.told(),
                 links={key: msgspec.json.decode(value, type=Link) for key, value in self.links.items()},
                 debts={key: msgspec.json.decode(value, type=Debt) for key, value in self.debts.items()},
-                suspect_before=datetime.fromtimestamp(int(suspect) / 1e6, UTC),
+                suspect_before=_moment(suspect),
+                began=_moment(began),
                 drifts=self.drift,
+                parked=self.parked(),
             )
         except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
             how = "`tradecopier restore` brings back what the archive has"
@@ -91,9 +100,20 @@ class Stored(Struct, frozen=True, kw_only=True):
             raise ValueError(f"no entry has the id {entry[:64]!r}")
         return Place(entry=entry, seqs=seqs)
 
+    def parked(self) -> frozenset[str]:
+        """The entries that were passed and have no end yet. Raises ValueError when one is none."""
+        found = frozenset(k.removeprefix(sealing.WAITS) for k in self.place if k.startswith(sealing.WAITS))
+        if not all(map(ENTRY.fullmatch, found)):
+            raise ValueError("what waits are no entries")
+        return found
+
     def told(self) -> dict[str, str]:
         """The account's state as text."""
         return {name: value.decode("utf-8", "replace") for name, value in self.state.items()}
+
+
+def _moment(micros: str) -> datetime:
+    return datetime.fromtimestamp(int(micros) / 1e6, UTC)
 
 
 def readable(values: Iterable[bytes], kind: type[T]) -> list[T]:

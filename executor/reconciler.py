@@ -17,10 +17,11 @@ from msgspec.structs import replace
 from executor import drift, joining
 from executor.asked import Desk, Mend
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, Work
 from executor.drift import Found, Under, drifts, judgeable, kept
 from executor.follower import Follower
 from executor.instruments import symbol_of
-from executor.ledger import Change, Ledger, Work
+from executor.ledger import Ledger
 from executor.mender import Mender, named
 from executor.meter import Disagreement, Meter
 from executor.mirrored import order_name

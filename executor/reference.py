@@ -7,10 +7,16 @@ when the fact was captured; where nobody looked at the symbol then, the fact's a
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
-from executor.book import Price
+from executor.book import Book, Price
 from executor.instruments import entry_price
+from executor.netting import crosses
+from executor.steps import Open, Step
 from shared.facts import Fact, Side
+
+Compared = Literal["account", "none"]
+"""What an opening without a source price was compared with: what this account's terminal showed then, or nothing."""
 
 KEPT = timedelta(seconds=60)
 """For how long prices are remembered."""
@@ -26,6 +32,16 @@ def told(fact: Fact, side: Side) -> Decimal | None:
     if fact.price is not None or fact.quote is None:
         return fact.price
     return fact.quote.ask if side == "buy" else fact.quote.bid
+
+
+def instead(step: Step, fact: Fact | None, book: Book) -> Compared | None:
+    """What a step's price is compared with for want of the source's; None where the source told it, or where no price
+    is compared: of orders that wait for theirs, and of what is an exit.
+    """
+    if not isinstance(step, Open) or step.reference is not None or crosses(step) or fact is None:
+        return None
+    known = shown_then(book.earlier.get(step.symbol, ()), fact.captured, step.side)
+    return "none" if known is None else "account"
 
 
 def remembered(earlier: Iterable[Price], newest: Price) -> tuple[Price, ...]:

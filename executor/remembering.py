@@ -4,13 +4,13 @@ It goes with the outcome that the commit writes, else by itself. With all of it 
 the whole was told, anybody can say what the account remembers now: that is what `restore` does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from shared.outcomes import Kept, Memory, Message, Outcome, Pending
+from shared.outcomes import Kept, Memory, Message, Outcome, Pending, spans
 from shared.wire import Place
 
 FORGOTTEN = b"null"
@@ -38,10 +38,18 @@ def remembering(
     return [*told, Kept(account=account, seen=now, memory=memory)] if links or debts else told
 
 
-def whole(account: str, links: Encoded, debts: Encoded, place: Place, state: Mapping[str, str], now: datetime) -> Kept:
-    """All that an account remembers."""
+def whole(
+    account: str,
+    links: Encoded,
+    debts: Encoded,
+    place: Place,
+    state: Mapping[str, str],
+    now: datetime,
+    waiting: Iterable[tuple[str, int]] = (),
+) -> Kept:
+    """All that an account remembers; `waiting` are the facts that it has passed and that have no end."""
     memory = Memory(links=_raw(links), debts=_raw(debts), passed=place.seqs)
-    return Kept(account=account, seen=now, memory=memory, whole=True, state=kept_of(state))
+    return Kept(account=account, seen=now, memory=memory, whole=True, state=kept_of(state), lacking=spans(waiting))
 
 
 def stated(account: str, state: Mapping[str, str], now: datetime) -> Kept:

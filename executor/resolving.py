@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from executor.asked import Desk, Resolve
 from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, End, Work, dead_letter
 from executor.follow import total
 from executor.follower import Follower
-from executor.ledger import Change, End, Work, dead_letter
 from executor.marks import candidates
 from executor.owing import brought_up
 from executor.parking import Parked

@@ -16,9 +16,10 @@ from executor import effects, marks, report
 from executor.attempt import Attempt
 from executor.book import Book
 from executor.bookkeeping import Bookkeeper, TerminalAway
+from executor.change import Work
 from executor.classify import NotSent, Passing, Retry, Unresolved, classify
 from executor.guards import guard
-from executor.ledger import Fenced, Ledger, Passed, Work
+from executor.ledger import Fenced, Ledger, Passed
 from executor.mt5.api import Expired, OrderFilling
 from executor.mt5.terminal import Terminal
 from executor.netting import crosses, net_holding
@@ -31,6 +32,7 @@ from executor.settings import Account
 from executor.states import AccountState, allows, stricter
 from executor.steps import Open, Opening, Step, Withdraw, kind
 from executor.translate import bare, protect_after
+from shared.facts import Fact
 
 TRIES = 4
 """How often a step that was refused for a cause of the moment is asked again before that is its result."""
@@ -40,7 +42,7 @@ REMEMBERED_CALLS = 10_000
 """More facts than a failover can lose; see `has_called`."""
 
 
-def unnoticed(_book: Book, _step: Step, _done: Done) -> None:
+def unnoticed(_book: Book, _step: Step, _done: Done, _fact: Fact | None) -> None:
     """Nobody wants to know what was done."""
 
 
@@ -55,7 +57,7 @@ class Runner:
         keeper: Bookkeeper,
         clock: Callable[[], datetime],
         reach: Callable[[str], None],
-        noticed: Callable[[Book, Step, Done], None] = unnoticed,
+        noticed: Callable[[Book, Step, Done, Fact | None], None] = unnoticed,
     ) -> None:
         """`noticed` is told each step that MT5 has done, with the account as it was before; it must not wait."""
         self._noticed = noticed
@@ -65,7 +67,7 @@ class Runner:
         self._keeper = keeper
         self._clock = clock
         self._reach = reach
-        self._search = Search(keeper)
+        self.search = Search(keeper)
         self._openings: deque[datetime] = deque(maxlen=account.limits.max_orders_per_minute)
         self._called: dict[str, None] = {}
 
@@ -96,7 +98,7 @@ class Runner:
         attempt.results[step.name] = StepResult(step, result)
         attempt.unknown.discard(step.name)
         if isinstance(result, Done):
-            self._noticed(self._keeper.book, step, result)
+            self._noticed(self._keeper.book, step, result, attempt.fact)
             if step.name not in attempt.shown:
                 self._keeper.changed(effects.applied(self._keeper.book, step, result))
 
@@ -126,7 +128,7 @@ class Runner:
         if crosses(step):
             return None
         assert attempt.fact is not None, "a debt only has exits"
-        if overtaken(step, attempt.fact, self._keeper.book.links.get(step.link), self._account):
+        if overtaken(step, attempt.fact, self._keeper.book.links.get(step.link), attempt.newest, self._account):
             return Skipped(superseded=True)
         recent = () if again else tuple(self._openings)
         return guard(step, attempt.fact, self._keeper.book, self._account.limits, self._clock(), recent)
@@ -162,7 +164,7 @@ class Runner:
         return await self._there(attempt, step) if retry.how == "backoff" else None
 
     async def _there(self, attempt: Attempt, step: Step) -> Result | None:
-        there = await self._search.there(attempt, step)
+        there = await self.search.there(attempt, step)
         if there is not None:
             attempt.shown.add(step.name)
         return there
@@ -188,7 +190,7 @@ class Runner:
                     _protect_too(attempt, step, verdict)
                 return await self._opened(attempt, step, verdict)
             case Done() | Already() if isinstance(step, Withdraw):
-                return await self._search.withdrawn(step, verdict)
+                return await self.search.withdrawn(step, verdict)
             case Done() | Already() | Rejected():
                 return verdict
 
@@ -202,7 +204,7 @@ class Runner:
             clock_offset=self._keeper.clock.offset, now=self._clock(),
         )  # fmt: skip
         self._remember(attempt.work)
-        self._search.sending(attempt)
+        self.search.sending(attempt)
         self._reach("fenced")
         reply = await self._terminal.send(wanted, not_after)
         self._reach("called")
@@ -214,7 +216,7 @@ class Runner:
 
     async def _found(self, attempt: Attempt, step: Step) -> Result | None:
         """What the search says. An opening that is found may have been sent without its levels."""
-        known = await self._search.search(attempt, step)
+        known = await self.search.search(attempt, step)
         if isinstance(known, Done) and isinstance(step, Open) and not attempt.probe:
             _protect_too(attempt, step, known)
         if isinstance(known, Done):

@@ -9,7 +9,9 @@ BEGIN = """
 -- A server that is not the one we last wrote to may have lost writes: what was captured before now is suspect. Only
 -- a lane that held the lease all the time and finds all that it wrote may go by its own memory of what it called.
 -- One that has succeeded another and does not know us at all may have lost even our first begin.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', '', ''} end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', '', '', ''} end
+local t = redis.call('TIME')
+local now = t[1] .. string.format('%06d', t[2])
 local replication = redis.call('INFO', 'replication')
 local server = string.match(replication, 'master_replid:(%x+)') or ''
 local succeeded = string.find(string.match(replication, 'master_replid2:(%x+)') or '', '[^0]')
@@ -17,13 +19,12 @@ local known = redis.call('HGET', KEYS[2], 'server')
 local version = redis.call('HGET', KEYS[3], 'version') or '0'
 if known ~= server then
   if (known or succeeded) and version ~= ARGV[2] then
-    local t = redis.call('TIME')
-    redis.call('HSET', KEYS[2], 'suspect-before', t[1] .. string.format('%06d', t[2]))
+    redis.call('HSET', KEYS[2], 'suspect-before', now)
   end
   redis.call('HSET', KEYS[2], 'server', server)
   version = tostring(redis.call('HINCRBY', KEYS[3], 'version', 1))
 end
-return {'ok', redis.call('HGET', KEYS[2], 'suspect-before') or '0', version}
+return {'ok', redis.call('HGET', KEYS[2], 'suspect-before') or '0', version, now}
 """
 
 FENCE = """
@@ -40,33 +41,11 @@ return {'ok', tostring(redis.call('PTTL', KEYS[1]))}
 COMMIT = """
 -- KEYS: lease, place, done, links, debts, orders, outcomes, dead, drift, replay
 -- ARGV: token, one msgpack map (see executor.ledger), then the dead letter's fields
+-- An attempt that has ended before is not ended again: whoever begins anew finds that, and ends the entry by itself.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lease', ''} end
 local c = cmsgpack.unpack(ARGV[2])
-
-local function below(a, b)
-  local am, as = string.match(a, '(%d+)-(%d+)')
-  local bm, bs = string.match(b, '(%d+)-(%d+)')
-  am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
-  return am < bm or (am == bm and as < bs)
-end
-local function move()
-  if #c.place == 0 or not below(redis.call('HGET', KEYS[2], 'entry') or '0-0', c.place[2]) then return end
-  for i = 1, #c.place, 2 do redis.call('HSET', KEYS[2], c.place[i], c.place[i + 1]) end
-end
-local function acknowledge()
-  for i = 3, #c.ends, 3 do
-    if c.ends[i] ~= '' then redis.call('XACK', KEYS[6], c.group, c.ends[i]) end
-  end
-  for i = 1, #c.requests do if #c.ends > 0 then redis.call('HDEL', KEYS[10], c.requests[i]) end end
-end
-
 for i = 1, #c.ends, 3 do
-  local earlier = c.ends[i] ~= '' and redis.call('HGET', KEYS[3], c.ends[i])
-  if earlier then
-    acknowledge()
-    move()
-    return {'done', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
-  end
+  if c.ends[i] ~= '' and redis.call('HEXISTS', KEYS[3], c.ends[i]) == 1 then return {'done', ''} end
 end
 if (redis.call('HGET', KEYS[2], 'version') or '0') ~= c.version then return {'moved', ''} end
 if c.entry ~= '' and #redis.call('XPENDING', KEYS[6], c.group, c.entry, c.entry, 1) == 0 then return {'moved', ''} end
@@ -92,9 +71,12 @@ put(KEYS[5], c.debts)
 put(KEYS[9], c.drifts)
 put(KEYS[10], c.noted)
 if #ARGV > 2 then redis.call('XADD', KEYS[8], '*', unpack(ARGV, 3)) end
+put(KEYS[2], c.place)
 redis.call('HSET', KEYS[2], 'seal', c.seal)
-move()
-acknowledge()
+for i = 3, #c.ends, 3 do
+  if c.ends[i] ~= '' then redis.call('XACK', KEYS[6], c.group, c.ends[i]) end
+end
+for i = 1, #c.requests do if #c.ends > 0 then redis.call('HDEL', KEYS[10], c.requests[i]) end end
 return {'ok', tostring(redis.call('HINCRBY', KEYS[2], 'version', 1))}
 """
 

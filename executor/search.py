@@ -2,7 +2,8 @@
 
 Openings are searched by their mark. Exits on a hedging account go by what the position still has, levels and orders by
 what they are: both are read from the terminal at this moment and owe nothing to our memory. That a step was not done is
-believed by a reading alone that began after a whole grace, in which nothing of it was sent and the link never lost.
+believed by a reading alone that began after a whole grace, in which nothing of it was sent and the link never lost. For
+all that may have been sent before the lane began that is one grace, and one reading: it is said once what that shows.
 """
 
 from time import monotonic
@@ -13,11 +14,14 @@ from executor.bookkeeping import Bookkeeper
 from executor.gone import agrees
 from executor.instruments import signed
 from executor.looks import Look, Looks
-from executor.netting import crosses, foreign
+from executor.netting import CROSS, crosses, foreign
 from executor.reasons import Obstacle
 from executor.requests import as_asked
 from executor.results import Already, Done, Owed, Rejected, Result
 from executor.steps import Close, Marked, Move, Open, Protect, Reduce, Rest, Step, Withdraw
+
+OPENINGS = ("open", "rest")
+"""The names of the steps by which a fact opens something."""
 
 
 class Search:
@@ -27,10 +31,57 @@ class Search:
         self._keeper = keeper
         self._looks = Looks(keeper)
 
+    def begin(self, seconds: float) -> None:
+        """A lane begins: what may have been sent before it has a grace of so many seconds from now on."""
+        self._looks.begin(seconds)
+
+    def grace(self, meaning: str) -> Grace | None:
+        """The grace of all that was sent before the lane began; None when it does not count for what is meant."""
+        before = self._looks.before
+        return before.grace if before is not None and before.covers(meaning) else None
+
+    def over(self) -> None:
+        """Nothing is left that may have been sent before the lane began."""
+        self._looks.before = None
+
     def sending(self, attempt: Attempt) -> None:
         """Something of an attempt is about to be sent: what was read before says nothing about it."""
+        if self._is_from_before(attempt):
+            attempt.grace = Grace(attempt.grace.seconds)
         attempt.grace.stop()
         self._looks.sending(attempt.meaning)
+
+    async def shows(self, meaning: str) -> bool:
+        """Whether a reading since the lane began shows anything that a fact so meant has made, or taken off a position.
+
+        An exit of a hedging account is found by what its position has left, so it needs no mark.
+        """
+        look, book = await self._looks.any(), self._keeper.book
+        names = OPENINGS if book.margin == "hedging" else (*OPENINGS, CROSS, "reduce")
+        return any(look.shows(marks.candidates(book.identity, meaning, name)) for name in names)
+
+    async def listen(self) -> None:
+        """Notice whether the terminal has its link, for what waits for a grace."""
+        if self._looks.before is not None:
+            await self._run(self._looks.before.grace)
+        else:
+            await self._looks.connected()
+
+    async def has_news(self, attempt: Attempt) -> bool:
+        """Whether a search may say something about what is unknown of an attempt that it did not say before."""
+        steps = [step for step in attempt.steps if step.name in attempt.unknown]
+        if self._proven(attempt) is not None or not all(isinstance(step, Open | Rest) for step in steps):
+            return True
+        await self._run(attempt.grace)
+        look = await self._looks.look(attempt.meaning, attempt.grace)
+        if look is None or look is attempt.seen:
+            return False
+        if attempt.grace.outlasted(look.began, self._keeper.breaks):
+            return True
+        if any(look.shows(self._marks(attempt, step.name)) for step in steps):
+            return True
+        attempt.seen = look
+        return False
 
     async def search(self, attempt: Attempt, step: Step) -> Result | None:
         """What became of a step. None: nobody knows (it stays among the attempt's unknown), or it was not done."""
@@ -65,12 +116,34 @@ class Search:
         return Rejected(0, Obstacle.CHANGED) if pending is None or filled > pending.filled else result
 
     async def _by_mark(self, attempt: Attempt, step: Marked) -> Result | None:
+        proven = self._proven(attempt)
+        if proven is not None and self._find(attempt, step, proven) is None:
+            _believe(attempt, step)
+            return None
         await self._run(attempt.grace)
         look = await self._looks.look(attempt.meaning, attempt.grace, at_once=_is_exit(attempt, step))
         if look is None:
             return None
         found = self._find(attempt, step, look)
-        return _result(step, found) if found is not None else await self._absent(attempt, step, look.began)
+        attempt.seen = look
+        return _result(step, found) if found is not None else await self._not_shown(attempt, step, look)
+
+    def _is_from_before(self, attempt: Attempt) -> bool:
+        return self._looks.before is not None and attempt.grace is self._looks.before.grace
+
+    def _proven(self, attempt: Attempt) -> Look | None:
+        """The reading that decides about an attempt, if it was made and nothing that is meant so was sent since."""
+        before = self._looks.before
+        covered = before is not None and attempt.grace is before.grace and before.covers(attempt.meaning)
+        return before.proven if before is not None and covered else None
+
+    async def _not_shown(self, attempt: Attempt, step: Marked, look: Look) -> Result | None:
+        """What follows from a reading that shows nothing of a step. One that decides does so for all from before."""
+        result = await self._absent(attempt, step, look.began)
+        before = self._looks.before
+        if step.name in attempt.absent and before is not None and attempt.grace is before.grace:
+            before.proven = look
+        return result
 
     async def _run(self, grace: Grace) -> None:
         """Let a grace run for as long as the terminal has its link."""
@@ -80,8 +153,13 @@ class Search:
             grace.stop()
 
     def _find(self, attempt: Attempt, step: Marked | Close, look: Look) -> marks.Found | None:
-        ours = marks.candidates(self._keeper.book.identity, attempt.meaning, step.name)
-        return marks.find(ours, step, look.bearing(ours))
+        ours = self._marks(attempt, step.name)
+        return marks.find(ours, step, look.bearing(ours)) if look.shows(ours) else None
+
+    def _marks(self, attempt: Attempt, name: str) -> tuple[int, ...]:
+        if name not in attempt.marks:
+            attempt.marks[name] = marks.candidates(self._keeper.book.identity, attempt.meaning, name)
+        return attempt.marks[name]
 
     async def _closed(self, attempt: Attempt, step: Close | Reduce) -> Result:
         """The deal by which an exit of ours was done, or that somebody else did it.
@@ -117,10 +195,15 @@ class Search:
         if grace.outlasted(began, keeper.breaks) and await keeper.connected():
             await keeper.reread()
             if grace.outlasted(began, keeper.breaks):
-                attempt.unknown.discard(step.name)
-                attempt.absent.add(step.name)
+                _believe(attempt, step)
                 return None
         return Owed(Obstacle.NO_ANSWER) if _is_exit(attempt, step) else None
+
+
+def _believe(attempt: Attempt, step: Step) -> None:
+    """Take it that a step was not done."""
+    attempt.unknown.discard(step.name)
+    attempt.absent.add(step.name)
 
 
 def _is_exit(attempt: Attempt, step: Marked) -> bool:

@@ -151,7 +151,8 @@ def credentials(name: str, account: Account) -> Credentials:
         case Simulated() as terminal:
             if terminal.address is None:
                 raise settings.SettingsError(
-                    f"executor.accounts.{name}.terminal.address is not set: name a running simulator, or use `up`"
+                    f"executor.accounts.{name}.terminal.address is not set: name a running simulator, or let "
+                    "`tradecopier up` start one"
                 )
             password = terminal.password.reveal() if terminal.password else ""
             return Credentials(terminal.address, terminal.login, password, terminal.server)

@@ -13,8 +13,8 @@ from time import monotonic
 
 from executor.attempt import Attempt, Grace
 from executor.bookkeeping import Bookkeeper
+from executor.change import Work
 from executor.follower import Follower
-from executor.ledger import Work
 from executor.report import said
 from executor.results import Already, Done, Result, Skipped
 from executor.runner import Runner

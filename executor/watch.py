@@ -10,17 +10,17 @@ from decimal import Decimal
 
 from executor.book import Figures, Link
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change
 from executor.deals import is_trade, observation
 from executor.flatten import flattening
 from executor.follower import Follower
 from executor.funds import LAG, accounted
 from executor.gone import Gone, closed_by_others, gone, without
 from executor.guards import Breach, breach
-from executor.ledger import Change, Ledger
+from executor.ledger import Ledger
 from executor.mt5.api import TradeDeal
 from executor.netting import net_holding
 from executor.settings import Account
-from executor.states import AccountState
 from shared import outcomes
 
 DEALS_TOLD = "deals-told"
@@ -193,7 +193,7 @@ class Watch:
     async def _breach(self, found: Breach, reason: str) -> None:
         notice = outcomes.Notice(account=self._name, reason=reason, text=found.denied.text, seen=self._clock())
         if found.action != "notify":
-            await self._ledger.tighten(AccountState.CLOSE_ONLY, reason)
+            await self._ledger.stop(reason)
         links = self._keeper.book.links.values() if found.action == "flatten" else ()
         closing = flattening(links, self._follower.debts, reason, self._clock())
         await self._follower.write(Change(messages=[notice], links=closing.links, debts=closing.debts))

@@ -7,7 +7,7 @@ What an account remembers goes into the same stream, with the commit that change
 all that an executor needs to go on when Redis has lost it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -156,6 +156,17 @@ class Lacking(Struct, frozen=True):
     last: int
 
 
+def spans(facts: Iterable[tuple[str, int]]) -> tuple[Lacking, ...]:
+    """Facts, each by its producer and sequence, in as few as there can be."""
+    found: list[Lacking] = []
+    for producer, seq in sorted(set(facts)):
+        if found and found[-1].producer == producer and found[-1].last == seq - 1:
+            found[-1] = Lacking(producer, found[-1].first, seq)
+        else:
+            found.append(Lacking(producer, seq, seq))
+    return tuple(found)
+
+
 class Notice(Struct, frozen=True, kw_only=True, tag_field="kind", tag="notice", omit_defaults=True):
     """Something an operator must know that answers no fact: a state changed, an entry was removed, a login refused.
 
@@ -173,7 +184,8 @@ class Kept(Struct, frozen=True, kw_only=True, tag_field="kind", tag="kept", omit
     """What an account remembers from now on, where no outcome says it.
 
     `whole`: all of it, as its executor began with it; what came before counts no more. `state` has fields of the
-    account's state. `removed`: the account was taken out, and this is what it held.
+    account's state. `removed`: the account was taken out, and this is what it held. `lacking` are facts that it has
+    passed and that have no end by this memory, whatever was told of them before.
     """
 
     account: str
@@ -182,6 +194,7 @@ class Kept(Struct, frozen=True, kw_only=True, tag_field="kind", tag="kept", omit
     whole: bool = False
     removed: bool = False
     state: Mapping[str, str] = {}
+    lacking: tuple[Lacking, ...] = ()
 
 
 Observation = Deal | Drift | Notice | Kept

@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Iterator
 
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
 UNTRUSTED = "its certificate comes from an authority that is not trusted here: name that authority in redis.ca-file"
@@ -19,6 +19,8 @@ HUNG_UP = (
 )
 _NOBODY = re.compile(r"Error (?:\d+ )?connecting to (\S+)\. (?=.*Connect call failed)")
 _REFUSED = re.compile(rf"(?:Error|Errno) {errno.ECONNREFUSED}\b")
+STRANGE = "somebody has put something else under the name of one of our keys"
+WHOSE = "`tradecopier account list` says whose, and what to do"
 WRONG_USER = "it does not know this user or password: see redis.username, redis.password and redis.url"
 
 
@@ -35,11 +37,25 @@ def plainly(error: BaseException) -> str:
         return f"{_line(error)}: is it there, and does it speak TLS where redis.url begins with rediss://?"
     if any(isinstance(each, ConnectionResetError) for each in _chain(error)):
         return HUNG_UP
+    return _answered(error) if isinstance(error, ResponseError | AuthenticationError) else _line(error)
+
+
+def _answered(error: Exception) -> str:
+    """About what the server said of a command."""
     if isinstance(error, AuthenticationError):
         return WRONG_USER
     if isinstance(error, NoPermissionError):
         return f"this user may not do what is needed ({_line(error)}): `tradecopier acl` writes users that may"
+    if wrong_type(error):
+        return f"{STRANGE}: {WHOSE} ({_line(error)})"
+    if str(error).startswith("NOGROUP"):
+        return f"an account's group is gone: {WHOSE} ({_line(error)})"
     return _line(error)
+
+
+def wrong_type(error: Exception) -> bool:
+    """Whether a key is something else than what we keep under its name."""
+    return "WRONGTYPE" in str(error)  # of a pipeline, the command that met it comes first
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

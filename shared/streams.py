@@ -1,11 +1,11 @@
 """Redis as the services see it: key names, a connection with safe settings, the publisher and the reader.
 
 Publishing is one script that checks owner and sequence, so that a lost reply, a second process or a failover that
-lost writes can neither double nor drop a fact. Reading goes through one group per account (and one for the
-archive); an entry that was delivered stays in the group's pending list until it is acknowledged.
+lost writes can neither double nor drop a fact. Reading goes through one group per account and one for the archive
+(`shared.groups`); an entry that was delivered stays in the group's pending list until it is acknowledged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
@@ -197,9 +197,11 @@ class Reader:
     async def claim(self) -> list[Entry]:
         """Everything pending in the group, lowest id first, made ours without regard to who had it or for how long.
 
-        Only a lease may call this: it is what excludes another consumer that still works on these entries.
+        Only a lease may call this: it is what excludes another consumer that still works on these entries. What is
+        pending beyond what was delivered is left alone, as somebody has forced it there: it is delivered in its turn.
         """
-        ids = await self.pending()
+        delivered = wire.entry_order(await self._delivered())
+        ids = [entry for entry in await self.pending() if wire.entry_order(entry) <= delivered]
         if ids:
             await self._redis.xclaim(
                 self._stream, self._group, self._consumer, min_idle_time=0, message_ids=cast(Any, ids), justid=True
@@ -214,6 +216,32 @@ class Reader:
     async def ack(self, *ids: str) -> None:
         """Acknowledge entries. For the archive; an account acknowledges in its commit."""
         await self._redis.xack(self._stream, self._group, *ids)
+
+    async def take_back(self, after: str, waiting: Collection[str] = ()) -> list[str]:
+        """Make pending again what is pending no more, of what was delivered above `after` or is `waiting`; its ids.
+
+        Nobody but who reads here acknowledges, and whoever does moves on and waits no more: so it was not acknowledged
+        by one of ours. What the stream has no more is among the ids, and not pending afterwards.
+        """
+        known, delivered = set(await self.pending()), await self._delivered()
+        last, found = wire.entry_order(delivered), list[Any]()
+        if last > wire.entry_order(after):
+            found = cast(list[Any], await self._redis.xrange(self._stream, f"({after}", delivered))
+        waited = {entry for entry in waiting if wire.entry_order(entry) <= last}
+        ids = sorted((waited | {_entry(raw).id for raw in found}) - known, key=wire.entry_order)
+        for start in range(0, len(ids), PAGE):
+            page = cast(Any, ids[start : start + PAGE])
+            await self._redis.xclaim(self._stream, self._group, self._consumer, 0, page, force=True, justid=True)
+        return ids
+
+    async def _delivered(self) -> str:
+        """The id up to which the group was delivered."""
+        try:
+            groups = cast(list[Mapping[str, Any]], await self._redis.xinfo_groups(self._stream))
+        except ResponseError as error:
+            _require_group(error)
+            raise
+        return next((g["last-delivered-id"].decode() for g in groups if g["name"] == self._group.encode()), "0-0")
 
     async def pending(self) -> list[str]:
         """The ids of everything pending in the group, lowest first."""
@@ -238,55 +266,6 @@ def _entry(raw: tuple[bytes, Mapping[bytes, bytes] | None]) -> Entry:
 def _require_group(error: ResponseError) -> None:
     if str(error).startswith("NOGROUP") or "no such key" in str(error):
         raise GroupLost(str(error)) from error
-
-
-# KEYS: stream, producers, place, state, links, debts.  ARGV: group, seal (or ''), then fields of the state that are
-# forgotten, and with them links and debts. The place says which sequences the group starts after; the state, on which
-# server, so that another one, which may have lost whatever follows, is never taken for it.
-_JOIN = """
-local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
-if type(made) == 'table' and made.err then
-  if string.find(made.err, 'BUSYGROUP') then return 0 end
-  return redis.error_reply(made.err)
-end
-local last = '0-0'
-local info = redis.call('XINFO', 'STREAM', KEYS[1])
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then last = info[i + 1] end
-end
-redis.call('DEL', KEYS[3])
-redis.call('HDEL', KEYS[4], 'removed')
-if #ARGV > 2 then
-  redis.call('DEL', KEYS[5], KEYS[6])
-  redis.call('HDEL', KEYS[4], unpack(ARGV, 3))
-end
-redis.call('HSET', KEYS[3], 'entry', last)
-redis.call('HSET', KEYS[4], 'server', string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'))
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[3], 'seal', ARGV[2]) end
-local known = redis.call('HGETALL', KEYS[2])
-for i = 1, #known, 2 do
-  redis.call('HSET', KEYS[3], 'seq:' .. known[i], string.match(known[i + 1], '^%d+'))
-end
-return 1
-"""
-
-
-async def join_orders(redis: Redis, keys: Keys, account: str, seal: bytes = b"", forgotten: Sequence[str] = ()) -> bool:
-    """Make the account's group at the stream's end, and its place; False when it was there already. `seal`: that of an
-    empty memory; without it no lane begins. `forgotten`: fields of its state that go, with all links and debts.
-    """
-    script = redis.register_script(_JOIN)
-    own = [keys.account(part, account) for part in ("place", "state", "links", "debts")]
-    return bool(await script(keys=[keys.orders, keys.producers, *own], args=[account, seal, *forgotten]))
-
-
-async def join_archive(redis: Redis, stream: str, group: str) -> None:
-    """Make the archive's group at the stream's beginning: it wants everything that is there."""
-    try:
-        await redis.xgroup_create(stream, group, id="0", mkstream=True)
-    except ResponseError as error:
-        if not str(error).startswith("BUSYGROUP"):
-            raise
 
 
 async def bury(redis: Redis, keys: Keys, entry: Entry, *, reader: str, reason: str, text: str) -> None:

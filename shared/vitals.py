@@ -7,12 +7,14 @@ older than a few seconds says that whoever should tell it is gone.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from shared import showing
+from shared.misplaced import unless_misplaced
 from shared.streams import Keys
 
 T = TypeVar("T")
@@ -93,16 +95,14 @@ async def tell_source(redis: Redis, keys: Keys, source: str, vitals: SourceVital
 
 async def account(redis: Redis, keys: Keys, name: str) -> AccountVitals | None:
     """What was said last of an account; None: nothing that can be read. Raises redis errors."""
-    return _read(await redis.get(keys.account("vitals", name)), AccountVitals)
+    return await _told(redis, keys.account("vitals", name), AccountVitals)
 
 
 async def source(redis: Redis, keys: Keys, name: str) -> SourceVitals | None:
     """What was said last of a source; None as above. Raises redis errors."""
-    return _read(await redis.get(keys.source("vitals", name)), SourceVitals)
+    return await _told(redis, keys.source("vitals", name), SourceVitals)
 
 
-def _read(raw: bytes | str | None, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(raw, type=kind) if raw else None
-    except msgspec.DecodeError:
-        return None
+async def _told(redis: Redis, key: str, kind: type[T]) -> T | None:
+    raw = cast(bytes | None, await unless_misplaced(redis.get(key), None))
+    return showing.read(raw, kind) if raw else None

@@ -22,6 +22,7 @@ Fields = Mapping[bytes, bytes]
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = int((datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds() * 1000)
 _LAST_NUMBER = 2**64 - 1
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -189,6 +190,13 @@ class Place(Struct, frozen=True, kw_only=True):
     seqs: Mapping[str, int] = {}
 
 
+def moved(place: Place, passed: Place | None) -> Place:
+    """The place of a reader that has passed this too; an older entry, or none, moves nothing."""
+    if passed is None or entry_order(passed.entry) <= entry_order(place.entry):
+        return place
+    return Place(entry=passed.entry, seqs={**place.seqs, **passed.seqs})
+
+
 class Next(Struct, frozen=True):
     """The entry is the one that follows."""
 
@@ -236,5 +244,8 @@ def entry_before(entry: str) -> str:
 
 
 def entry_time(entry: str) -> datetime:
-    """When an entry was added, by the Redis server's clock, in whole milliseconds, from its id."""
-    return _EPOCH + timedelta(milliseconds=entry_order(entry)[0])
+    """When an entry was added, by the Redis server's clock, in whole milliseconds, from its id.
+
+    Whoever may add to a stream may choose the id: one beyond the year 9998 counts as that year's end.
+    """
+    return _EPOCH + timedelta(milliseconds=min(entry_order(entry)[0], _LAST_MS))

@@ -98,6 +98,12 @@ class Crowd:
             await self.redis.aclose()
         await asyncio.to_thread(self.valkey.stop)
 
+    async def restart_server(self) -> None:
+        """End the server and start it again; what was captured until then may have been sent, as executors see it."""
+        await asyncio.to_thread(self.valkey.stop)
+        await self.valkey.started()
+        await self.redis.connection_pool.disconnect()
+
     # -- executors
 
     async def executor(self, *, ready: bool = True) -> subprocess.Popen[bytes]:

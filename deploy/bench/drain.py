@@ -2,10 +2,12 @@
 
 Each pair puts that many facts into the stream while no executor runs, starts one, and takes the time between its first
 and its last outcome by the server's clock; every fact must have its effect, in the stream's order. The bare loop reads
-the same entries through a group of its own. Every other pair begins with it.
+the same entries through a group of its own. Every other pair begins with it. Then as many facts wait while the server
+is restarted, so that all of them may have been sent, half of them too old to be opened by now, and an exit behind them.
 """
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from time import time
 
 from msgspec import Struct
@@ -17,28 +19,35 @@ from deploy.bench.feed import Feed
 from deploy.bench.measurement import Measurement
 from deploy.chaos.timing import shipped
 from shared.facts import Fact
+from shared.outcomes import Outcome
 from shared.process import UserError
 from shared.settings import Secret
 
 BARE = "tradecopier:bench:answers"
+TOO_OLD = timedelta(days=2)
 WARM_UP = 50
 """Facts before the first pair; they also tell how large an outcome is."""
 PATIENCE_S = 600.0
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What is to be measured: `runs` restarts with `facts` facts waiting at each."""
+    """What is to be measured: `runs` restarts with `facts` facts waiting at each.
+
+    The grace and what goes with it are the shipped ones divided by `scale`.
+    """
 
     facts: int = 10_000
     runs: int = 6
+    scale: float = 1.0
 
 
 class Bench(Measurement[Wish, Report]):
     """Restarts with everything waiting, in pairs with the bare loop."""
 
     def _prepare(self) -> None:
-        self._crowd = Crowd(self._folder, 1, shipped())
-        self._feed = Feed("drain")
+        self._timing = shipped().over(self._wish.scale)
+        self._crowd = Crowd(self._folder, 1, self._timing)
+        self._feed, self._exits = Feed("drain"), Feed("exits", open_at_most=1)
         self._size = 0
 
     async def _measured(self, stack: AsyncExitStack) -> Report:
@@ -54,23 +63,26 @@ class Bench(Measurement[Wish, Report]):
         for number in range(1, self._wish.runs + 1):
             pairs.append(await self._pair(number))
             self._say(pair_line(number, pairs[-1]))
-        return Report(pairs=tuple(pairs), conditions=conditions)
+        return Report(pairs=tuple(pairs), conditions=conditions, grace=self._timing.grace)
 
     async def _pair(self, number: int) -> Pair:
         title = f"pair {number} of {self._wish.runs}"
         before = await self._crowd.end_of(self._crowd.keys.orders)
-        facts = await self._waiting(self._wish.facts)
+        facts = [*await self._filled([self._exits.next(now())]), *await self._waiting(self._wish.facts)]
         if number % 2:
             real, start = await self._real(facts, title)
             bare = await self._bare(before, title)
         else:
             bare = await self._bare(before, title)
             real, start = await self._real(facts, title)
-        return Pair(real=real, bare=bare, start=start, facts=len(facts))
+        suspect, exit_ = await self._suspect(title)
+        return Pair(real=real, bare=bare, start=start, suspect=suspect, exit=exit_, facts=self._wish.facts)
 
     async def _waiting(self, count: int) -> list[Fact]:
         """Facts in the stream that nobody has read."""
-        facts = list(self._feed.many(count, now()))
+        return await self._filled(list(self._feed.many(count, now())))
+
+    async def _filled(self, facts: list[Fact]) -> list[Fact]:
         await self._crowd.fill(facts)
         return facts
 
@@ -92,5 +104,33 @@ class Bench(Measurement[Wish, Report]):
             others = {f"{o.result} {o.reason}" for _, o in ended if o not in became}
             raise UserError(f"{len(became)} of {len(facts)} facts had their effect in order ({', '.join(others)})")
         self._size = len(self._crowd.codec.entry("outcomes", became[-1])[b"m"]) + 69
-        first, last = (int(entry.partition("-")[0]) / 1e3 for entry in (ended[0][0], ended[-1][0]))
+        first, last = _seconds(ended[0][0]), _seconds(ended[-1][0])
         return (len(facts) - 1) / max(last - first, 1e-3), first - began
+
+    async def _suspect(self, title: str) -> tuple[float, float]:
+        """The seconds from the first message to the last, and to the end of the exit that stands behind them all."""
+        self._progress(f"{title}: as many that may have been sent")
+        old = self._wish.facts // 2
+        facts = await self._filled(list(self._feed.many(old, now() - TOO_OLD)))
+        facts += await self._waiting(self._wish.facts - old)
+        facts += (behind := await self._filled([self._exits.next(now())]))
+        await self._crowd.restart_server()
+        since = await self._crowd.end_of(self._crowd.keys.outcomes)
+        executor = await self._crowd.executor(ready=False)
+        await self._crowd.drained(patience=PATIENCE_S)
+        await self._crowd.end(executor)
+        told = await self._crowd.told(since)
+        ended = {message.fact: entry for entry, message in told if isinstance(message, Outcome)}
+        count = sum(isinstance(message, Outcome) for _, message in told)
+        if not count == len(ended) == len(facts) or ended.keys() != {fact.id for fact in facts}:
+            raise UserError(
+                f"{len(ended)} of {len(facts)} facts that may have been sent came to an end, by {count} outcomes"
+            )
+        first, last, exit_ = (
+            _seconds(entry) for entry in (told[0][0], max(ended.values(), key=_seconds), ended[behind[0].id])
+        )
+        return last - first, exit_ - first
+
+
+def _seconds(entry: str) -> float:
+    return int(entry.partition("-")[0]) / 1e3

@@ -23,7 +23,8 @@ from deploy.bench.trades import SOURCE, trades
 from deploy.embedded import Valkey
 from deploy.local import unless_stopped
 from executor.book import Link, Part, link_key
-from executor.ledger import Change, End, Ledger, Work
+from executor.change import Change, End, Work
+from executor.ledger import Ledger
 from executor.states import AccountState
 from shared import streams, wire
 from shared.facts import Fact

@@ -73,7 +73,7 @@ BOARD = Board(
             title="Slippage",
             description="Points paid more than the price that was asked for; below 0 it was cheaper.",
             unit="short",
-            width=12,
+            width=8,
             queries=tuple(
                 Query(
                     f"histogram_quantile({q}, sum by (le, account) "
@@ -85,10 +85,23 @@ BOARD = Board(
             empty="nothing was opened in the last hour",
         ),
         Panel(
+            title="Opened without the source's price",
+            description="Openings in an hour for which the source told no price, and what theirs was compared with "
+            "instead: what the account's terminal showed then, or nothing, where only the fact's age counted.",
+            unit="short",
+            width=8,
+            queries=(
+                Query(
+                    "sum by (account, reference) (increase(tradecopier_openings_unpriced_total{<account>}[1h]))",
+                    "{{account}} {{reference}}",
+                ),
+            ),
+        ),
+        Panel(
             title="Time that the tap holds up the browser",
             description="p99 of what capturing adds to a request or a reply, and of what is done beside them.",
             unit="s",
-            width=12,
+            width=8,
             queries=(
                 Query(
                     "histogram_quantile(0.99, sum by (le, hook) "

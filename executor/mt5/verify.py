@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from executor.mt5.answers import Credentials, Refusal, Refused
 from executor.mt5.codes import LastError
 from executor.mt5.records import AccountInfo, TerminalInfo
+
+SIMULATED = re.compile(r"[^/\\]+:[0-9]+")
+"""What a simulated terminal has instead of a path: an address."""
 
 
 def not_initialized(credentials: Credentials, code: int, text: str) -> Refused:
@@ -17,7 +22,10 @@ def not_initialized(credentials: Credentials, code: int, text: str) -> Refused:
         case LastError.E_INVALID_PARAMS:
             return Refused(Refusal.LOGIN_REFUSED, f"MetaTrader 5 cannot use these settings for {who}: {text}.")
         case LastError.E_INTERNAL_FAIL_INIT:
-            line = f"There is no terminal at {credentials.path}: {text}. The path must name terminal64.exe itself."
+            how = "The path must name terminal64.exe itself."
+            if SIMULATED.fullmatch(credentials.path):
+                how = "`tradecopier up` starts simulated terminals, and so does `tradecopier simulator`."
+            line = f"There is no terminal at {credentials.path}: {text}. {how}"
             return Refused(Refusal.TERMINAL_MISSING, line)
         case LastError.E_INTERNAL_FAIL_TIMEOUT:
             line = f"The terminal at {credentials.path} runs, but is not connected to the broker with {who}."

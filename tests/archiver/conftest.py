@@ -1,16 +1,20 @@
-"""Databases with the archive's tables in them, on the embedded PostgreSQL and, where it is installed, on Debian's."""
+"""Databases with the archive's tables in them, on the embedded PostgreSQL and, where it is installed, on Debian's; and
+a client of Redis.
+"""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+from redis.asyncio import Redis
 
 from archiver.migrate import migrate
 from deploy import embedded
 from deploy.directory import HOST
-from deploy.embedded import Postgres
+from deploy.embedded import Postgres, Valkey
+from shared import streams
 from tests.conftest import Database
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin/postgres")
@@ -47,3 +51,11 @@ def any_postgres(request: pytest.FixtureRequest) -> Iterator[Database]:
         admin.execute(f"CREATE DATABASE {name}")
         yield Database(f"postgresql://tradecopier:{server.password}@{HOST}:{server.port}/{name}")
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
+    """A client of an empty server."""
+    client = streams.connect(valkey.url)
+    yield client
+    await client.aclose()

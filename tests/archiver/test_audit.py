@@ -14,7 +14,7 @@ from archiver.audit import NOTHING, Audit, Published, findings, published
 from archiver.migrate import migrate
 from archiver.store import Store
 from deploy.embedded import Valkey
-from shared import outcomes, streams
+from shared import groups, outcomes, streams
 from shared.facts import Fact
 from shared.streams import Keys
 from tests.archiver.entries import FIRST_MS, KEYRING, Message, fact, later, outcome, rows, signed, step
@@ -95,13 +95,31 @@ async def test_a_fact_that_is_missing_at_the_end_is_seen_from_redis(archive: Dat
     audit = await archived(archive, [fact(seq) for seq in range(1, 5)])
     redis: Redis = streams.connect(valkey.url)
     try:
-        await streams.join_archive(redis, KEYS.orders, "archiver")
+        await groups.join_archive(redis, KEYS.orders, "archiver")
         await redis.hset(KEYS.producers, mapping={"outbox-1": "5 1-0 abc"})
         known = await published(valkey.url, "main")
         assert known is not None
         assert told(audit, known) == ["missing: facts outbox-1 5: this fact is not in the archive"]
         await redis.xadd(KEYS.orders, signed(FACTS[0]))
         assert await published(valkey.url, "main") is None, "the archive has not read everything yet"
+    finally:
+        await redis.aclose()
+
+
+async def test_what_a_stranger_has_written_of_producers_and_groups_is_named(archive: Database, valkey: Valkey) -> None:
+    audit = await archived(archive, [fact(seq) for seq in range(1, 5)])
+    redis: Redis = streams.connect(valkey.url)
+    try:
+        for name in (b"archiver", b"\xff", b"a\0"):
+            await redis.xgroup_create(KEYS.orders, cast(Any, name), id="$", mkstream=True)
+            await redis.xgroup_create(KEYS.outcomes, cast(Any, name), id="$", mkstream=True)
+        strange = {b"outbox-1": b"4 1-0 abc", b"\xff": b"5 1-0 abc", b"a": b"", b"b": b"x 1-0 abc", b"c": b"9" * 5000}
+        await redis.hset(KEYS.producers, mapping=cast(Any, strange))
+        known = await published(valkey.url, "main")
+        assert known is not None
+        assert known.done == ()
+        lines = [line.split(": what Redis")[0] for line in told(audit, known)]
+        assert lines == [f"not checked: facts {name}" for name in ("\\xff", "a", "b", "c")]
     finally:
         await redis.aclose()
 
@@ -165,9 +183,9 @@ async def test_redis_tells_who_has_finished(valkey: Valkey) -> None:
     redis: Redis = streams.connect(valkey.url)
     try:
         for stream in (KEYS.orders, KEYS.outcomes):
-            await streams.join_archive(redis, stream, "archiver")
+            await groups.join_archive(redis, stream, "archiver")
         for account in ("one", "two"):
-            await streams.join_orders(redis, KEYS, account)
+            await groups.join_orders(redis, KEYS, account)
         await redis.xadd(KEYS.orders, signed(fact(1)))
         for group in ("archiver", "one"):
             ((_, entries),) = cast(Any, await redis.xreadgroup(group, "x", {KEYS.orders: ">"}))

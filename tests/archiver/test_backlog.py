@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from archiver.backlog import Backlog
 from deploy.embedded import Valkey
-from shared import streams
+from shared import groups, streams
 from shared.streams import Reader
 
 STREAM = streams.Keys("main").orders
@@ -16,7 +16,7 @@ STREAM = streams.Keys("main").orders
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     client = streams.connect(valkey.url)
-    await streams.join_archive(client, STREAM, "archiver")
+    await groups.join_archive(client, STREAM, "archiver")
     for number in range(1, 6):
         await client.xadd(STREAM, {"m": str(number)}, id=f"{number}-0")
     yield client

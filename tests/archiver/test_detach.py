@@ -1,16 +1,14 @@
 """An account that nobody reads for is detached, so that it holds nothing up; it gets its group back where it was."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from archiver.detach import WATCHED_S, Detacher
 from archiver.trim import Trimmer
-from deploy.embedded import Valkey
 from executor.attachment import Unattached, attach, condition, line
-from shared import streams
+from shared import groups, streams
 from shared.streams import GroupLost
 
 KEYS = streams.Keys("main")
@@ -28,14 +26,13 @@ class Clock:
 
 
 @pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    await streams.join_orders(client, KEYS, "one")
-    await streams.join_archive(client, KEYS.orders, "archiver")
+async def redis(redis: Redis) -> Redis:
+    """A server with old entries that nobody has read."""
+    await groups.join_orders(redis, KEYS, "one")
+    await groups.join_archive(redis, KEYS.orders, "archiver")
     for entry in OLD:
-        await client.xadd(KEYS.orders, {"m": entry}, id=entry)
-    yield client
-    await client.aclose()
+        await redis.xadd(KEYS.orders, {"m": entry}, id=entry)
+    return redis
 
 
 async def read(redis: Redis, group: str, count: int, *, ack: int) -> list[str]:
@@ -46,7 +43,7 @@ async def read(redis: Redis, group: str, count: int, *, ack: int) -> list[str]:
     return found
 
 
-async def groups(redis: Redis) -> set[str]:
+async def attached(redis: Redis) -> set[str]:
     found: Any = await redis.xinfo_groups(KEYS.orders)
     return {group["name"].decode() for group in found}
 
@@ -62,7 +59,7 @@ async def looked_twice(redis: Redis, after_ms: int = 0) -> tuple[list[str], list
 
 async def test_a_group_with_old_entries_unread_is_detached_once_it_was_watched_for_long(redis: Redis) -> None:
     assert await looked_twice(redis) == ([], ["one"])
-    assert await groups(redis) == {"archiver"}
+    assert await attached(redis) == {"archiver"}
     detached = await Detacher(redis, KEYS, "archiver", 0).detached()
     assert [each.account for each in detached] == ["one"]
 
@@ -74,7 +71,7 @@ async def test_whoever_reads_in_the_meantime_stays(redis: Redis) -> None:
     await read(redis, "one", 1, ack=1)
     clock.now = WATCHED_S
     assert await detacher.detach() == []
-    assert await groups(redis) == {"archiver", "one"}
+    assert await attached(redis) == {"archiver", "one"}
 
 
 async def test_a_group_whose_reader_lives_stays_whatever_it_cannot_finish(redis: Redis) -> None:
@@ -106,7 +103,7 @@ async def test_it_reads_on_where_it_was(redis: Redis, ack: int, first: str) -> N
 
 
 async def test_it_does_not_hold_up_the_trim_and_is_told_to_restore_when_it_comes_back_too_late(redis: Redis) -> None:
-    await streams.join_archive(redis, KEYS.outcomes, "archiver")
+    await groups.join_archive(redis, KEYS.outcomes, "archiver")
     await read(redis, "archiver", 9, ack=9)
     await looked_twice(redis)
 
@@ -116,6 +113,36 @@ async def test_it_does_not_hold_up_the_trim_and_is_told_to_restore_when_it_comes
     assert await redis.xlen(KEYS.orders) == 0
     with pytest.raises(Unattached, match=r"nobody read for it since .* `tradecopier restore --account one`"):
         await attach(redis, KEYS, "one")
+
+
+PLACE = KEYS.account("place", "one")
+
+
+async def test_an_account_whose_place_is_none_is_detached_all_the_same(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or it would hold everybody else's entries for ever."""
+    await redis.delete(PLACE)
+    await redis.set(PLACE, "no hash")
+    assert await looked_twice(redis) == ([], ["one"])
+    assert await attached(redis) == {"archiver"}
+    assert f"passed by: {PLACE} is no hash: its account is detached and keeps no place" in caplog.messages
+
+
+async def test_others_are_detached_and_listed_whatever_a_stranger_has_written(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = KEYS.account("place", "")
+    await redis.xgroup_create(KEYS.orders, cast(Any, b"\xff"), id="0")
+    await redis.xgroup_create(KEYS.orders, "end", id=f"{2**64 - 1}-{2**64 - 1}")
+    await redis.hset(cast(Any, start.encode() + b"\xff"), "detached", "now")
+    await redis.hset(f"{start}two", "detached", cast(Any, b"\xff\n"))
+    await redis.set(f"{start}three", "no hash")
+    assert await looked_twice(redis) == ([], ["one"])
+    found = {each.account: each.since for each in await Detacher(redis, KEYS, "archiver", 0).detached()}
+    assert set(found) == {"one", "two"}
+    assert found["two"] == "\\xff\\x0a"
+    assert len({message.split(" is ")[0] for message in caplog.messages}) == 3
 
 
 async def test_a_group_that_is_gone_for_no_reason_is_not_made_anew(redis: Redis) -> None:
@@ -133,5 +160,5 @@ async def test_a_removed_account_says_so(redis: Redis) -> None:
         await attach(redis, KEYS, "one")
     assert line("one", raised.value) == str(raised.value)
     assert (condition(raised.value), condition(GroupLost("NOGROUP"))) == ("removed", "lost")
-    await streams.join_orders(redis, KEYS, "one")
+    await groups.join_orders(redis, KEYS, "one")
     assert not await attach(redis, KEYS, "one")

@@ -1,15 +1,12 @@
 """How long Redis has room: from real sizes, and never a false alarm from a busy minute."""
 
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from archiver.headroom import DAY_MS, Usage, usage, words
-from deploy.embedded import Valkey
 from shared import streams
 from tests.archiver.entries import fact, outcome, signed
 
@@ -44,13 +41,6 @@ def test_days_are_never_below_zero(facts: int, size: int, taken: int, limit: int
     days = used(facts=facts, bytes=size, used=taken, limit=limit).days
     assert days is not None
     assert days >= 0
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    yield client
-    await client.aclose()
 
 
 async def test_streams_and_done_marks_are_measured(redis: Redis) -> None:

@@ -17,7 +17,7 @@ from archiver.rows import record
 from archiver.store import Poisoned, Store
 from archiver.tables import Row
 from deploy.embedded import Valkey
-from shared import streams
+from shared import groups, streams
 from shared.process import Stop
 from shared.streams import Entry, Keys, Reader
 from tests.archiver.entries import CODEC, fact, select, signed
@@ -31,7 +31,7 @@ IN_TIME = 20
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     client = streams.connect(valkey.url)
-    await streams.join_archive(client, KEYS.orders, "archiver")
+    await groups.join_archive(client, KEYS.orders, "archiver")
     yield client
     await client.aclose()
 
@@ -64,7 +64,7 @@ async def running(
         await streams.bury(client, KEYS, entry, reader="archiver", reason=reason, text=text)
 
     async def join() -> None:
-        await streams.join_archive(client, KEYS.orders, "archiver")
+        await groups.join_archive(client, KEYS.orders, "archiver")
 
     async with Watched(archive.dsn) as store:
         store.away = away

@@ -54,6 +54,16 @@ async def test_facts_and_memories_come_as_they_were_signed(archive: Database) ->
     assert CODEC.outcome(next(found.wholes("one")).fields) == TOLD[6]
 
 
+async def test_the_newest_removal_of_an_account_comes_first_and_each_producer_has_its_last(archive: Database) -> None:
+    story = [*TOLD, kept(9, whole=True, removed=True), kept(10, whole=True), kept(11, removed=True)]
+    async with Store(archive.dsn) as store:
+        assert await store.save(rows(story)) == []
+    found = Archive(dsn=archive.dsn, namespace="main")
+    assert [int(o.entry.split("-")[1]) for o in found.removals("one")] == [11, 9]
+    assert list(found.removals("two")) == []
+    assert found.lasts() == {FIRST.producer: 2}
+
+
 async def test_an_account_is_remembered_until_it_was_removed(archive: Database) -> None:
     found = await stored(archive.dsn)
     assert found.remembered(["one", "two", "three"]) == {"one"}

@@ -24,7 +24,6 @@ from archiver.migrate import migrate
 from archiver.service import Plan, months_ahead, serve
 from archiver.settings import Archiver
 from deploy.embedded import Postgres, Valkey
-from shared import streams
 from shared.outcomes import Outcome, Pending
 from shared.process import Stop, UserError
 from shared.settings import SettingsError
@@ -36,13 +35,6 @@ from tests.shared.samples import OUTCOMES
 
 KEYS = Keys("main")
 IN_TIME = 30
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    yield client
-    await client.aclose()
 
 
 @asynccontextmanager

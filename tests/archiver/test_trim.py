@@ -1,16 +1,16 @@
 """Entries leave when every group has acknowledged them, the archive included, and they are old; never before."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from archiver.trim import Cut, Standing, Trimmer, after, cut, outlived
-from deploy.embedded import Valkey
-from shared import streams
+from archiver.standing import Standing
+from archiver.trim import Cut, Trimmer, after, cut, outlived
+from shared import groups, streams
 from shared.wire import entry_order
 
 KEYS = streams.Keys("main")
@@ -75,6 +75,9 @@ def test_nothing_leaves_that_a_group_may_want_or_that_is_young(others: list[Stan
         ("filled 5 200-0", False),
         ("owed 5 100-0", False),
         ("filled 5 ", False),
+        ("filled 5 x", False),
+        ("filled 5 1-\u00b2", False),
+        (f"filled 5 {'9' * 5000}-0", False),
         ("filled", False),
         ("", False),
     ],
@@ -84,13 +87,6 @@ def test_a_mark_is_kept_unless_it_is_surely_that_of_an_end_that_left(mark: str, 
         assert outlived(mark, "200-0") is gone
     except ValueError:
         pytest.fail("a mark that cannot be read must be kept")
-
-
-@pytest.fixture
-async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = streams.connect(valkey.url)
-    yield client
-    await client.aclose()
 
 
 async def kept(redis: Redis, stream: str) -> list[str]:
@@ -111,9 +107,9 @@ async def read(redis: Redis, stream: str, group: str, *, ack: int = 100) -> None
 
 async def test_both_streams_and_the_done_marks_shrink_together(redis: Redis) -> None:
     trimmer = Trimmer(redis, KEYS, "archiver", retention_ms=0)
-    await streams.join_orders(redis, KEYS, "one")
+    await groups.join_orders(redis, KEYS, "one")
     for stream in (KEYS.orders, KEYS.outcomes):
-        await streams.join_archive(redis, stream, "archiver")
+        await groups.join_archive(redis, stream, "archiver")
         await fill(redis, stream, "1-0", "2-0", "3-0")
         await read(redis, stream, "archiver")
     await redis.hset(
@@ -130,7 +126,7 @@ async def test_both_streams_and_the_done_marks_shrink_together(redis: Redis) -> 
 
 
 async def test_without_the_archives_group_nothing_leaves(redis: Redis) -> None:
-    await streams.join_orders(redis, KEYS, "one")
+    await groups.join_orders(redis, KEYS, "one")
     await fill(redis, KEYS.orders, "1-0")
     await read(redis, KEYS.orders, "one")
     assert await Trimmer(redis, KEYS, "archiver", retention_ms=0).trim() == {}
@@ -138,7 +134,7 @@ async def test_without_the_archives_group_nothing_leaves(redis: Redis) -> None:
 
 
 async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> None:
-    await streams.join_archive(redis, KEYS.orders, "archiver")
+    await groups.join_archive(redis, KEYS.orders, "archiver")
     await redis.xadd(KEYS.orders, {"m": "x"})
     await read(redis, KEYS.orders, "archiver")
     await Trimmer(redis, KEYS, "archiver", retention_ms=DAY).trim()
@@ -146,8 +142,8 @@ async def test_young_entries_stay_although_all_have_read_them(redis: Redis) -> N
 
 
 async def test_the_done_marks_of_an_account_that_left_are_pruned_too(redis: Redis) -> None:
-    await streams.join_archive(redis, KEYS.orders, "archiver")
-    await streams.join_archive(redis, KEYS.outcomes, "archiver")
+    await groups.join_archive(redis, KEYS.orders, "archiver")
+    await groups.join_archive(redis, KEYS.outcomes, "archiver")
     await redis.hset(KEYS.account("done", "left"), mapping={"f1#1": "filled 1 1-0"})
     await redis.hset(KEYS.account("links", "left"), mapping={"p1": "{}"})
     trimmer = Trimmer(redis, KEYS, "archiver", retention_ms=0)
@@ -159,3 +155,40 @@ async def test_the_done_marks_of_an_account_that_left_are_pruned_too(redis: Redi
     assert not await redis.exists(KEYS.account("done", "left"))
     assert await redis.exists(KEYS.account("links", "left")), "what an account holds is the executor's to forget"
     assert (await trimmer.usage()).facts == 0
+
+
+HOSTILE_MARKS: Mapping[bytes, bytes] = {
+    b"\xff#1": b"filled 1 1-0",
+    b"f2#1": b"\xff 1 1-0",
+    b"f3#1": b"filled 1 \xff",
+    b"f4#1": b"filled 1 -",
+    b"f5#1": b"filled 1 " + b"9" * 5000 + b"-0",
+    b"f6#1": b"",
+}
+
+
+async def test_what_a_stranger_has_written_ends_nothing_and_keeps_nothing_from_leaving(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Into the names of groups and keys, under the names of keys, and into marks."""
+    for stream in (KEYS.orders, KEYS.outcomes):
+        await groups.join_archive(redis, stream, "archiver")
+        await fill(redis, stream, "1-0", "2-0")
+        await read(redis, stream, "archiver")
+        await redis.xgroup_create(stream, cast(Any, b"\xff"), id="0")
+    start = KEYS.account("done", "")
+    await redis.hset(f"{start}one", mapping={"f1#1": "filled 1 1-0"})
+    await redis.hset(f"{start}two", mapping=cast(Any, dict(HOSTILE_MARKS)))
+    await redis.hset(cast(Any, f"{start}".encode() + b"\xff"), mapping={"f1#1": "filled 1 1-0"})
+    await redis.set(f"{start}three", "no hash")
+    trimmer = Trimmer(redis, KEYS, "archiver", retention_ms=0)
+    for _ in range(2):
+        assert {cut.holder for cut in (await trimmer.trim()).values()} == {None}
+        assert (await trimmer.usage()).facts == 0
+    assert not await redis.exists(f"{start}one")
+    assert set(await redis.hkeys(f"{start}two")) == {*HOSTILE_MARKS} - {b"\xff#1"}
+    assert sorted(message.split(" is ")[0] for message in caplog.messages) == [
+        "passed by: \\xff",
+        "passed by: \\xff",
+        f"passed by: {start}three",
+    ]

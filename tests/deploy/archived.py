@@ -1,5 +1,6 @@
 """An archive that has exactly what a test wants, and what a restore works with, around the executors' rig."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,14 @@ from archiver.rows import Held, Unreadable, record
 from archiver.store import Store
 from archiver.tables import Row
 from deploy.memory import Lookup, entries
-from deploy.rebuilding import Work
+from deploy.rebuilding import Work, needing, restored
 from shared import streams
+from shared.facts import Fact
 from shared.streams import Keys
 from tests.deploy.onlookers import KEY
-from tests.executor.rig import CODEC, KEYS, NAMESPACE
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, NAMESPACE
 
+PATIENCE_S = 60
 SOURCES = {"main": ("demo",)}
 
 
@@ -53,6 +56,25 @@ async def at_work(url: str, dsn: str, refused: list[str]) -> AsyncIterator[Work]
         yield Work(redis=redis, keys=KEYS, lookup=lookup, sources=SOURCES, since=since)
     finally:
         await redis.aclose()
+
+
+async def brought_back(url: str, dsn: str, *accounts: str) -> list[str]:
+    """What a restore says; without a name, of those that need it."""
+    async with at_work(url, dsn, []) as work:
+        names = await needing(work, accounts)
+        return await restored(work, names) if names else []
+
+
+async def ends_of(redis: Redis, *facts: Fact) -> dict[str, str]:
+    """How the first attempts at these facts have ended, once all have."""
+    wanted = {fact.id for fact in facts}
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            done: Any = await redis.hgetall(KEYS.account("done", ACCOUNT))
+            ends = {k.decode().removesuffix("#1"): v.decode().split()[0] for k, v in done.items()}
+            if wanted <= set(ends):
+                return {fact: ends[fact] for fact in wanted}
+            await asyncio.sleep(0.05)
 
 
 def configured(folder: Path, url: str, dsn: str) -> Path:

@@ -12,6 +12,10 @@ from tests.deploy.dockerfile import stages
 from tests.processes import ROOT
 
 FILE = ROOT / "deploy" / "Dockerfile"
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+TRUSTED = Path("usr/local/share/ca-certificates")
+"""Where a machine has authorities of its own."""
+PIP = Path("/etc/pip.conf")
 
 
 def tool(name: str, package: str) -> str:
@@ -29,26 +33,34 @@ def said(command: list[str], **more: str) -> str:
     return ended.stdout.strip()
 
 
+def lay_debian(folder: Path, *packages: str) -> None:
+    """Debian 13 in a folder, with more packages, believing whom this machine believes."""
+    command = [tool("debootstrap", "debootstrap"), "--variant=minbase", f"--keyring={KEYS}"]
+    command += [f"--include={','.join(packages)}"] if packages else []
+    said(["nice", *command, "trixie", str(folder), _mirror()])
+    for certificate in (Path("/") / TRUSTED).glob("*.crt"):
+        (folder / TRUSTED).mkdir(parents=True, exist_ok=True)
+        shutil.copy(certificate, folder / TRUSTED)
+
+
+def base() -> str:
+    """The image that our Dockerfile begins with."""
+    (found,) = {stage.base for stage in stages(FILE) if stage.name == "python"}
+    return found
+
+
 def lay_base(ours: list[str], folder: Path) -> None:
     """Put the base image of our Dockerfile into the store of a buildah."""
-    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    subprocess.run(
-        [tool("debootstrap", "debootstrap"), "--variant=minbase", f"--keyring={keys}", "trixie", folder, _mirror()],
-        stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+    lay_debian(folder)
     container = said([*ours, "from", "scratch"])
     said([*ours, "add", "--quiet", container, str(folder), "/"])
-    if any((extra := Path("/usr/local/share/ca-certificates")).glob("*.crt")):
-        said([*ours, "add", "--quiet", container, str(extra), str(extra)])
-    (base,) = {stage.base for stage in stages(FILE) if stage.name == "python"}
-    said([*ours, "commit", "--quiet", container, f"docker.io/library/{base}"])
+    said([*ours, "commit", "--quiet", container, f"docker.io/library/{base()}"])
     said([*ours, "rm", container])
 
 
 def build(ours: list[str], file: Path, context: Path, target: str, tag: str) -> None:
     """Build a target under the settings that this machine has for pip, without asking a registry."""
-    settings = Path("/etc/pip.conf")
-    volumes = ["--volume", f"{settings}:{settings}:ro"] if settings.exists() else []
+    volumes = ["--volume", f"{PIP}:{PIP}:ro"] if PIP.exists() else []
     options = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker", "--layers", *volumes]
     said(["nice", *ours, "bud", *options, "--file", str(file), "--target", target, "--tag", tag, str(context)])
 

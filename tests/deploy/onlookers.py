@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from deploy.embedded import Valkey
 from executor.lane import Lane
 from executor.pulse import Pulse
-from shared import streams, vitals
+from shared import groups, streams, vitals
 from shared.process import cancelled
 from shared.vitals import SourceVitals
 from tests.executor.rig import ACCOUNT, KEYS, NAMESPACE, Simulator, Watching, account, running
@@ -45,7 +45,7 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
     redis = streams.connect(valkey.url)
     await join(redis)
     for stream in (KEYS.orders, KEYS.outcomes):
-        await streams.join_archive(redis, stream, "archiver")
+        await groups.join_archive(redis, stream, "archiver")
     try:
         async with running(valkey.url, simulator, account()) as lane:
             found = Machine(config=settings(folder), valkey=valkey, simulator=simulator, lane=lane)

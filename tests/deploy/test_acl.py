@@ -17,7 +17,7 @@ from deploy import acl, aclfile
 from deploy.embedded import Valkey
 from executor import ledger
 from ingest.succession import _REMEMBER
-from shared import clock, depth, streams, vitals
+from shared import clock, depth, groups, streams, vitals
 from shared.durability import unsafe
 from shared.lease import Lease
 from shared.pictures import source_picture
@@ -174,7 +174,7 @@ async def test_ingest_owns_publishes_and_remembers(guarded: Valkey) -> None:
 async def test_the_archiver_reads_acknowledges_buries_and_trims(guarded: Valkey) -> None:
     async with connected(guarded, ARCHIVER) as redis, connected(guarded, INGEST) as ingest:
         for stream in (KEYS.orders, KEYS.outcomes):
-            await streams.join_archive(redis, stream, "archiver")
+            await groups.join_archive(redis, stream, "archiver")
         source = Source(ingest)
         await source.open()
         await source.buy("o1")
@@ -205,7 +205,7 @@ async def test_who_looks_on_sees_the_streams_the_accounts_and_the_sources(guarde
 
 async def test_a_person_s_commands_do_what_they_want_with_this_namespace(guarded: Valkey) -> None:
     async with connected(guarded, OPERATOR) as redis:
-        await streams.join_orders(redis, KEYS, "second")
+        await groups.join_orders(redis, KEYS, "second")
         await redis.xgroup_destroy(KEYS.orders, "second")
         await redis.register_script("return redis.call('HSET', KEYS[1], 'mode', 'halted')")(
             keys=[KEYS.account("state", ACCOUNT)]

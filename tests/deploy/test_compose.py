@@ -34,6 +34,11 @@ FOLDER = composefile.FILE.parent
 COMPOSE = composefile.read()
 OURS = {name: service for name, service in COMPOSE.services.items() if service.image.startswith("tradecopier")}
 SERVERS = ("redis", "postgres")
+GRAFANAS = {
+    "SECURITY_ADMIN_PASSWORD", "PATHS_PROVISIONING", "ANALYTICS_REPORTING_ENABLED", "ANALYTICS_CHECK_FOR_UPDATES",
+    "ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "PLUGINS_PREINSTALL_DISABLED", "NEWS_NEWS_FEED_ENABLED",
+}  # fmt: skip
+"""Settings of Grafana, section and key, as its defaults name them: it passes over in silence what it does not know."""
 each = pytest.mark.parametrize("service", COMPOSE.services.values(), ids=COMPOSE.services)
 each_of_ours = pytest.mark.parametrize("service", OURS.values(), ids=OURS)
 
@@ -270,3 +275,27 @@ def test_alertmanagers_example_is_read_as_it_stands() -> None:
     targets = {target for _, target in COMPOSE.services["alertmanager"].granted()}
     assert targets == {"/etc/alertmanager/bot.token"}
     assert "/etc/alertmanager/bot.token" in example.read_text()
+
+
+def test_grafana_is_told_nothing_that_it_does_not_know() -> None:
+    environment = COMPOSE.services["grafana"].environment
+    told = {key.removeprefix("GF_").removesuffix("__FILE") for key in environment if key.startswith("GF_")}
+    assert told <= GRAFANAS
+
+
+def test_grafana_is_given_all_that_provisioning_asks_for_where_it_looks() -> None:
+    grafana = COMPOSE.services["grafana"]
+    (ours,) = [mount for mount in grafana.volumes if mount.read_only]
+    for place in (grafana.environment["GF_PATHS_PROVISIONING"], grafana.environment["TRADECOPIER_DASHBOARDS"]):
+        assert (FOLDER / ours.source / Path(place).relative_to(ours.target)).is_dir()
+    asked = {
+        name
+        for file in (ROOT / "grafana" / "provisioning").rglob("*.yaml")
+        for name in composefile.variables(file.read_text())
+    }
+    assert asked == {key for key in [*grafana.environment, *assigned(grafana)] if key.startswith("TRADECOPIER_")}
+
+
+def assigned(service: Service) -> list[str]:
+    """Variables that a command gives to what it runs."""
+    return re.findall(r"\b([A-Z_]+)=", service.command[0])

@@ -69,6 +69,9 @@ async def test_only_flatten_asks_for_closing_and_each_one_anew(client: Redis) ->
     assert never == 0
     assert kept == [first, first]
     assert second > first > 0
+    await client.hset(KEYS.account("state", ACCOUNT), "stopped", f"removed {second + 10**8}")
+    await order(client, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
+    assert ordered(CODEC, ACCOUNT, "rearm", (await state(client, ACCOUNT))["rearm"]) > second + 10**8
     await client.hset(KEYS.account("state", ACCOUNT), "flattened", str(second + 10**9))  # by a clock that was fast
     await order(client, KEYS, lambda: CODEC, "flatten", {ACCOUNT: True})
     assert ordered(CODEC, ACCOUNT, "flatten", (await state(client, ACCOUNT))["flatten"]) > second + 10**9

@@ -132,15 +132,20 @@ def test_a_pinned_port_that_is_lost_to_a_race_is_one_line(tmp_path: Path) -> Non
         script.start()
 
 
-async def test_a_server_that_dies_is_started_again(script: Script) -> None:
-    await script.started()
-    supervision = asyncio.create_task(script.supervise())
+async def begun_anew(script: Script) -> None:
+    """Kill it, and return when it is another process."""
     first = script.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(20):
         while script.pid in {None, first}:
             await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_dies_is_started_again(script: Script) -> None:
+    await script.started()
+    supervision = asyncio.create_task(script.supervise())
+    await begun_anew(script)
     supervision.cancel()
 
 
@@ -164,12 +169,7 @@ async def test_a_server_that_was_killed_is_not_explained_by_what_it_said_before(
     script.script = "echo all is well; touch up; exec sleep 3600"
     await script.started()
     supervision = asyncio.create_task(script.supervise())
-    first = script.pid
-    assert first is not None
-    os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(20):
-        while script.pid in {None, first}:
-            await asyncio.sleep(0.01)
+    await begun_anew(script)
     supervision.cancel()
     assert "Script ended by itself and is started again: it was killed by SIGKILL (log: " in caplog.text
     assert "all is well" not in caplog.text

@@ -10,7 +10,7 @@ from shared.metrics import BUCKETS
 CATALOGUE = Path(deploy.__file__).resolve().parents[1] / "docs" / "metrics.md"
 LABELS = {
     "account", "source", "kind", "note", "reason", "result", "retcode", "stage", "state", "stream", "group", "hook",
-    "condition", "limit", "path", "service", "version", "python",
+    "condition", "limit", "path", "reference", "service", "version", "python",
 }  # fmt: skip
 
 

@@ -56,7 +56,15 @@ def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["tradecopier.toml", "data/secrets/signing.key", ".git/config", "run.py", "shared/__pycache__/wire.pyc", "tests/x"],
+    [
+        "tradecopier.toml",
+        "data/secrets/signing.key",
+        "deploy/.env",
+        ".git/config",
+        "run.py",
+        "shared/__pycache__/wire.pyc",
+        "tests/x",
+    ],
 )
 def test_what_is_private_or_not_needed_stays_out(path: str) -> None:
     assert not shipped(path)
@@ -138,11 +146,20 @@ def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -
     assert refused.returncode != 0
 
 
+WINDOWS = r"""
+Xvfb :99 -nolisten tcp 2>/dev/null &
+for folder in system32 syswow64; do wine "C:\windows\$folder\cmd.exe" /c 'echo in %PROCESSOR_ARCHITECTURE%'; done
+wine cmd /c dir /b 'Z:\opt\tradecopier\executor\mt5\child.py' requirements-executor.lock
+wineserver --kill
+kill $!
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_image_with_wine_has_a_screen_and_wine(builder: list[str]) -> None:
+def test_the_image_with_wine_runs_programs_of_windows_of_both_widths(builder: list[str]) -> None:
     container = started(builder, "wine")
-    inside = [*builder, "run", "--isolation=chroot", container, "--"]
+    inside = [*builder, "run", "--isolation=chroot", "--env", "WINEPREFIX=/tmp/wine", container, "--"]
     assert said([*inside, "id", "-u"]) == "10001"
-    assert "wine-" in said([*inside, "wine", "--version"])
-    assert said([*inside, "sh", "-c", "command -v Xvfb"]) == "/usr/bin/Xvfb"
+    printed = [line.strip() for line in said([*inside, "sh", "-euc", WINDOWS]).splitlines()]
+    assert printed == ["in AMD64", "in x86", "child.py", "requirements-executor.lock"]

@@ -12,9 +12,11 @@ from msgspec.structs import replace
 from archiver.migrate import migrate
 from deploy import doctor
 from deploy.checks import Check
-from deploy.directory import HOST
+from deploy.directory import HOST, free_port
 from deploy.surroundings import Surroundings, found
+from ingest import slate
 from ingest.proxy import Proxy
+from ingest.segments import Directory
 from shared.metrics import new_registry, served
 from shared.settings import Postgres, Redis, Secret
 from tests.conftest import Database
@@ -90,6 +92,24 @@ async def test_the_proxy_is_known_by_what_it_says(tmp_path: Path, auth: Secret |
 
     assert (level(running, "proxy"), level(stopped, "proxy")) == ("ok", "fail")
     assert (before, level(running, "certificate")) == ("fail", "warn"), "it is made when the proxy first runs"
+
+
+def test_what_a_proxy_that_was_killed_has_left_in_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surroundings = listening(here(tmp_path), listen=f"127.0.0.1:{free_port()}")
+    monkeypatch.setattr(slate, "MEMORY", tmp_path)
+    directory = Directory(tmp_path / "data" / "outbox")
+    left = slate.begun(directory)
+    directory.close()
+    assert left is not None
+    (where,) = tmp_path.glob("*.slate")
+    (found,) = [check for check in doctor.proxy(surroundings) if check.what == "outbox"]
+    left.close(remove=True)
+
+    assert (found.level, str(where) in found.found) == ("warn", True)
+    assert str(tmp_path / "data" / "outbox") in found.advice
+    assert "outbox" not in [check.what for check in doctor.proxy(surroundings)]
 
 
 def test_another_program_on_a_port_of_ours_is_not_taken_for_ours(tmp_path: Path) -> None:

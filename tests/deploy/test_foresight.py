@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -58,6 +59,27 @@ async def test_it_is_what_the_lane_would_do_and_nothing_is_sent(
         await redis.hset(KEYS.account("state", ACCOUNT), "mode", "close-only")
         assert (await foreseen(around, redis))[0].text == "nothing: the account is close-only"
     assert await simulator.deals() == []
+
+
+@pytest.mark.parametrize("mode", [b"\xff", b"nonsense", b"", b"ACTIVE"])
+async def test_what_is_no_state_lets_nothing_through(
+    around: Surroundings, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, mode: bytes
+) -> None:
+    """As the fence sees it, too."""
+    async with running(valkey.url, simulator):
+        await denied(redis, source)
+    await redis.hset(KEYS.account("state", ACCOUNT), "mode", cast(Any, mode))
+    assert [each.text for each in await foreseen(around, redis)] == ["nothing: the account is halted"]
+
+
+async def test_of_an_account_whose_memory_cannot_be_read_nothing_is_foreseen(
+    around: Surroundings, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        await denied(redis, source)
+    await redis.hset(KEYS.account("links", ACCOUNT), "x", "[" * 3000)
+    expected = f"{UNKNOWN}: what Redis remembers of the account cannot be read"
+    assert [each.text for each in await foreseen(around, redis)] == [expected]
 
 
 async def test_a_terminal_that_gives_no_answer_is_said_and_the_list_is_there(

@@ -6,24 +6,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from archiver.migrate import migrate
-from deploy import control
-from deploy.rebuilding import needing, restored
+from shared.facts import Fact
 from shared.outcomes import Kept, Notice
 from shared.streams import Publisher
 from tests.conftest import Database
-from tests.deploy.archived import archive, at_work
+from tests.deploy.archived import PATIENCE_S, archive, brought_back, ends_of
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, OWNER, Simulator, Source, ended, running, told
+from tests.executor.test_operator import say
 
 pytestmark = pytest.mark.timeout(180)
-PATIENCE_S = 60
-
-
-@pytest.fixture
-def archive_of_rig(postgres: Database) -> Database:
-    """An archive that is empty."""
-    migrate(postgres.dsn)
-    return postgres
 
 
 @pytest.fixture
@@ -33,35 +24,18 @@ async def source(redis: Redis) -> Source:
     return Source(redis)
 
 
-async def ended_as(redis: Redis, fact: str) -> str:
-    """How a fact has ended, once it has."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            mark: Any = await redis.hget(KEYS.account("done", ACCOUNT), f"{fact}#1")
-            if mark is not None:
-                return str(mark.decode().split()[0])
-            await asyncio.sleep(0.05)
-
-
 async def wholes(redis: Redis) -> int:
     """How often an executor has begun."""
     return sum(isinstance(message, Kept) and message.whole for message in await told(redis))
 
 
-async def brought_back(url: str, dsn: str, *accounts: str) -> list[str]:
-    """What a restore says; without a name, of those that need it."""
-    async with at_work(url, dsn, []) as work:
-        names = await needing(work, accounts)
-        return await restored(work, names) if names else []
-
-
-async def removed(source: Source, redis: Redis, dsn: str) -> str:
+async def removed(source: Source, redis: Redis, dsn: str) -> Fact:
     """A fact that is archived, and leaves the stream before its account reads it."""
     fact = await source.buy("b", "0.2")
     await archive(redis, dsn)
     newest: Any = await redis.xrevrange(KEYS.orders, count=1)
     await redis.xdel(KEYS.orders, newest[0][0])
-    return fact.id
+    return fact
 
 
 async def test_a_fact_that_was_removed_is_followed_though_its_executor_has_begun_anew_since(
@@ -80,12 +54,12 @@ async def test_a_fact_that_was_removed_is_followed_though_its_executor_has_begun
     await archive(redis, archive_of_rig.dsn)
 
     lines = await brought_back(valkey.url, archive_of_rig.dsn)
-    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
+    await say(redis, "resume")
     async with running(valkey.url, simulator):
-        became = await ended_as(redis, lost)
+        became = await ends_of(redis, lost)
 
     assert "1 fact followed again" in lines[-1]
-    assert became == "filled"
+    assert became == {lost.id: "filled"}
     assert await simulator.volumes() == [("EURUSD", 0, 0.2)]
     notice = next(m for m in await told(redis) if isinstance(m, Notice) and m.reason == "removed")
     assert "restore" in notice.text
@@ -98,7 +72,7 @@ async def test_what_was_to_be_followed_again_is_not_forgotten_by_the_next_loss(
     async with running(valkey.url, simulator):
         await source.buy("a", "0.1")
         await ended(redis, 1)
-    waiting = (await source.buy("b", "0.2")).id
+    waiting = await source.buy("b", "0.2")
     await archive(redis, archive_of_rig.dsn)
     await redis.flushall()
     await brought_back(valkey.url, archive_of_rig.dsn, ACCOUNT)
@@ -114,11 +88,11 @@ async def test_what_was_to_be_followed_again_is_not_forgotten_by_the_next_loss(
     await redis.set(KEYS.source("lease", "demo"), OWNER)
 
     lines = await brought_back(valkey.url, archive_of_rig.dsn, ACCOUNT)
-    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
+    await say(redis, "resume")
     async with running(valkey.url, simulator):
-        became = await ended_as(redis, waiting)
+        became = await ends_of(redis, waiting)
 
     assert "1 fact followed again" in lines[-1]
-    assert became == "filled"
+    assert became == {waiting.id: "filled"}
     assert len(await simulator.deals()) == 2
     assert await Publisher(redis, KEYS, CODEC).last("rig") == 2

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from deploy.embedded import Valkey
 from deploy.looking import PER_ACCOUNT, RECENT, Held, LastTrade, Seen, look
 from deploy.surroundings import found
-from shared import streams
+from shared import groups, streams
 from shared.outcomes import Outcome, Result
 from tests.deploy.onlookers import beside
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source
@@ -110,9 +110,9 @@ async def test_among_many_accounts_none_hides_the_last_trade_of_another(config: 
 async def test_what_nobody_has_read_yet_is_counted_for_the_account_and_for_the_archive(
     config: Path, client: Redis
 ) -> None:
-    await streams.join_orders(client, KEYS, ACCOUNT)
+    await groups.join_orders(client, KEYS, ACCOUNT)
     for stream in (KEYS.orders, KEYS.outcomes):
-        await streams.join_archive(client, stream, "archiver")
+        await groups.join_archive(client, stream, "archiver")
     source = Source(client)
     await source.open()
     await source.buy("p1")

@@ -74,6 +74,29 @@ def test_what_stops_no_exit_is_done_at_once_and_resume_says_when_it_only_compute
     assert mode(valkey) == "shadow"
 
 
+@pytest.mark.parametrize(
+    ("stopped", "typed", "code", "after"),
+    [
+        ("removed 5", "\n", 2, None),
+        ("removed 5", "resume main\n", 0, "shadow"),
+        ("restored 5", "", 0, "shadow"),
+        ("daily-loss 5", "", 0, "shadow"),
+        ("", "", 0, "shadow"),
+    ],
+)
+def test_resume_wants_to_be_typed_out_where_facts_were_removed_and_not_restored(
+    config: Path, valkey: Valkey, stopped: str, typed: str, code: int, after: str | None
+) -> None:
+    with redis.Redis.from_url(valkey.url) as client:
+        client.hset(KEYS.account("state", ACCOUNT), "stopped", stopped)
+
+    ran = run(config, "resume", "--all", typed=typed)
+
+    assert ran.exit_code == code, ran.output
+    assert ("`tradecopier restore` first" in ran.output) is stopped.startswith("removed")
+    assert mode(valkey) == after
+
+
 def test_looking_at_a_machine_that_copies_nothing_ends_in_exit_code_1(config: Path) -> None:
     told = run(config, "status", "--json")
     assert told.exit_code == 1

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,34 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from archiver.migrate import migrate
-from deploy import control, restoring
+from archiver.originals import Archive
+from deploy import forgetting, membership, restoring
 from deploy.cli import cli
 from deploy.embedded import Valkey
+from deploy.memory import entries
 from deploy.rebuilding import needing, restored
+from executor.mt5.simulator.faults import FaultKind
 from shared import streams
 from shared.facts import Fact
-from shared.outcomes import Kept, Notice
+from shared.outcomes import Kept, Notice, Pending
+from shared.wire import entry_order
 from tests.conftest import Database
-from tests.deploy.archived import archive, at_work, configured
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, OWNER, Simulator, Source, ended, running, told
+from tests.deploy.archived import archive, at_work, configured, ends_of
+from tests.executor.rig import (
+    ACCOUNT,
+    CODEC,
+    KEYS,
+    NAMESPACE,
+    OWNER,
+    Simulator,
+    Source,
+    account,
+    ended,
+    running,
+    told,
+)
 from tests.executor.seals import join
+from tests.executor.test_operator import say
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -58,13 +75,6 @@ class Outbox(Source):
 
 
 @pytest.fixture
-def archive_of_rig(postgres: Database) -> Database:
-    """An archive that is empty."""
-    migrate(postgres.dsn)
-    return postgres
-
-
-@pytest.fixture
 async def redis(redis: Redis) -> Redis:
     """A server on which the source owns its name already."""
     await redis.set(KEYS.source("lease", "demo"), OWNER)
@@ -86,22 +96,6 @@ async def rest_of_story(source: Source) -> None:
     await source.close("a")
     await source.buy("e", "0.4")
     await source.close("b")
-
-
-async def resumed(redis: Redis) -> None:
-    await control.order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
-
-
-async def ends_of(redis: Redis, *facts: Fact) -> dict[str, str]:
-    """How these facts have ended by now, once all have."""
-    wanted = {fact.id for fact in facts}
-    async with asyncio.timeout(60):
-        while True:
-            done: Any = await redis.hgetall(KEYS.account("done", ACCOUNT))
-            ends = {k.decode().removesuffix("#1"): v.decode().split()[0] for k, v in done.items()}
-            if wanted <= set(ends):
-                return {fact: ends[fact] for fact in wanted}
-            await asyncio.sleep(0.05)
 
 
 async def held(simulator: Simulator) -> dict[str, float]:
@@ -129,7 +123,7 @@ async def test_what_a_stranger_has_written_is_replaced_by_what_the_archive_has(
         async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
             assert await needing(work, [ACCOUNT]) == [ACCOUNT]
             await restored(work, [ACCOUNT])
-        await resumed(redis)
+        await say(redis, "resume")
         await ends_of(redis, *source.said)
     assert await held(simulator) == {"buy": 0.1, "sell": 0.3}
 
@@ -155,7 +149,7 @@ async def test_after_a_flush_under_load_the_story_goes_on_and_nothing_is_sent_tw
             lines = await restored(work, [ACCOUNT])
         if kept != "everything":
             await source.again()
-        await resumed(redis)
+        await say(redis, "resume")
 
         ends = await ends_of(redis, *source.said)
         assert lane.name == ACCOUNT
@@ -189,7 +183,7 @@ async def test_what_was_done_and_not_archived_is_found_in_the_terminal_and_not_d
         async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
             await work.remember([ACCOUNT])
             lines = await restored(work, [ACCOUNT])
-        await resumed(redis)
+        await say(redis, "resume")
         ends = await ends_of(redis, *source.said)
 
     assert "3 facts followed again" in lines[-1]
@@ -212,7 +206,7 @@ async def test_a_fact_that_nobody_has_but_the_archive_is_followed(
     async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
         await work.remember([ACCOUNT])
         lines = await restored(work, [ACCOUNT])
-    await resumed(redis)
+    await say(redis, "resume")
     async with running(valkey.url, simulator):
         await source.open()
         await source.close("a")
@@ -222,6 +216,119 @@ async def test_a_fact_that_nobody_has_but_the_archive_is_followed(
     assert "1 fact followed again" in lines[1]
     assert sorted(ends.values()) == ["closed", "filled", "filled"]
     assert await held(simulator) == {"buy": 0.2, "sell": 0}
+
+
+async def lost_since_the_whole(redis: Redis) -> None:
+    """What was told since an executor has told all that the account remembers is lost before it was archived."""
+    read = [(o.entry, CODEC.outcome(o.fields)) for o in await entries(redis, KEYS.outcomes)]
+    whole = [entry for entry, message in read if isinstance(message, Kept) and message.whole]
+    for each in await entries(redis, KEYS.outcomes):
+        if entry_order(each.entry) > entry_order(whole[-1]):
+            await redis.xdel(KEYS.outcomes, each.entry)
+
+
+class Killed(Exception):
+    """The command has ended here."""
+
+
+async def test_what_a_restore_that_was_killed_left_to_be_followed_is_not_forgotten_by_the_next_one(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's place is beyond it, an executor has told that, and Redis is lost once more."""
+    source = Outbox(redis, first=3)
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    await source.buy("b", "0.2")
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    put_back = restoring.restore_account
+
+    async def killed(*given: Any) -> Any:
+        await put_back(*given)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "restore_account", killed)
+        async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+            await work.remember([ACCOUNT])
+            with pytest.raises(Killed):
+                await restored(work, [ACCOUNT])
+    async with running(valkey.url, simulator, account(grace=600.0)):
+        pass
+    await lost_since_the_whole(redis)
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+        lines = await restored(work, await needing(work, []))
+    await say(redis, "resume")
+    async with running(valkey.url, simulator):
+        ends = await ends_of(redis, *source.said)
+
+    assert "1 fact followed again" in lines[-1]
+    assert sorted(ends.values()) == ["filled", "filled"]
+    assert await held(simulator) == {"buy": 0.3, "sell": 0}
+
+
+async def test_what_a_restore_left_to_be_followed_is_followed_though_a_stranger_has_acknowledged_it(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator
+) -> None:
+    """It lies below the account's place, so that no gap would tell."""
+    source = Outbox(redis)
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    await source.close("a")
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+        await work.remember([ACCOUNT])
+        assert "1 fact followed again" in (await restored(work, [ACCOUNT]))[-1]
+    taken: Any = await redis.xreadgroup(ACCOUNT, "stranger", {KEYS.orders: ">"})
+    await redis.xack(KEYS.orders, ACCOUNT, *(entry for entry, _ in taken[0][1]))
+    async with running(valkey.url, simulator):
+        ends = await ends_of(redis, *source.said)
+
+    assert sorted(ends.values()) == ["closed", "filled"]
+    assert await held(simulator) == {"buy": 0, "sell": 0}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_what_a_person_has_forgotten_by_joining_afresh_no_later_restore_brings_back(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, begun: bool
+) -> None:
+    """Neither what the account held, nor what waited; what it has followed since, if it has begun, does come back."""
+    source = Source(redis)
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, times=0)
+        await source.buy("b", "0.2")
+        async with asyncio.timeout(60):
+            while not any(isinstance(message, Pending) for message in await told(redis)):
+                await asyncio.sleep(0.05)
+    await source.buy("c", "0.3")
+    await archive(redis, archive_of_rig.dsn)
+    simulator.heal()
+
+    await redis.flushall()
+    kept = Archive(dsn=archive_of_rig.dsn, namespace=NAMESPACE)
+    await forgetting.forget(redis, KEYS, CODEC, kept, ACCOUNT, datetime.now(UTC))
+    await membership.join(redis, KEYS, CODEC, ACCOUNT, afresh=True)
+    if begun:
+        newer = Source(redis, producer="newer").succeeding(source)
+        await newer.open()
+        async with running(valkey.url, simulator):
+            await ends_of(redis, await newer.buy("d", "0.4"))
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+        assert await needing(work, []) == ([ACCOUNT] if begun else [])
+        lines = await restored(work, await needing(work, [ACCOUNT]))
+        found = work.found[ACCOUNT]
+
+    assert list(found.links) == (["demo/10001/d"] if begun else [])
+    assert "0 facts followed again" in lines[-1]
 
 
 async def test_what_is_published_while_facts_are_put_back_is_followed_as_well(
@@ -247,7 +354,7 @@ async def test_what_is_published_while_facts_are_put_back_is_followed_as_well(
     async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
         await work.remember([ACCOUNT])
         await restored(work, [ACCOUNT])
-    await resumed(redis)
+    await say(redis, "resume")
     async with running(valkey.url, simulator):
         ends = await ends_of(redis, *source.said)
 
@@ -310,7 +417,7 @@ async def test_yesterday_s_backup_is_brought_up_to_date(
     async with at_work(own.url, archive_of_rig.dsn, []) as work:
         names = await needing(work, [])
         lines = await restored(work, names)
-    await resumed(redis)
+    await say(redis, "resume")
     async with running(own.url, simulator):
         await source.open()
         await source.close("c")
@@ -350,7 +457,7 @@ async def test_what_a_server_forgot_that_the_archive_has_is_found_in_the_termina
     await redis.flushall()
     async with at_work(own.url, archive_of_rig.dsn, []) as work:
         lines = await restored(work, await needing(work, []))
-    await resumed(redis)
+    await say(redis, "resume")
     async with running(own.url, simulator):
         await source.open()
         await source.close("b")
@@ -361,6 +468,49 @@ async def test_what_a_server_forgot_that_the_archive_has_is_found_in_the_termina
     assert sorted(ends.values()) == ["closed", "filled", "filled"]
     assert len(await simulator.deals()) == 3
     assert await held(simulator) == {"buy": 0.1, "sell": 0}
+
+
+async def test_what_waited_and_whose_end_a_failover_forgot_is_followed_again_and_found(
+    tmp_path: Path, own: Valkey, archive_of_rig: Database, simulator: Simulator
+) -> None:
+    """The archive has its end, and the server's memory has passed it: only that it waits there says that this is none.
+
+    Redis is lost before the executor that has begun there tells anything else.
+    """
+    redis = streams.connect(own.url)
+    source = Outbox(redis)
+    async with running(own.url, simulator):
+        simulator.goes_wrong(FaultKind.NONE, times=0)
+        await source.buy("a", "0.1")
+        async with asyncio.timeout(60):
+            while not any(isinstance(message, Pending) for message in await told(redis)):
+                await asyncio.sleep(0.05)
+    simulator.heal()
+    saved(own, tmp_path / "yesterday")
+    await reconnected(redis)
+    async with running(own.url, simulator):
+        assert [end.result for end in await ended(redis, 1)] == ["filled"]
+    await archive(redis, archive_of_rig.dsn)
+
+    put_back(own, tmp_path / "yesterday")
+    await reconnected(redis)
+    async with running(own.url, simulator):
+        pass
+    await lost_since_the_whole(redis)
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+    async with at_work(own.url, archive_of_rig.dsn, []) as work:
+        lines = await restored(work, await needing(work, []))
+    await say(redis, "resume")
+    async with running(own.url, simulator):
+        await source.open()
+        await source.close("a")
+        ends = await ends_of(redis, *source.said)
+    await redis.aclose()
+
+    assert "1 fact followed again" in lines[-1]
+    assert sorted(ends.values()) == ["closed", "filled"]
+    assert len(await simulator.deals()) == 2
 
 
 async def test_what_nobody_of_ours_has_signed_restores_nothing_and_is_named(

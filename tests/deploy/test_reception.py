@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from redis.asyncio import Redis
@@ -12,20 +13,21 @@ from redis.asyncio import Redis
 from archiver.migrate import migrate
 from deploy.cli import cli
 from deploy.embedded import Valkey
-from deploy.reception import Desk, flattened, identity_of, joined, lines, refuse_repoint
+from deploy.reception import Desk, flattened, identity_of, joined, left_of, lines, refuse_repoint
 from deploy.standing import Standing, standing
 from deploy.surroundings import found
 from executor.book import Link, Part
 from executor.mt5.simulator.faults import FaultKind
 from executor.settings import MetaTrader5
 from shared import streams
+from shared.outcomes import Kept, Memory
 from shared.process import UserError
 from shared.settings import Secret
 from tests.conftest import Database
 from tests.deploy.archived import archive, configured
 from tests.deploy.onlookers import machine
 from tests.executor.accounts import settings as account_settings
-from tests.executor.rig import ACCOUNT, KEYS, OWNER, Simulator, Source, ended, running
+from tests.executor.rig import ACCOUNT, KEYS, OWNER, Simulator, Source, ended, running, told
 from tests.executor.seals import seal
 
 pytestmark = pytest.mark.timeout(180)
@@ -182,6 +184,8 @@ async def test_an_account_that_the_archive_remembers_is_restored_and_does_not_jo
     with pytest.raises(UserError, match=r"the archive remembers main: `tradecopier restore --account main`"):
         await joined(desk, ACCOUNT, afresh=False)
     assert "joined" in await joined(desk, ACCOUNT, afresh=True)
+    (left,) = [message for message in await told(redis) if isinstance(message, Kept)]
+    assert (left.removed, left.memory) == (True, Memory(passed={"rig": 1}))
     assert "already" in await joined(desk, ACCOUNT, afresh=False)
     assert "joined" in await joined(desk, "other", afresh=False)
 
@@ -231,3 +235,12 @@ def test_the_login_of_a_real_terminal_is_known_before_it_logs_in() -> None:
 )  # fmt: skip
 def test_what_is_said_of_an_account(now: Standing, in_settings: bool, line: str) -> None:
     assert lines(now, in_settings=in_settings)[0] == f"one: {line}"
+
+
+def test_an_account_of_which_not_everything_can_be_read_says_what_to_do() -> None:
+    now = msgspec.structs.replace(HELD, strange=("links",))
+    assert "into its links what nobody can read" in lines(now, in_settings=True)[-1]
+    assert "`tradecopier account remove one --abandon`" in lines(now, in_settings=True)[-1]
+    assert left_of(now) == "EURUSD +0.1 lots, and what nobody can read"
+    with pytest.raises(UserError, match="what nobody can read"):
+        refuse_repoint(now, "2@Demo", abandon=True)

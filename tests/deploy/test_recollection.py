@@ -73,6 +73,14 @@ def test_what_the_state_says_is_the_newest_that_was_told() -> None:
     assert found.state == {}
 
 
+def test_an_account_that_was_taken_out_without_a_word_about_it_is_removed_and_what_it_held_is_known() -> None:
+    found = begun("a", SOURCES, "5-0", whole({"x": b"1"}))
+    found.take("6-0", Kept(account="a", seen=NOW, memory=Memory(), removed=True))
+    assert (found.removed, found.links) == (True, {"x": b"1"})
+    found.take("7-0", whole({}))
+    assert not found.removed
+
+
 def owing(name: str) -> dict[str, bytes]:
     debt = Debt(link="x", fact=name, entry="1-0", target=ZERO, since=NOW, captured=NOW)
     return {"x": msgspec.json.encode(debt)}
@@ -167,6 +175,49 @@ def test_what_was_not_there_when_its_turn_came_is_wanted_though_the_account_has_
     assert (wants(missed), wants(passed)) == (True, False)
     found.take("10-0", Outcome(fact=missed.id, result="ignored", **END))
     assert not found.wanting()(missed)
+
+
+def test_an_end_counts_no_more_when_its_fact_waits_in_a_whole_that_was_told_since() -> None:
+    """It was parked, so the whole has passed it; and nobody has told yet that it is under way again."""
+    waiting, over = fact(1), fact(2)
+    told = msgspec.structs.replace(whole({}, {}, **{PRODUCER: 2}), lacking=(Lacking(PRODUCER, 1, 1),))
+    found = begun("a", SOURCES, "5-0", told)
+    found.take("2-0", unresolved(waiting))
+    found.take("3-0", filled(waiting))
+    found.take("4-0", filled(over))
+    assert [wants(found, f) for f in (waiting, over)] == [True, False]
+    found.take("6-0", filled(waiting))
+    assert not wants(found, waiting)
+    found.take("7-0", whole({}, {}, **{PRODUCER: 2}))
+    assert not wants(found, waiting)
+
+
+def test_what_waited_when_the_account_was_taken_out_is_over_for_it() -> None:
+    parked, missed, held, since = (fact(n) for n in (1, 2, 3, 4))
+    found = begun("a", SOURCES, "9-0", whole({}))
+    for entry, message in (
+        ("1-0", unresolved(parked)),
+        ("2-0", Notice(account="a", reason="removed", text="", seen=NOW, lacking=(Lacking(PRODUCER, 2, 2),))),
+        ("3-0", filled(held)),
+    ):
+        found.take(entry, message)
+    assert all(wants(found, each) for each in (parked, missed, held, since))
+    found.take("4-0", msgspec.structs.replace(whole({}, {}, **{PRODUCER: 3}), removed=True))
+    assert [wants(found, each) for each in (parked, missed, held, since)] == [False, False, False, True]
+    found.take("5-0", unresolved(since))
+    found.part("4-0", {})
+    assert (found.left, found.states) == ({PRODUCER: 3}, {(since.id, 1): "5-0"})
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_was_told_before_an_account_was_taken_out_counts_no_more_whenever_it_is_read(when: str) -> None:
+    found = begun("a", SOURCES, "9-0", whole({}, {}, **{PRODUCER: 3}))
+    if when == "before":
+        found.take("1-0", unresolved(fact(1)))
+    found.part("4-0", {PRODUCER: 3})
+    if when == "after":
+        found.take("1-0", unresolved(fact(1)))
+    assert not wants(found, fact(1))
 
 
 def filled(of: Fact) -> Outcome:

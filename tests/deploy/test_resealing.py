@@ -1,15 +1,20 @@
 """Before a key is retired nothing that lives bears it any more; what somebody else signed stays what it is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 from redis.asyncio import Redis
 
-from deploy import membership, resealing
+from deploy import control, membership, resealing
+from deploy.cli import cli
 from deploy.embedded import Valkey
 from executor import sealing
+from executor.asked import Desk, Mend, Replay
+from executor.orders import DONE, ordered, said, signed
 from executor.recalling import stored
 from executor.sealing import Contents
 from shared import streams
@@ -19,7 +24,7 @@ from shared.wire import Codec, Keyring
 from tests.deploy.onlookers import beside
 from tests.e2e.processes import run
 from tests.executor.rig import NAMESPACE
-from tests.shared.samples import placed
+from tests.shared.samples import MOMENT, placed
 
 KEYS, OWNER = Keys(NAMESPACE), "owner"
 OLD, NEW = {"k1": b"1" * 32}, {"k2": b"2" * 32}
@@ -45,7 +50,7 @@ async def known(redis: Redis) -> None:
 
 async def test_pictures_and_memories_are_signed_anew(redis: Redis) -> None:
     await known(redis)
-    assert (await resealing.counted(redis, KEYS, ("demo",)))["k1"] == 4
+    assert (await resealing.counted(redis, KEYS, TURNED, ("demo",)))["k1"] == 4
     assert (await source_picture(redis, KEYS, AFTER, "demo")).facts == ()
 
     assert await resealing.reseal(redis, KEYS, TURNED, "k1", ("demo",)) == 3
@@ -53,18 +58,21 @@ async def test_pictures_and_memories_are_signed_anew(redis: Redis) -> None:
     assert (await source_picture(redis, KEYS, AFTER, "demo")).facts == (placed(),)
     memory: Any = await redis.hget(KEYS.source("memory", "demo"), "10001")
     assert AFTER.opened("memory:demo/10001", memory) == b"{}"
-    assert await resealing.counted(redis, KEYS, ("demo",)) == {"k1": 1, "k2": 3}  # the entry in the stream stays
+    assert await resealing.counted(redis, KEYS, TURNED, ("demo",)) == {
+        "k1": 1,
+        "k2": 3,
+    }  # the entry in the stream stays
 
 
 async def test_the_seal_of_what_an_account_remembers_is_signed_anew(redis: Redis) -> None:
     await membership.join(redis, KEYS, BEFORE, "main")
-    assert await resealing.counted(redis, KEYS, ()) == {"k1": 1}
+    assert await resealing.counted(redis, KEYS, TURNED, ()) == {"k1": 1}
     assert "sealed with key 'k1'" in ((await stored(redis, KEYS, "main")).flaw(AFTER, "main") or "")
 
     assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 1
 
     assert (await stored(redis, KEYS, "main")).flaw(AFTER, "main") is None
-    assert await resealing.counted(redis, KEYS, ()) == {"k2": 1}
+    assert await resealing.counted(redis, KEYS, TURNED, ()) == {"k2": 1}
 
 
 async def test_a_seal_that_is_not_soundly_signed_is_not_signed_by_us(redis: Redis) -> None:
@@ -84,6 +92,101 @@ async def test_what_is_not_soundly_signed_is_not_signed_by_us(redis: Redis) -> N
     await resealing.reseal(redis, KEYS, TURNED, "k1", ("demo",))
 
     assert await redis.hget(name, "10001/position:x") == forged
+
+
+STATE, REQUESTS = KEYS.account("state", "main"), KEYS.account("replay", "main")
+
+
+async def ask(redis: Redis) -> None:
+    """Ask of an account that nobody works for all that can be asked, signed with the old key."""
+    await control.order(redis, KEYS, lambda: BEFORE, "flatten", {"main": True})
+    await control.order(redis, KEYS, lambda: BEFORE, "resume", {"main": True})
+    await redis.set(KEYS.account("lease", "main"), "somebody")
+    m, k, s = (value.decode() for value in BEFORE.entry("orders", placed()).values())
+    again = Replay(fact="f", entry="1-0", attempt=2, asked=MOMENT, m=m, k=k, s=s)
+    desk = Desk(redis, KEYS, BEFORE, "main")
+    await redis.hset(KEYS.account("done", "main"), "f#1", "denied 1 1-0")
+    for request in (again, Mend(names=("a",), asked=MOMENT)):
+        assert await desk.ask(request) == "asked"
+
+
+async def heard(redis: Redis, codec: Codec) -> tuple[list[bool], list[bool]]:
+    """Which orders and which requests an executor with these keys believes."""
+    kept: Any = await redis.hmget(STATE, [*DONE])
+    orders = [ordered(codec, "main", what, each.decode()) > 0 for what, each in zip(DONE, kept, strict=True)]
+    requests = (await Desk(redis, KEYS, codec, "main").requests()).values()
+    sound = [isinstance(each, Mend) or (each is not None and codec.fact(each.fields) == placed()) for each in requests]  # type: ignore[union-attr]
+    return orders, sound
+
+
+async def test_what_an_operator_has_asked_is_signed_anew_with_the_original_in_it(redis: Redis) -> None:
+    await ask(redis)
+    assert await heard(redis, AFTER) == ([False, False], [False, False])
+    assert await resealing.waiting(redis, KEYS, TURNED, "k1") == ["main"]
+    before = (await resealing.counted(redis, KEYS, TURNED, ()))["k1"]
+
+    assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 4
+
+    assert await heard(redis, AFTER) == ([True, True], [True, True])
+    assert await resealing.waiting(redis, KEYS, TURNED, "k1") == []
+    assert await resealing.counted(redis, KEYS, TURNED, ()) == {"k2": before}
+
+
+async def test_a_request_that_an_executor_has_signed_since_has_its_original_signed_anew(redis: Redis) -> None:
+    await ask(redis)
+    desk = Desk(redis, KEYS, TURNED, "main")
+    (again,) = [each for each in (await desk.requests()).values() if isinstance(each, Replay)]
+    await redis.hset(REQUESTS, mapping=cast(Any, desk.noting(again).noted))
+    await resealing.reseal(redis, KEYS, TURNED, "k1", ())
+    assert await heard(redis, AFTER) == ([True, True], [True, True])
+
+
+async def test_what_an_operator_has_not_asked_is_not_signed_by_us(redis: Redis) -> None:
+    await ask(redis)
+    forged = f"k1 {'0' * 64} 1234567890123456"
+    await redis.hset(STATE, mapping={"flatten": forged, "rearm": signed(BEFORE, "other", "rearm", 5)})
+    await redis.hset(REQUESTS, mapping={"mend": forged, "fact:f": cast(Any, b"k1 \xff {}")})
+    assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 0
+    assert await resealing.waiting(redis, KEYS, TURNED, "k1") == []
+
+
+async def test_what_was_carried_out_waits_for_nobody(redis: Redis) -> None:
+    await control.order(redis, KEYS, lambda: BEFORE, "flatten", {"main": True})
+    (kept,) = cast(Any, await redis.hmget(STATE, ["flatten"]))
+    await redis.hset(STATE, "flattened", str(said(kept.decode())))
+    assert await resealing.waiting(redis, KEYS, TURNED, "k1") == []
+    assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 1
+
+
+async def test_what_somebody_has_put_in_place_of_a_key_keeps_no_other_from_being_signed_anew(redis: Redis) -> None:
+    await membership.join(redis, KEYS, BEFORE, "main")
+    for part in ("place", "state", "replay"):
+        await redis.set(KEYS.account(part, "other"), "no hash")
+    assert await resealing.reseal(redis, KEYS, TURNED, "k1", ()) == 1
+    assert (await resealing.counted(redis, KEYS, TURNED, ()))["k2"] == 1
+
+
+async def test_a_key_under_which_an_operator_still_asks_is_not_retired_but_when_it_was_stolen(
+    redis: Redis, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine on which he typed had not been told; what a thief may have asked is void."""
+    config = turned_file(tmp_path, valkey)
+    script = "local done = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return done"
+    monkeypatch.setattr(resealing, "_REPLACE", script)  # as if it were asked again at once
+    await ask(redis)
+
+    def retire(*more: str) -> Any:
+        return CliRunner().invoke(cli, [*config, "key", "retire", "k1", *more])
+
+    refused = await asyncio.to_thread(retire)
+    assert refused.exit_code == 2
+    assert "what an operator has just asked of main bears k1" in refused.output
+    assert (tmp_path / "signing.key").read_text().split()[1].endswith("31")
+
+    done = await asyncio.to_thread(retire, "--now")
+    assert done.exit_code == 0
+    assert "main: what was asked of it under k1 is void" in done.output
+    assert await heard(redis, AFTER) == ([False, False], [False, False])
 
 
 def turned_file(folder: Path, valkey: Valkey) -> tuple[str, str]:

@@ -167,7 +167,7 @@ async def test_an_account_reads_again_from_the_first_entry_it_wants(redis: Redis
     state = await redis.hgetall(KEYS.account("state", ACCOUNT))
     assert (place[b"entry"], place[b"seq:rig"]) == (originals[2].entry.encode(), b"3")
     assert NOW.timestamp() / 2 < int(place[b"version"]) < 10**15
-    assert state.keys() == {b"mode", b"reason", b"identity", b"suspect-before", b"flattened", b"rearmed"}
+    assert state.keys() == {b"mode", b"reason", b"identity", b"suspect-before", b"flattened", b"rearmed", b"stopped"}
     assert before < int(state[b"flattened"]) == int(state[b"rearmed"])  # what somebody has kept is done
     assert (state[b"mode"], state[b"reason"]) == (b"close-only", b"restored")
     assert await redis.hgetall(KEYS.account("links", ACCOUNT)) == {b"x": b'{"key":"x"}'}

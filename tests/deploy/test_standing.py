@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from deploy.standing import WORDS, counted, holding, known, standing
+from deploy.standing import PARTS, WORDS, counted, holding, known, standing
 from executor.book import Link, Part, Pending
-from shared import streams
+from shared import groups, streams
 from tests.executor.rig import ACCOUNT, KEYS
 
 PART = Part(ticket=1, identifier=1, volume=Decimal("0.3"), side="sell")
@@ -27,7 +27,7 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 
 
 async def test_an_account_at_work(redis: Redis) -> None:
-    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await groups.join_orders(redis, KEYS, ACCOUNT)
     await redis.xadd(KEYS.orders, {"m": "x"})
     await redis.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
     await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "reason": "r", "identity": "1@D"})
@@ -48,7 +48,25 @@ async def test_what_a_stranger_has_written_is_no_surprise(redis: Redis) -> None:
     await redis.hset(KEYS.account("links", ACCOUNT), "y", msgspec.json.encode(LINK))
     now = await standing(redis, KEYS, ACCOUNT)
     assert (now.links, now.debts, now.seqs) == ((LINK,), (), {"q": 3})
+    assert now.strange == ("debts", "links")
+    for name in (b"\xff", b"\n\x1b[2J", b"A b"):
+        await redis.hset(cast(Any, KEYS.account("place", "").encode() + name), "entry", "0-0")
     assert await known(redis, KEYS) == [ACCOUNT]
+
+
+async def test_what_stands_in_place_of_a_hash_is_named(redis: Redis) -> None:
+    for part in PARTS:
+        await redis.set(KEYS.account(part, ACCOUNT), "no hash")
+    now = await standing(redis, KEYS, ACCOUNT)
+    assert (now.group, now.strange) == ("lost", tuple(sorted(PARTS)))
+
+
+@pytest.mark.parametrize("unread", [None, b"", b"\xff", b"x", b"-", b"9" * 30 + b"-0"])
+async def test_a_place_to_come_back_to_that_is_none_wants_a_restore(redis: Redis, unread: bytes | None) -> None:
+    await redis.xadd(KEYS.orders, {"m": "x"})
+    kept = {"detached": b"then"} | ({} if unread is None else {"unread": unread})
+    await redis.hset(KEYS.account("place", ACCOUNT), mapping=cast(Any, kept))
+    assert (await standing(redis, KEYS, ACCOUNT)).group == "trimmed"
 
 
 async def test_an_account_without_its_group(redis: Redis) -> None:

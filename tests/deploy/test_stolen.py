@@ -29,7 +29,7 @@ from shared.outcomes import Outcome
 from shared.wire import Codec, Keyring
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, running
 from tests.executor.seals import join
-from tests.executor.test_operator import rearmed, say
+from tests.executor.test_operator import done, say
 from tests.executor.test_reconciler import seen_now
 
 USERS = acl.users(KEYS, ["demo"], [ACCOUNT, "second"])
@@ -119,6 +119,11 @@ async def kept(redis: Redis) -> Memory:
     """All that Redis remembers of the account, as the thief sees it."""
     found = {part: cast(Any, await redis.hgetall(KEYS.account(part, ACCOUNT))) for part in REMEMBERED}
     return {part: {k.decode(): v.decode() for k, v in values.items()} for part, values in found.items()}
+
+
+def waiting(memory: Memory) -> bool:
+    """Whether a fact of it was passed and has no end yet."""
+    return any(name.startswith("parked:") for name in memory["place"])
 
 
 async def put_back(redis: Redis, earlier: Memory) -> None:
@@ -211,7 +216,7 @@ async def test_who_has_an_account_forget_what_it_holds_does_not_have_it_join_ane
         assert len(await simulator.deals()) == 1
 
 
-@pytest.mark.parametrize("field", ["joined", "day-start", "peak", "flattened", "rearmed"])
+@pytest.mark.parametrize("field", ["joined", "day-start", "peak", "flattened", "rearmed", "stopped"])
 async def test_nothing_of_the_state_that_makes_a_trade_can_be_changed(
     guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str
 ) -> None:
@@ -257,7 +262,7 @@ async def test_what_is_no_text_ends_no_process_and_holds_up_nothing(
             await told(admin, 2)
             await say(admin, "resume")
             async with asyncio.timeout(PATIENCE_S):
-                while not await rearmed(admin):
+                while not await done(admin):
                     await asyncio.sleep(0.05)
         assert await simulator.volumes() == []
 
@@ -289,7 +294,7 @@ async def until_open(simulator: Simulator, count: int) -> None:
 async def test_facts_that_he_has_delivered_again_trade_nothing_again(
     guarded: Valkey, admin: Redis, tmp_path: Path
 ) -> None:
-    """He may claim any entry for the account, take its end away, and set back how far it has read."""
+    """He may claim any entry for the account, and take its end away."""
     source = Source(admin)
     await source.open()
     async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
@@ -301,7 +306,7 @@ async def test_facts_that_he_has_delivered_again_trade_nothing_again(
             ids = [entry for entry, _ in cast(Any, await redis.xrange(KEYS.orders))]
             await redis.xclaim(KEYS.orders, ACCOUNT, "executor", 0, ids, force=True)
             await redis.delete(KEYS.account("done", ACCOUNT))
-            await write(redis, place={"entry": "0-0", "seq:rig": "0"}, state={"suspect-before": "0"})
+            await write(redis, state={"suspect-before": "0"})
             await told(admin, 6)
         assert len(await simulator.deals()) == 3
 
@@ -386,10 +391,9 @@ async def test_an_earlier_memory_is_believed_as_a_whole_and_what_was_opened_sinc
         assert len(await simulator.deals()) == 1
 
 
-async def test_an_earlier_memory_beside_today_s_place_opens_what_has_come_since_once_more(
-    guarded: Valkey, admin: Redis, tmp_path: Path
+async def test_an_earlier_memory_beside_today_s_place_is_not_believed(
+    guarded: Valkey, admin: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """How far the account has read is not under the seal: nothing in between is followed again, and so not searched."""
     source = Source(admin)
     await source.open()
     async with (
@@ -404,9 +408,114 @@ async def test_an_earlier_memory_beside_today_s_place_opens_what_has_come_since_
         await told(admin, 2)
         place = {**(await kept(redis))["place"], "seal": earlier["place"]["seal"]}
         await put_back(redis, {**earlier, "place": place})
-        await source.close("a", "0.2")
+        await refused(caplog, "is not what was sealed")
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("ends", ["left", "taken away"])
+async def test_what_came_after_an_earlier_memory_is_found_and_not_opened_once_more(
+    guarded: Valkey, admin: Redis, tmp_path: Path, ends: str
+) -> None:
+    """Also where the next fact comes from another producer, so that no number is lacking."""
+    source, successor = Source(admin), Source(admin, producer="another")
+    await source.open()
+    async with (
+        terminal(tmp_path, "hedging") as simulator,
+        thief(guarded, LANE) as redis,
+        running(url(guarded, LANE), simulator),
+    ):
+        await source.buy("a", "0.1")
+        await told(admin, 1)
+        earlier = await kept(redis)
+        await source.buy("a", "0.3")
+        await told(admin, 2)
+        if ends == "taken away":
+            await redis.delete(KEYS.account("done", ACCOUNT))
+        await put_back(redis, earlier)
         await told(admin, 3)
-        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.5), "the source has 0.2"
+        await successor.succeeding(source).buy("a", "0.2")
+        await told(admin, 4)
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.6)
+        assert len(await simulator.deals()) == 3
+
+
+async def test_a_waiting_fact_of_an_earlier_memory_is_found_and_not_opened_once_more(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    """Its entry was passed when the memory was kept, so nothing above the account's place is lacking."""
+    source = Source(admin)
+    await source.open()
+    async with (
+        terminal(tmp_path, "hedging") as simulator,
+        thief(guarded, LANE) as redis,
+        running(url(guarded, LANE), simulator),
+    ):
+        simulator.goes_wrong(FaultKind.NONE)
+        await source.buy("a", "0.1")
+        async with asyncio.timeout(PATIENCE_S):
+            while not waiting(earlier := await kept(redis)):
+                await asyncio.sleep(0.02)
+        await told(admin, 1)
+        assert not waiting(await kept(redis))
+        await put_back(redis, earlier)
+        await told(admin, 2)
+        await source.buy("a", "0.1")
+        await told(admin, 3)
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.2)
+        assert len(await simulator.deals()) == 2
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+async def test_an_exit_whose_end_he_has_made_up_is_followed(
+    guarded: Valkey, admin: Redis, tmp_path: Path, *, is_forced: bool
+) -> None:
+    """Also where he has its entry claimed before it is delivered."""
+    source = Source(admin)
+    await source.open()
+    async with terminal(tmp_path, "hedging") as simulator, thief(guarded, LANE) as redis:
+        async with running(url(guarded, LANE), simulator):
+            await source.buy("a", "0.1")
+            await told(admin, 1)
+        fact = await source.close("a")
+        await redis.hset(KEYS.account("done", ACCOUNT), f"{fact.id}#1", "closed 1 1-1")
+        if is_forced:
+            ((entry, _),) = cast(Any, await admin.xrevrange(KEYS.orders, count=1))
+            await redis.xclaim(KEYS.orders, ACCOUNT, "executor", 0, [entry], force=True)
+        async with running(url(guarded, LANE), simulator):
+            await told(admin, 2)
+        assert await simulator.volumes() == []
+
+
+async def test_what_came_after_an_earlier_memory_and_is_there_no_more_stops_openings_whatever_he_does(
+    guarded: Valkey, admin: Redis, tmp_path: Path
+) -> None:
+    source, state = Source(admin), KEYS.account("state", ACCOUNT)
+    await source.open()
+    async with (
+        terminal(tmp_path, "hedging") as simulator,
+        thief(guarded, LANE) as redis,
+        running(url(guarded, LANE), simulator),
+    ):
+        await source.buy("a", "0.1")
+        await told(admin, 1)
+        earlier = await kept(redis)
+        await source.buy("a", "0.3")
+        await told(admin, 2)
+        await admin.xtrim(KEYS.orders, maxlen=0)
+        await put_back(redis, earlier)
+        await source.buy("a", "0.1")
+        await told(admin, 3)
+        await redis.hset(state, mapping={"mode": "active", "reason": ""})
+        await source.buy("b", "0.1")
+        await told(admin, 4)
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.4)
+        await say(admin, "resume")
+        async with asyncio.timeout(PATIENCE_S):
+            while await admin.hget(state, "stopped"):
+                await asyncio.sleep(0.05)
+        await source.buy("c", "0.1")
+        await told(admin, 5)
+        assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.5)
 
 
 async def test_entries_that_are_delivered_again_by_the_archiver_s_user_trade_nothing_again(
@@ -426,7 +535,6 @@ async def test_entries_that_are_delivered_again_by_the_archiver_s_user_trade_not
         done = KEYS.account("done", ACCOUNT)
         for field in [field async for field, _ in redis.hscan_iter(done)]:
             await redis.hdel(done, field)
-        await redis.hset(KEYS.account("place", ACCOUNT), mapping={"entry": "0-0", "seq:rig": "0"})
         await redis.xgroup_create(KEYS.orders, ACCOUNT, "0")
         await told(admin, 4)
         assert len(await simulator.deals()) == 2

@@ -18,7 +18,7 @@ from deploy.embedded import Valkey
 from deploy.vouching import seal
 from executor.book import Debt, Link, Part, Pending
 from executor.recalling import stored
-from shared import streams
+from shared import groups, streams
 from shared.process import UserError
 from tests.deploy.onlookers import beside
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, ended, running
@@ -44,7 +44,7 @@ async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def older(redis: Redis) -> Redis:
     """An account as a version without seals has left it."""
-    await streams.join_orders(redis, KEYS, ACCOUNT)
+    await groups.join_orders(redis, KEYS, ACCOUNT)
     for part, value in (("links", LINK), ("debts", DEBT)):
         await redis.hset(KEYS.account(part, ACCOUNT), LINK.key, msgspec.json.encode(value).decode())
     return redis

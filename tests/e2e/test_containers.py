@@ -1,13 +1,17 @@
-"""compose.yaml in earnest: everything in containers, a trade through the published proxy, each container restarted."""
+"""compose.yaml in earnest, by podman and by Docker: everything in containers, trades through the published proxy, each
+container restarted between them. Grafana is stood in for. Needs root, the network, and of Debian podman, runc, buildah,
+debootstrap and slirp4netns.
+"""
 
 import http.client
 import shutil
 import ssl
 import tempfile
 import time
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -18,12 +22,19 @@ import pytest
 
 from deploy.demo.broker import ACCOUNTS
 from deploy.demo.trader import Line, Seat, request_id
-from tests.e2e.composing import PATIENCE_S, Composed, Containers
+from tests.deploy import composefile
+from tests.deploy.imaging import said
+from tests.e2e.composing import PATIENCE_S, USER, Composed
 from tests.e2e.containers.broker import PORT, TOKEN
+from tests.e2e.engines import Docker, Podman
+from tests.e2e.rooms import Room
+from tests.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 SERVERS = ("redis", "postgres", "terminal-main", "prometheus", "alertmanager")
 SERVICES = ("ingest", "archiver", "executor-any")
+ALL = ("broker", *SERVERS, "prepare", *SERVICES, "reader", "grafana")
+RUNNING = (*SERVERS, *SERVICES, "grafana")
 EDITED = {
     'host = "tradingview-api-client-demo.fusionmarkets.com"': f'host = "broker:{PORT}"',
     'account = "27269"': f'account = "{ACCOUNTS[0]}"',
@@ -37,14 +48,25 @@ print(msgspec.json.encode(found).decode())
 """
 ENDS = "select string_agg(result, ' ' order by committed) from outcomes where final and result <> 'ignored'"
 """What ended with an effect; that a fill is told by the polls too has none."""
+RIGHTS = (
+    "id -u; grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/1/status | cut -f2; touch /here 2>/dev/null || echo refused"
+)
+NONE = "0" * 16
+UNITS = {"M": 2**20, "G": 2**30}
+OPERATOR = ("run", "--rm", "prepare", "--config", "/etc/tradecopier/tradecopier.toml")
 
 
 class Browser(Line):
-    """A trader's connection through a proxy that wants to be logged in to."""
+    """A trader's connection, from the room of the containers, through a proxy that wants to be logged in to."""
 
-    def __init__(self, seat: Seat, login: str) -> None:
+    def __init__(self, seat: Seat, login: str, room: Room) -> None:
         super().__init__(seat)
-        self._login = "Basic " + b64encode(login.encode()).decode()
+        self._login, self._room = "Basic " + b64encode(login.encode()).decode(), room
+
+    def call(self, *words: Any) -> Any:
+        """As a line does."""
+        with self._room.network():
+            return super().call(*words)
 
     def _opened(self) -> http.client.HTTPSConnection:
         seat = self._seat
@@ -54,18 +76,30 @@ class Browser(Line):
         return connection
 
 
-@pytest.fixture(scope="module")
-def composed() -> Iterator[Composed]:
-    folder = Path(tempfile.mkdtemp(prefix="tradecopier-containers-"))
+@pytest.fixture(scope="module", params=[Podman, Docker])
+def composed(request: pytest.FixtureRequest) -> Iterator[Composed]:
+    """Everything, built and running."""
+    folder, engine = Path(tempfile.mkdtemp(prefix="tradecopier-containers-")), None
     try:
-        containers = Containers(folder)
-        containers.build(folder)
-        found = Composed(containers, folder / "clone")
+        engine = request.param(folder)
+        found = Composed(engine, folder / "clone")
         found.prepare(EDITED)
+        begin(found)
         yield found
-        found.stop()
+        found.compose("down", "--volumes")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if engine is not None:
+            engine.stop()
+        shutil.rmtree(folder)
+
+
+def begin(composed: Composed) -> None:
+    """As the page says; podman's composer would not wait for the health of what is needed."""
+    if isinstance(composed.engine, Docker):
+        composed.compose("up", "--build", "--detach")
+        composed.settled(*ALL)
+    else:
+        composed.start(("broker", *SERVERS), ("prepare",), (*SERVICES, "reader"), ("grafana",))
 
 
 def browser(composed: Composed) -> Browser:
@@ -74,7 +108,7 @@ def browser(composed: Composed) -> Browser:
     seat = Seat(
         host="broker", port=PORT, account=ACCOUNTS[0], token=TOKEN, context=context, proxy=("127.0.0.1", 8080)
     )  # fmt: skip
-    return Browser(seat, (data / "secrets/proxy").read_text().strip())
+    return Browser(seat, (data / "secrets/proxy").read_text().strip(), composed.engine.room)
 
 
 def positions(page: Browser) -> list[Any]:
@@ -129,22 +163,22 @@ def scraped(composed: Composed) -> set[tuple[str, str]]:
     return {(target["labels"]["service"], target["health"]) for target in targets}
 
 
-def test_everything_runs_together_and_each_container_can_be_restarted_between_trades(composed: Composed) -> None:
-    composed.start("broker", *SERVERS)
-    composed.healthy(*SERVERS)
-    composed.start("prepare")
-    assert composed.ended("prepare") == 0, composed.log("prepare")
-    composed.start("reader", *SERVICES)
-    assert composed.ended("reader") == 0, composed.log("reader")
-    composed.healthy(*SERVICES)
-    assert composed.published() == {"127.0.0.1:8080->8080/tcp"}
+def test_trades_are_copied_and_each_container_can_be_restarted_between_them(composed: Composed) -> None:
+    with closing(browser(composed)) as page:
+        for path in ("/config", "/accounts", f"/accounts/{ACCOUNTS[0]}/instruments", f"/accounts/{ACCOUNTS[0]}/state"):
+            page.call("GET", path, {}, None)
+        for _ in range(2):
+            positions(page)
+        traded(composed, page)
+        look(page)
+        assert "account main: 1001@Simulator-Demo" in composed.compose(*OPERATOR, "status")
+    watched(composed)
 
-    page, lot = browser(composed), Decimal("0.1")
-    for path in ("/config", "/accounts", f"/accounts/{ACCOUNTS[0]}/instruments", f"/accounts/{ACCOUNTS[0]}/state"):
-        page.call("GET", path, {}, None)
-    for _ in range(2):
-        positions(page)
+
+def traded(composed: Composed, page: Browser) -> None:
+    """An opening, one more after the restart of each container, and the end of them all."""
     buy(page)
+    lot = Decimal("0.1")
     lots, results = [lot], ["filled"]
     followed(composed, page, lots, results)
     for service in (*SERVERS[:3], *SERVICES):
@@ -157,6 +191,45 @@ def test_everything_runs_together_and_each_container_can_be_restarted_between_tr
     for position in positions(page):
         page.call("DELETE", f"/accounts/{ACCOUNTS[0]}/positions/{position['id']}", {}, None)
     followed(composed, page, [], results + ["closed"] * len(lots))
-    page.close()
 
-    watched(composed)
+
+def test_no_container_has_a_right_or_writes_where_it_lives(composed: Composed) -> None:
+    for service in RUNNING:
+        assert composed.within(service, "sh", "-c", RIGHTS).split() == [str(USER), NONE, NONE, "1", "refused"], service
+
+
+def test_a_container_has_the_limits_that_the_file_gives_it(composed: Composed) -> None:
+    form = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}"
+    for service in RUNNING:
+        given = composefile.read().services[service].deploy
+        assert given
+        limits = given.resources.limits
+        wanted = [int(limits.memory[:-1]) * UNITS[limits.memory[-1]], int(float(limits.cpus) * 10**9), limits.pids]
+        found = said([*composed.engine.program, "inspect", "--format", form, composed.name(service)]).split()
+        assert [int(each) for each in found] == wanted, service
+
+
+def test_only_the_proxy_and_the_dashboards_are_published_and_only_here(composed: Composed) -> None:
+    assert composed.published() == {"127.0.0.1:8080->8080/tcp", "127.0.0.1:3000->3000/tcp"}
+
+
+def test_servers_have_no_way_out_and_are_known_only_where_they_are_needed(composed: Composed) -> None:
+    for server in ("redis", "postgres", "prometheus"):
+        assert composed.within(server, "sh", "-c", "cut -f2 /proc/net/route | grep -c ^00000000$ || true") == "0"
+    for service, server in (("executor-any", "postgres"), ("grafana", "redis"), ("archiver", "terminal-main")):
+        assert composed.within(service, "sh", "-c", f"getent hosts {server} || echo unknown") == "unknown"
+
+
+def test_grafana_finds_what_it_is_given(composed: Composed) -> None:
+    with composed.engine.room.network(), urllib.request.urlopen("http://127.0.0.1:3000/api/health") as page:
+        found = msgspec.json.decode(page.read())
+    assert len(found["boards"]) == len(list((ROOT / "grafana/dashboards").glob("*.json")))
+    assert found["sources"].keys() == {"tradecopier-prometheus", "tradecopier-postgres"}
+    assert found["admin"] == len((composed.home / "data/secrets/grafana").read_text().strip())
+
+
+def test_what_watches_takes_its_files(composed: Composed) -> None:
+    assert "2 rule files found" in composed.within(
+        "prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yml"
+    )
+    assert "SUCCESS" in composed.within("alertmanager", "amtool", "check-config", "/etc/alertmanager/alertmanager.yml")

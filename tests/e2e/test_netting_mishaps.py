@@ -4,6 +4,7 @@ Each story is one that a random search has shown to end with a debt for ever, an
 position that nobody knows of.
 """
 
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from executor.orders import signed
 from tests.e2e.test_mishaps import MARKET_CLOSED, NO_ANSWER, D, at_rest, owed
 from tests.executor.conftest import netting, redis, simulator, source
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
+from tests.executor.test_operator import done
 
 __all__ = ["netting", "redis", "simulator", "source"]
 
@@ -42,9 +44,13 @@ async def test_flattening_positions_that_stand_against_each_other_comes_to_an_en
         await source.buy("o1", "0.3")
         await source.buy("o2", short)
         await ended(redis, 2)
-        state: Any = {"mode": "close-only", "reason": "operator", "flatten": signed(CODEC, ACCOUNT, "flatten", 7)}
+        state: Any = {
+            "mode": "close-only",
+            "reason": "operator",
+            "flatten": signed(CODEC, ACCOUNT, "flatten", time_ns()),
+        }
         await redis.hset(KEYS.account("state", ACCOUNT), mapping=state)
-        while await redis.hget(KEYS.account("state", ACCOUNT), "flattened") != b"7":
+        while not await done(redis, "flatten"):
             await redis.xread({KEYS.outcomes: "$"}, block=50)
         _, net = await at_rest(redis, netting, 2)
 

@@ -333,6 +333,21 @@ async def trailed(stage: Stage) -> None:
         remote.release_price("EURUSD")
 
 
+async def unpriced(stage: Stage) -> None:
+    """An order of a page that tells no price with it."""
+    page = Silent(stage.trader._seat)
+    await page.place("EURUSD", "buy", "0.1")
+    page._hands.close()
+    await stage.shows("unpriced")
+
+
+class Silent(Trader):
+    """A page whose orders do not say what the market was."""
+
+    async def _seen(self, instrument: str) -> dict[str, str]:
+        return {}
+
+
 async def unknown(stage: Stage) -> None:
     """An opening that is done and gets no answer, and the executor killed before its end is known."""
     with stage.terminal("hedging") as remote:
@@ -461,6 +476,8 @@ async def held(stage: Stage) -> None:
     await stage.until('count(ALERTS{alertname="TrimHeld"}) > 0')
 
 
-SITUATIONS = (refused, owed, forged, trailed, unknown, waiting, full, strange, unseen, out_of_step, torn, lost, held)
+SITUATIONS = (
+    *(refused, owed, forged, trailed, unpriced, unknown, waiting, full, strange, unseen, out_of_step, torn, lost, held),
+)
 UP = Decimal("0.005")
 """Fifty pips."""

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from executor import payer
 from executor.bookkeeping import Bookkeeper
+from executor.change import Change, Work
 from executor.follower import Follower
-from executor.ledger import Change, Fenced, Ledger, Passed, Work
+from executor.ledger import Fenced, Ledger, Passed
 from executor.mt5.api import Connected, Credentials
 from executor.mt5.child import Caller, Request, WallClock
 from executor.mt5.simulator.bars import FullSurface

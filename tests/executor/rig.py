@@ -159,8 +159,9 @@ class Simulator:
 class Source:
     """Publishes facts of one hedging source as ingest would."""
 
-    def __init__(self, redis: Redis, model: facts.Model = "hedging") -> None:
+    def __init__(self, redis: Redis, model: facts.Model = "hedging", producer: str = "rig") -> None:
         self._redis = redis
+        self._producer = producer
         self._publisher = Publisher(redis, KEYS, CODEC)
         self._model = model
         self._revisions: dict[str, int] = {}
@@ -169,6 +170,11 @@ class Source:
 
     async def open(self) -> None:
         await self._redis.set(KEYS.source("lease", "demo"), OWNER)
+
+    def succeeding(self, before: "Source") -> "Source":
+        """Go on from what another producer has told, with numbers of its own."""
+        self._revisions, self._held = dict(before._revisions), dict(before._held)
+        return self
 
     async def buy(self, position: str, quantity: str = "0.1", levels: Levels = NO_LEVELS, **more: Any) -> Fact:
         """A market order for more of `position` (negative: a sell), accepted and not filled yet."""
@@ -246,7 +252,7 @@ class Source:
             "account": "10001",
             "instrument": "EURUSD",
             "model": self._model,
-            "producer": "rig",
+            "producer": self._producer,
             "seq": self.seq,
             "captured": datetime.now(UTC),
             "quote": Quote(bid=Decimal("1.08504"), ask=Decimal("1.08512")),

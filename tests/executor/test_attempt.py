@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from executor.attempt import Attempt, Grace
-from executor.ledger import Work
+from executor.change import Work
 from executor.results import Already, StepResult
 from executor.steps import Close, Open
 

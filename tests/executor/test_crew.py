@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import time_ns
 
 import pytest
 from redis.asyncio import Redis
@@ -31,7 +32,7 @@ async def test_a_crew_begins_with_what_was_left_unfinished(
     redis: Redis, simulator: Simulator, debts: dict[str, Debt]
 ) -> None:
     place = Place(entry="7-0", seqs={"p": 3})
-    memory = Memory(place=place, state={}, links={}, debts=debts, suspect_before=NOW)
+    memory = Memory(place=place, state={}, links={}, debts=debts, suspect_before=NOW, began=NOW)
     ledger = Ledger(redis, KEYS, CODEC, ACCOUNT, Lease(redis, KEYS.account("lease", ACCOUNT), duration=5, owner="crew"))
     async with simulator.keeper() as (terminal, keeper):
         clock = lambda: NOW  # noqa: E731
@@ -51,6 +52,6 @@ async def test_what_an_operator_asks_is_done_although_no_entry_comes(
         await source.buy("o1", "1")
         await ended(redis, 1)
         simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=2)
-        await redis.hset(KEYS.account("state", ACCOUNT), "flatten", signed(CODEC, ACCOUNT, "flatten", 1))
+        await redis.hset(KEYS.account("state", ACCOUNT), "flatten", signed(CODEC, ACCOUNT, "flatten", time_ns()))
         while await simulator.volumes():
             await redis.xread({KEYS.outcomes: "$"}, block=50)

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from executor.book import Debt, Link, Margin, Part
+from executor.change import Change
 from executor.debts import Debts, unpaid
-from executor.ledger import Change
 from executor.reasons import Obstacle
 from executor.results import Done, Owed, StepResult
 from executor.steps import Reduce

@@ -127,11 +127,27 @@ async def test_an_exit_waits_for_the_opening_that_waits(
     async with running(valkey.url, simulator):
         simulator.goes_wrong(FaultKind.NONE, code=-1)
         await source.buy("o2")
+        await source.buy("o3", "0.3")
+        await source.close("o3", "0.1")
+        found = await ended(redis, 3)
+
+    assert [(o.fact[-4:], o.result) for o in found] == [("o2/1", "filled"), ("o3/1", "filled"), ("o3/2", "closed")]
+    assert sorted(await simulator.volumes()) == [("EURUSD", 0, 0.1), ("EURUSD", 0, 0.2)]
+
+
+async def test_an_opening_that_waits_is_not_made_when_the_exit_behind_it_takes_all_of_it_back(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """Made late, it would be closed at once, at a cost."""
+    async with running(valkey.url, simulator):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o2")
         await source.buy("o3")
         await source.close("o3")
         found = await ended(redis, 3)
 
-    assert [(o.fact[-4:], o.result) for o in found] == [("o2/1", "filled"), ("o3/1", "filled"), ("o3/2", "closed")]
+    became = [(o.fact[-4:], o.reason or o.result) for o in found]
+    assert became == [("o2/1", "filled"), ("o3/1", "superseded"), ("o3/2", "nothing-here")]
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
 
 

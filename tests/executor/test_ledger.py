@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from redis.asyncio import Redis
 from deploy import membership
 from deploy.embedded import Valkey
 from executor.book import Debt, Link
-from executor.ledger import Change, End, Fenced, LeaseLost, Ledger, Passed, Work, dead_letter
+from executor.change import Change, End, Work, dead_letter
+from executor.ledger import Fenced, LeaseLost, Ledger, Passed
+from executor.orders import signed
 from executor.states import AccountState
 from shared import outcomes, streams, wire
 from shared.lease import Lease
 from shared.streams import Entry, Reader
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, Source, told
 
 ALL = list(AccountState)
 NOW = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
@@ -82,17 +85,21 @@ async def test_a_commit_writes_outcome_link_debt_place_and_acknowledgement_at_on
     assert (after["pending"], after["told"]) == (0, 1)
 
 
-async def test_the_same_commit_again_writes_nothing_and_acknowledges(
-    redis: Redis, ledger: Ledger, entry: Entry
+@pytest.mark.parametrize("pending", [False, True])
+async def test_the_same_commit_again_writes_nothing(
+    redis: Redis, ledger: Ledger, entry: Entry, *, pending: bool
 ) -> None:
+    """Also where the entry has come back: who begins anew finds the end and passes the entry by itself."""
     await ledger.commit(ending(entry), NOW)
+    if pending:
+        await redis.xclaim(KEYS.orders, ACCOUNT, "executor", 0, [entry.id], force=True)
     before = await state_of(redis)
 
     with pytest.raises(LeaseLost):
         await ledger.commit(ending(entry, links={LINK.key: LINK}), NOW)
 
-    after = await state_of(redis)
-    assert {**after, "place": 0} == {**before, "place": 0}
+    assert await state_of(redis) == before
+    assert before["pending"] == int(pending)
 
 
 async def test_removing_a_link_and_a_debt_forgets_them(ledger: Ledger, entry: Entry) -> None:
@@ -127,6 +134,22 @@ async def test_parking_moves_the_place_and_leaves_the_entry_pending(redis: Redis
     assert (await ledger.begin()).place.entry == entry.id
 
 
+async def test_the_whole_names_the_facts_that_wait_for_their_end_by_its_memory(redis: Redis, entry: Entry) -> None:
+    """It has passed them; what the archive was told of them before may be from a server that was lost."""
+    before, lease = lane(redis)
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+    await lease.acquire()
+    await before.tell(await before.begin(), NOW)
+    await before.commit(ending(entry, ends=[], messages=[]), NOW)
+    ledger, lease = lane(redis)
+    await redis.delete(KEYS.account("lease", ACCOUNT))
+    await lease.acquire()
+    await ledger.tell(await ledger.begin(), NOW)
+    wholes = [message for message in await told(redis) if isinstance(message, outcomes.Kept)]
+    assert [each.lacking for each in wholes] == [(), (outcomes.Lacking("rig", 1, 1),)]
+    assert wholes[1].memory.passed == {"rig": 1}
+
+
 async def test_the_place_only_moves_up(ledger: Ledger, entry: Entry) -> None:
     await ledger.commit(ending(entry), NOW)
     await ledger.commit(Change(passed=wire.Place(entry="1-1", seqs={"rig": 0})), NOW)
@@ -145,6 +168,33 @@ async def test_the_fence_is_closed_in_a_state_that_does_not_allow_the_step(ledge
     await ledger.note(mode="close-only")
 
     assert await ledger.fence(Work(fact="f"), [AccountState.ACTIVE]) == Fenced("state", "close-only")
+
+
+async def test_what_the_lane_has_stopped_opens_nothing_whatever_the_mode_says(redis: Redis, ledger: Ledger) -> None:
+    await ledger.stop("removed")
+    await redis.hset(KEYS.account("state", ACCOUNT), "mode", "active")
+
+    assert await ledger.fence(Work(fact="f"), [AccountState.ACTIVE]) == Fenced("state", "close-only")
+    assert isinstance(await ledger.fence(Work(fact="f"), ALL), Passed)
+    await ledger.begin()
+    assert await ledger.fence(Work(fact="f"), [AccountState.ACTIVE]) == Fenced("state", "close-only")
+    assert await ledger.stopped() == "removed"
+
+
+async def test_only_a_resume_that_was_signed_later_lets_openings_go_on(redis: Redis, ledger: Ledger) -> None:
+    name, opening = KEYS.account("state", ACCOUNT), [AccountState.ACTIVE]
+    earlier = signed(CODEC, ACCOUNT, "rearm", time_ns() // 1000)
+    await ledger.stop("daily-loss")
+    for order in (earlier, "now", signed(CODEC, "second", "rearm", time_ns())):
+        await redis.hset(name, mapping={"mode": "active", "rearm": order})
+        assert await ledger.fence(Work(fact="f"), opening) == Fenced("state", "close-only")
+
+    await redis.hset(name, "rearm", signed(CODEC, ACCOUNT, "rearm", time_ns() // 1000))
+
+    assert isinstance(await ledger.fence(Work(fact="f"), opening), Passed)
+    await redis.hset(name, "rearm", earlier)
+    assert isinstance(await ledger.fence(Work(fact="f"), opening), Passed)
+    assert (await ledger.begin()).state["stopped"] == ""
 
 
 async def test_the_fence_is_closed_once_the_attempt_has_ended(ledger: Ledger, entry: Entry) -> None:

@@ -16,8 +16,8 @@ from executor import marks, search
 from executor.attempt import Attempt, Grace
 from executor.book import Book
 from executor.bookkeeping import Bookkeeper
-from executor.ledger import Work
-from executor.looks import LEAST_S, LISTEN_S, LOOKS, REST, Look, Looks, due
+from executor.change import Work
+from executor.looks import LEAST_S, LISTEN_S, LOOKS, REST, Before, Look, Looks, due
 from executor.marks import Traces
 from executor.mt5.api import TradeDeal
 from executor.results import Done
@@ -213,6 +213,71 @@ async def test_two_hundred_are_decided_by_one_reading(monkeypatch: pytest.Monkey
     assert len(terminal.readings) == 2
 
 
+async def test_thousands_that_were_sent_before_a_lane_began_are_decided_by_one_reading_however_late_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also while the link is away by then, which says nothing of the past."""
+    terminal = Terminal(slow=0.5)
+    terminal.deals = [deal(mark(n)) for n in range(0, 1000, 100)]
+    seeking = searching(terminal, monkeypatch)
+    seeking.begin(GRACE)
+    first = sought(-1)
+    first.grace = seeking.grace(first.meaning) or first.grace
+    await seeking.search(first, OPENING)
+    terminal.now += GRACE
+    await seeking.search(first, OPENING)
+    readings = len(terminal.readings)
+
+    found = []
+    for number in range(1000):
+        attempt = sought(number)
+        attempt.grace = seeking.grace(attempt.meaning) or attempt.grace
+        terminal.now += 0.01
+        terminal.linked = number < 990
+        found.append((await seeking.search(attempt, OPENING), attempt.absent))
+
+    assert [isinstance(result, Done) for result, _ in found] == [n % 100 == 0 for n in range(1000)]
+    assert [absent == {"open"} for _, absent in found] == [n % 100 != 0 for n in range(1000)]
+    assert len(terminal.readings) <= readings + 10
+
+
+async def test_a_reading_since_the_lane_began_is_looked_through_for_openings_and_made_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    terminal.deals = [deal(mark(1)), deal(marks.candidates("1@Demo", "m2", "rest")[0]), deal(7)]
+    seeking = searching(terminal, monkeypatch)
+
+    for _ in range(2):
+        terminal.readings.clear()
+        seeking.begin(GRACE)
+        assert [await seeking.shows(f"m{n}") for n in range(4)] == [False, True, True, False]
+        assert len(terminal.readings) == 1
+
+
+async def test_there_is_news_of_an_attempt_once_a_reading_says_something_that_was_not_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal, other = Terminal(), sought(1)
+    seeking = searching(terminal, monkeypatch)
+    attempt = sought(0)
+
+    assert await seeking.search(attempt, OPENING) is None
+    assert not await seeking.has_news(attempt)
+    await seeking.search(other, OPENING)
+    terminal.now += GRACE / LOOKS
+    assert not await seeking.has_news(attempt), "a new reading shows nothing of it"
+    assert len(terminal.readings) == 2
+
+    terminal.deals.append(deal(mark(0)))
+    assert not await seeking.has_news(attempt), "nobody has read it"
+    terminal.now += GRACE / LOOKS
+    assert await seeking.has_news(attempt)
+    assert not await seeking.has_news(other)
+    terminal.now += GRACE
+    assert await seeking.has_news(other), "its grace is over"
+
+
 # -- whatever happens in whatever order
 
 EVENTS = st.lists(
@@ -224,20 +289,27 @@ EVENTS = st.lists(
         st.tuples(st.just("lost"), st.just(0)),
         st.tuples(st.just("back"), st.just(0)),
         st.tuples(st.just("slow"), st.sampled_from([0.0, 0.3, 4.0])),
+        st.tuples(st.sampled_from(["begin", "over"]), st.just(0)),
+        st.tuples(st.just("anew"), st.integers(0, 2)),
     ),
     max_size=60,
 )
-"""Three openings are looked for while time passes, readings are quick and slow, and the link comes and goes."""
+"""Three openings are looked for while time passes, readings are quick and slow, the link comes and goes, a lane ends
+and another one begins, nothing is left of what was sent before one, and a fact is planned anew.
+"""
 
 
 @dataclass
 class History:
-    """What really happened, kept apart from the code: when the link was last lost and each opening last sent."""
+    """What really happened, kept apart from the code: when the link was away, and when each opening was sent last, by
+    whatever lane: by one before the first at the latest when that began.
+    """
 
     terminal: Terminal
     attempts: list[Attempt]
     seeking: Search
-    lost: float = 0.0
+    began: float = 100.0
+    away: list[tuple[float, float]] = field(default_factory=list)
     sent: dict[int, float] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
 
@@ -248,10 +320,12 @@ class History:
                 terminal.now += value
             case "slow":
                 terminal.slow = value
-            case "lost" | "back":
-                self.lost = self.lost if terminal.linked and event == "back" else terminal.now
-                terminal.linked = event == "back"
-                terminal.breaks += not terminal.linked
+            case "lost" if terminal.linked:
+                self.away.append((terminal.now, float("inf")))
+                terminal.linked, terminal.breaks = False, terminal.breaks + 1
+            case "back" if not terminal.linked:
+                self.away[-1] = (self.away[-1][0], terminal.now)
+                terminal.linked = True
             case "send":
                 self.seeking.sending(self.attempts[value])
                 self.attempts[value].absent.discard("open")
@@ -262,7 +336,32 @@ class History:
             case "look" if "open" not in self.attempts[value].absent:
                 await self.looks(value)
             case _:
+                self.follows(event, value)
+
+    def follows(self, event: str, value: int) -> None:
+        """What a lane does."""
+        match event:
+            case "begin":
+                self.began, self.terminal.breaks = self.terminal.now, self.terminal.breaks + 1
+                self.seeking.begin(GRACE)
+                self.attempts = [self.attempt(number) for number in range(3)]
+            case "over":
+                self.seeking.over()
+            case "anew":
+                known, self.attempts[value] = self.attempts[value], self.attempt(value)
+                self.attempts[value].absent = known.absent
+            case _:
                 pass
+
+    def attempt(self, number: int) -> Attempt:
+        attempt = sought(number)
+        attempt.grace = self.seeking.grace(attempt.meaning) or attempt.grace
+        return attempt
+
+    def decides(self, reading: float, number: int) -> bool:
+        """Whether a whole grace was before a reading, all of it after the opening was sent and with the link there."""
+        whole = reading - GRACE >= max(self.began, self.sent.get(number, self.began))
+        return whole and not any(lost < reading and back > reading - GRACE for lost, back in self.away)
 
     async def looks(self, number: int) -> None:
         attempt, terminal = self.attempts[number], self.terminal
@@ -273,9 +372,7 @@ class History:
             assert found.ticket == number + 1
         if "open" in attempt.absent:
             assert number not in self.done, "it is there"
-            assert terminal.linked, "nobody knows what the broker has"
-            whole = max(self.lost, self.sent.get(number, 100.0)) + GRACE
-            assert terminal.readings[-1] >= whole, "the reading was too early"
+            assert any(self.decides(reading, number) for reading in terminal.readings), "every reading was too early"
         if number in self.done and len(terminal.readings) > read:
             assert isinstance(found, Done), "it was read and not found"
 
@@ -307,11 +404,23 @@ def runs_on(self: Grace, now: float, breaks: int) -> None:
     self.began, self.breaks = self.began or now, breaks
 
 
+def goes_on(self: Looks, seconds: float) -> None:
+    """As if it were one lane."""
+    self.before = self.before or Before(seconds)
+
+
 MUTATIONS: dict[str, tuple[Any, str, Any]] = {
     "a reading counts by when it ended": (Grace, "outlasted", believes_early),
     "a grace does not start over when the link is back": (Grace, "run", runs_on),
     "a grace goes on when something is sent": (Grace, "stop", lambda self: None),
     "a search takes what is not there for absent at once": (Grace, "outlasted", lambda self, began, breaks: True),
+    "what a lane has sent itself counts as sent before it": (Before, "covers", lambda self, meaning: True),
+    "any reading decides about what was sent before a lane": (
+        Search,
+        "_proven",
+        lambda self, attempt: self._looks._last,
+    ),
+    "a lane goes on with the grace of the one before": (Looks, "begin", goes_on),
 }
 STORIES: list[list[tuple[str, Any]]] = [
     [("look", 0), ("time", 9.0), ("slow", 4.0), ("look", 0)],
@@ -320,6 +429,10 @@ STORIES: list[list[tuple[str, Any]]] = [
     [("look", 0), ("time", 6.0), ("send", 0), ("look", 0), ("time", 5.0), ("look", 0)],
     [("look", 0), ("executed", 0), ("send", 0), ("look", 0), ("time", 5.0), ("look", 0)],
     [("look", 0)],
+    [("begin", 0), ("look", 0), ("time", 10.1), ("look", 1), ("send", 0), ("anew", 0), ("look", 0)],
+    [("begin", 0), ("look", 0), ("time", 10.1), ("look", 0), ("begin", 0), ("look", 0), ("look", 1)],
+    [("begin", 0), ("look", 0), ("time", 6.0), ("send", 1), ("anew", 1), ("time", 4.1), ("look", 0), ("look", 1)],
+    [("begin", 0), ("look", 0), ("time", 10.1), ("look", 0), ("lost", 0), ("look", 1), ("time", 1.0), ("look", 2)],
 ]
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from executor.ledger import Change
+from executor.change import Change
 from executor.meter import Disagreement, Meter
 from executor.metrics import Metrics
 from executor.mt5.simulator.faults import FaultKind
@@ -53,6 +53,7 @@ def test_every_series_is_there_before_anything_happened(shown: Shown) -> None:
     assert shown("denials_total", reason="too-old") == 0
     assert shown("retcodes_total", retcode="10018") == 0
     assert shown("stage_seconds_count", stage="terminal") == 0
+    assert shown("openings_unpriced_total", reference="account") == 0
     assert shown("unfinished_facts", state="owed") == 0
     assert math.isnan(shown("account_equity"))
 
@@ -153,6 +154,22 @@ async def test_a_lane_shows_what_it_did_and_what_its_account_is(
     assert shown("outcomes_total", result="filled") == shown("retcodes_total", retcode="10009") == 2
     assert shown("slippage_points_bucket", le="+Inf") == 2
     assert shown("terminal_algo_trading") == 1
+
+
+async def test_openings_for_which_the_source_told_no_price_are_counted(
+    valkey: Valkey, redis: Redis, simulator: Simulator
+) -> None:
+    source = Source(redis)
+    await source.open()
+    async with running(valkey.url, simulator, account()) as lane:
+        await source.buy("p1")
+        await source.buy("p2", price=None, quote=None)
+        await ended(redis, 2)
+        await source.close("p2")
+        await ended(redis, 3)
+        shown = Shown(lane.meter)
+
+    assert sum(shown("openings_unpriced_total", reference=each) for each in ("account", "none")) == 1
 
 
 async def test_a_lane_that_stands_by_tells_nothing_of_what_another_one_does(

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from deploy.control import order
 from deploy.embedded import Valkey
-from executor.orders import signed
+from executor.orders import DONE, What, signed
 from executor.states import Command
 from shared.outcomes import Notice, Outcome, Pending
 from shared.wire import Codec, Keyring
@@ -121,7 +121,7 @@ async def test_a_flatten_that_was_carried_out_is_not_carried_out_again_by_the_ne
         await say(redis, "flatten")
         await flat(simulator)
         async with asyncio.timeout(PATIENCE_S):
-            while not await redis.hget(KEYS.account("state", ACCOUNT), "flattened"):
+            while not await done(redis, "flatten"):
                 await asyncio.sleep(0.05)
         await say(redis, "resume")
         await source.buy("p2")
@@ -176,7 +176,7 @@ async def test_a_flatten_that_somebody_has_kept_is_not_carried_out_again(
             await flat(simulator)
             await say(redis, "resume")
             async with asyncio.timeout(PATIENCE_S):
-                while len(await simulator.deals()) < len(old) * 2 or not await rearmed(redis):
+                while len(await simulator.deals()) < len(old) * 2 or not await done(redis):
                     await asyncio.sleep(0.05)
         await redis.hset(state, "flatten", old[0])
         await source.buy("p3")
@@ -185,15 +185,15 @@ async def test_a_flatten_that_somebody_has_kept_is_not_carried_out_again(
                 await asyncio.sleep(0.05)
         await say(redis, "resume")  # what is asked after it is heard after it
         async with asyncio.timeout(PATIENCE_S):
-            while not await rearmed(redis):
+            while not await done(redis):
                 await asyncio.sleep(0.05)
         assert len(await simulator.volumes()) == 1
 
 
-async def rearmed(redis: Redis) -> bool:
-    """Whether the last `resume` has been carried out."""
+async def done(redis: Redis, what: What = "rearm") -> bool:
+    """Whether the last `resume`, or `flatten`, has been carried out."""
     state = KEYS.account("state", ACCOUNT)
-    asked, done = cast(list[bytes], await redis.hmget(state, ["rearm", "rearmed"]))
+    asked, done = cast(list[bytes], await redis.hmget(state, [what, DONE[what]]))
     return asked.decode().endswith(f" {done.decode()}") if done else False
 
 

@@ -5,17 +5,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace as replace_fact
 
 from executor.attempt import Attempt, Grace
 from executor.book import Link, Part
-from executor.ledger import Change, End, Work
-from executor.parking import Parked, Parking
+from executor.change import Change, End, Work
+from executor.parking import MOST, Parked, Parking
 from executor.reasons import Denied, Reason
 from executor.results import Done, StepResult
 from executor.steps import Close, Open, Step
 from executor.translate import Plan
 from shared.facts import PositionChanged
+from shared.wire import entry_order
 from tests.shared.samples import FACTS, amount, exposure, placed
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -71,6 +74,122 @@ def test_a_turn_goes_through_all_that_stay_and_is_over_with_the_first_end_after_
     for each in lot.turn(60.0):
         lot.drop(each.entry)
     assert not lot
+
+
+def test_of_very_many_a_turn_goes_through_some_and_the_next_one_goes_on_behind_them() -> None:
+    names = [f"{n}-1" for n in range(1, 2 * MOST + 6)]
+    lot = parking(*(parked(name, name, opening(name)) for name in names))
+
+    turns = [[each.entry for each in lot.turn(60.0)] for _ in range(3)]
+
+    assert turns[:2] == [names[:MOST], names[MOST : 2 * MOST]]
+    assert turns[2] == [*names[2 * MOST :], *names[: MOST - 5]]
+    assert [each.entry for each in lot.turn(60.0, idle=True)] == [*names[MOST - 5 :], *names[: MOST - 5]]
+
+
+def test_where_there_is_nothing_to_read_a_turn_goes_through_as_many_as_its_time_allows() -> None:
+    names = [f"{n}-1" for n in range(1, 2 * MOST + 6)]
+    lot = parking(*(parked(name, name, opening(name)) for name in names))
+
+    assert len(list(lot.turn(0.0, idle=True))) == MOST
+    assert next(lot.turn(0.0, idle=True)).entry == names[MOST]
+
+
+def test_what_was_dropped_is_forgotten_by_every_name() -> None:
+    lot = parking(*(parked(f"{n}-1", "a", opening()) for n in range(1, 4)))
+
+    lot.put(next(iter(lot)))
+    for fact in list(lot):
+        lot.drop(fact.entry)
+        lot.drop(fact.entry)
+
+    assert not lot.on("a")
+    assert lot._by_link._rows == lot._by_work._rows == lot._by_symbol._rows == {}
+    assert lot._rows == []
+
+
+def test_the_newest_fact_of_a_position_is_told_to_those_before_it() -> None:
+    first, second, other = parked("1-1", "a", opening()), parked("2-1", "a"), parked("3-1", "b")
+    lot = parking(second, first, other)
+
+    assert lot.newest(first.attempt) is second.fact
+    assert lot.newest(second.attempt) is None
+    assert lot.newest(parked("9-1", "c").attempt) is None
+
+
+def told_naively(lot: list[Parked], asked: Parked) -> tuple[bool, ...]:
+    """The answers by going through all of them."""
+    before = [p for p in lot if entry_order(p.entry) < entry_order(asked.entry)]
+    key, there = asked.attempt.link, link(asked.attempt.link, PART)
+    return (
+        any(p.attempt.link == key and p.expected is not None for p in before),
+        any(p.attempt.link == key and p.expected is not None and _same_order(p, asked) for p in before),
+        any(p.expected == "EURUSD" for p in before),
+        any(p.attempt.link == key and p.expected is not None for p in lot),
+        any(p.attempt.link == key for p in lot),
+        there.own != 0,
+    )
+
+
+def _same_order(one: Parked, other: Parked) -> bool:
+    return one.order is not None and one.order == other.order
+
+
+FACTS_PARKED = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "put", "put", "drop", "done"]), st.integers(1, 12), st.sampled_from("abc"),
+        st.sampled_from(["opens", "opens elsewhere", "closes", "denied", "position"]),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(FACTS_PARKED, st.integers(1, 12), st.sampled_from("abc"))
+def test_whatever_comes_and_goes_the_answers_are_those_of_all_that_are_there(
+    events: list[tuple[str, int, str, str]], number: int, key: str
+) -> None:
+    there: dict[str, Parked] = {}
+    lot = Parking()
+    for event, place, name, what in events:
+        entry = f"{place}-1"
+        match event:
+            case "put":
+                there[entry] = made(entry, name, what)
+                lot.put(there[entry])
+            case "drop":
+                there.pop(entry, None)
+                lot.drop(entry)
+            case _ if entry in there and there[entry].attempt.steps:
+                step = there[entry].attempt.steps[0]
+                there[entry].attempt.results[step.name] = StepResult(step, Done(ticket=1))
+            case _:
+                pass
+    asked = replace(made(f"{number}-1", key, "closes"), fact=placed())
+
+    answers = (
+        lot.waits(asked, None),
+        lot.waits(asked, link(key, PART)),
+        lot.unsure(asked.attempt, "EURUSD"),
+        lot.expects(key),
+        lot.on(key),
+        True,
+    )
+    assert answers == told_naively(list(there.values()), asked)
+    assert [p.entry for p in lot] == sorted(there, key=entry_order)
+
+
+def made(entry: str, key: str, what: str) -> Parked:
+    match what:
+        case "opens":
+            return parked(entry, key, opening(key))
+        case "opens elsewhere":
+            return parked(entry, key, opening(key, "GBPUSD"))
+        case "denied":
+            return parked(entry, key, denied=Denied(Reason.FOREIGN_POSITION))
+        case "position":
+            return replace(parked(entry, key, opening(key)), fact=CHANGED)
+        case _:
+            return parked(entry, key, closing(key))
 
 
 def test_openings_of_an_instrument_wait_for_an_older_unknown_one_of_any_position() -> None:

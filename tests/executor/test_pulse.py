@@ -4,6 +4,7 @@ import asyncio
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -182,6 +183,39 @@ async def test_what_is_owed_is_told_before_a_lane_has_begun(redis: Redis) -> Non
     assert value(registry, "unfinished_facts", account=ACCOUNT, state="owed") == 1
     meter.let_go()
     assert value(registry, "unfinished_facts", account=ACCOUNT, state="owed") == 0
+
+
+STRANGE = {
+    "no moment": {"debts": b'{"link":"x","fact":"f","entry":"","target":"0","since":"2026-01-01T00:00:00",'
+                           b'"captured":"2026-01-01T00:00:00"}'},
+    "without end": {"debts": b"[" * 5000},
+    "no text": {"debts": b"\xff", "state": b"\xff"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strange", [*STRANGE, "no hash"])
+async def test_what_a_stranger_has_written_of_one_account_keeps_no_other_from_being_told(
+    redis: Redis, strange: str
+) -> None:
+    watcher = Metrics(CollectorRegistry(), [ACCOUNT, "other"])
+    meters = [Meter(watcher, name, Limits(), now) for name in (ACCOUNT, "other")]
+    if strange in STRANGE:
+        for part, content in STRANGE[strange].items():
+            await redis.hset(KEYS.account(part, ACCOUNT), "mode", cast(Any, content))
+    else:
+        for part in ("debts", "state"):
+            await redis.delete(KEYS.account(part, ACCOUNT))
+            await redis.set(KEYS.account(part, ACCOUNT), "no hash")
+        await redis.rpush(KEYS.account("vitals", ACCOUNT), "no text")
+    for meter in meters:
+        watcher.lane(meter.account, "away")
+
+    await Pulse(CollectorRegistry(), watcher, redis, KEYS, meters, now).beat()
+
+    for meter in meters:
+        told = await vitals.account(redis, KEYS, meter.account)
+        assert told is not None
+        assert (told.condition, told.owed) == ("away", 0)
 
 
 async def test_who_was_at_work_until_now_says_that_it_is_not(redis: Redis) -> None:

@@ -33,15 +33,25 @@ async def test_what_is_sealed_is_what_a_lane_begins_with(redis: Redis) -> None:
 
     assert found.flaw(CODEC, ACCOUNT) is None
     assert found.require(CODEC, ACCOUNT) == found.contents
-    memory = found.memory("1000000")
+    memory = found.memory("1000000", "2000000")
     assert (memory.links, memory.debts) == ({LINK.key: LINK}, {LINK.key: DEBT})
     assert (memory.place, memory.state["joined"]) == (Place(entry="5-0", seqs={"p": 7}), "{}")
     assert memory.suspect_before == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert memory.began == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("part", "field", "value"),
-    [("links", "x", "{}"), ("debts", LINK.key, "{}"), ("links", b"\xff", b"\xff"), ("state", "peak", "1")],
+    [
+        ("links", "x", "{}"),
+        ("debts", LINK.key, "{}"),
+        ("links", b"\xff", b"\xff"),
+        ("state", "peak", "1"),
+        ("place", "entry", "4-0"),
+        ("place", "seq:p", "6"),
+        ("place", "seq:q", "0"),
+        ("state", "stopped", ""),
+    ],
 )
 async def test_what_was_added_or_changed_since_is_refused(
     redis: Redis, part: str, field: str | bytes, value: str | bytes
@@ -57,6 +67,7 @@ async def test_what_was_added_or_changed_since_is_refused(
 @pytest.mark.parametrize(
     ("part", "field", "value"),
     [("links", "x", "{}"), ("debts", "x", "no"), ("place", "seq:p", "x"), ("place", "entry", b"\xff")]
+    + [("place", f"parked:{entry}", "1") for entry in ("", "x", "1-0\n")]
     + [("place", "entry", entry) for entry in ("abc", "1-x", "-1-1", "9" * 5000 + "-1")]
     + [("place", "version", version) for version in ("x", b"\xff", "9" * 17)],
 )
@@ -65,7 +76,7 @@ async def test_what_cannot_be_read_is_one_line(redis: Redis, part: str, field: s
     await redis.hset(KEYS.account(part, ACCOUNT), field, value)
 
     with pytest.raises(Unsealed, match="cannot be read"):
-        (await stored(redis, KEYS, ACCOUNT)).memory("0")
+        (await stored(redis, KEYS, ACCOUNT)).memory()
 
 
 @pytest.mark.parametrize("suspect", ["x", "9" * 40])

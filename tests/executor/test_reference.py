@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from executor.book import Price
 from executor.guards import guard
+from executor.netting import CROSS
 from executor.reasons import Reason
-from executor.reference import KEPT, NEAR, UNTOLD, remembered, shown_then, told
+from executor.reference import KEPT, NEAR, UNTOLD, Compared, instead, remembered, shown_then, told
 from executor.settings import Limits
-from executor.steps import Open
+from executor.steps import Close, Open, Step
 from executor.translate import Plan, translate
 from shared.facts import Quote, Side
 from tests.executor import accounts
@@ -64,6 +65,30 @@ def test_the_guard_compares_with_what_the_account_showed_then(then: str, denied:
 
     assert (found and found.reason) == denied
     assert guard(step, FACT, BOOK, Limits(), NOW + SECOND, ()) is None
+
+
+OPEN = Open(name="open", link="k", symbol="EURUSD", side="sell", volume=D("0.1"))
+CLOSE = Close(name="close:1", link="k", ticket=1, symbol="EURUSD", side="sell", volume=D("0.1"))
+
+
+@pytest.mark.parametrize(
+    ("step", "shown", "compared"),
+    [
+        (OPEN, "1.1", "account"),
+        (OPEN, None, "none"),
+        (replace(OPEN, reference=D("1.1")), "1.1", None),
+        (replace(OPEN, name=CROSS), "1.1", None),
+        (CLOSE, "1.1", None),
+    ],
+    ids=["own price", "nothing", "the source's", "an exit past zero", "an exit"],
+)
+def test_what_an_opening_is_compared_with_where_the_source_told_no_price_is_known(
+    step: Step, shown: str | None, compared: Compared | None
+) -> None:
+    book = replace(BOOK, earlier={"EURUSD": (price(shown),)} if shown else {})
+
+    assert instead(step, FACT, book) == compared
+    assert instead(step, None, book) is None, "a debt has exits only"
 
 
 def test_the_outcome_says_that_the_source_told_no_price() -> None:

@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.book import Link
-from executor.ledger import Change, Ledger
+from executor.change import Change
+from executor.ledger import Ledger
 from executor.remembering import remembering, whole
 from shared.lease import Lease
 from shared.outcomes import Kept, Memory, Notice, Outcome, Pending

@@ -11,9 +11,11 @@ from tests.executor.rig import ACCOUNT, CODEC, NAMESPACE
 
 NAMES = st.text(max_size=3)
 VALUES = st.dictionaries(NAMES, st.binary(max_size=4), max_size=4)
+PLACES = st.dictionaries(st.sampled_from(("entry", "seq:p", "seq:", "seq:\n")), st.text(max_size=3), max_size=3)
 STATES = st.dictionaries(st.sampled_from(sealing.STATED), st.text(max_size=3), max_size=3)
-KEEPING = st.builds(lambda *parts: parts, VALUES, VALUES, STATES)
-FOUND = contents({"a": b"1", "b": b"2"}, {"a": b"3"}, {"joined": "{}", "mode": "active"})
+KEEPING = st.builds(lambda *parts: parts, PLACES, STATES, VALUES, VALUES)
+PLACE, STATE, LINKS, DEBTS = {"entry": "1-0"}, {"joined": "{}"}, {"a": b"1", "b": b"2"}, {"a": b"3"}
+FOUND = contents({**PLACE, "seal": "x", "version": "7"}, {**STATE, "mode": "active"}, LINKS, DEBTS)
 
 
 def codec(namespace: str = NAMESPACE, current: str = "k1", retired: str = "") -> Codec:
@@ -32,9 +34,11 @@ def test_what_commits_change_comes_to_the_same_as_reading_it_all_again(
     links: dict[str, bytes],
     debts: dict[str, bytes],
 ) -> None:
-    gone = dict.fromkeys(before[0], None)
+    gone = dict.fromkeys(before[2], None)
     changed = contents(*before).changed("links", {**gone, **links}).changed("debts", debts)
-    assert changed.digest() == contents(links, {**before[1], **debts}, before[2]).digest()
+    place, state, _, owed = before
+    assert changed.digest() == contents(place, state, links, {**owed, **debts}).digest()
+    assert changed.without("links").digest() == contents(place, state, {}, {**owed, **debts}).digest()
 
 
 def test_what_bears_the_seal_is_believed() -> None:
@@ -43,12 +47,15 @@ def test_what_bears_the_seal_is_believed() -> None:
 
 
 OTHER = (
-    contents({"a": b"1"}, {"a": b"3"}, {"joined": "{}"}),
-    contents({"a": b"2", "b": b"1"}, {"a": b"3"}, {"joined": "{}"}),
-    contents({"a": b"1", "b": b"2"}, {"b": b"3"}, {"joined": "{}"}),
-    contents({"a": b"1", "b": b"2"}, {}, {"joined": "{}"}),
-    contents({"a": b"1", "b": b"2"}, {"a": b"3"}, {}),
-    contents({"a": b"1", "b": b"2", "c": b"3"}, {}, {"joined": "{}"}),
+    contents(PLACE, STATE, {"a": b"1"}, DEBTS),
+    contents(PLACE, STATE, {"a": b"2", "b": b"1"}, DEBTS),
+    contents(PLACE, STATE, LINKS, {"b": b"3"}),
+    contents(PLACE, STATE, LINKS, {}),
+    contents(PLACE, {}, LINKS, DEBTS),
+    contents(PLACE, STATE, {**LINKS, "c": b"3"}, DEBTS),
+    contents({"entry": "1-1"}, STATE, LINKS, DEBTS),
+    contents({**PLACE, "seq:p": "1"}, STATE, LINKS, DEBTS),
+    contents({}, STATE, LINKS, DEBTS),
     Contents(),
 )
 

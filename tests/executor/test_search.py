@@ -12,7 +12,7 @@ from deploy.embedded import Valkey
 from executor import marks
 from executor.attempt import Attempt, Grace
 from executor.book import Link, Part, Pending
-from executor.ledger import Work
+from executor.change import Work
 from executor.mt5.simulator.faults import FaultKind
 from executor.reasons import Obstacle
 from executor.results import Already, Done, Owed, Rejected

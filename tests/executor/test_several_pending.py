@@ -1,6 +1,7 @@
 """Several facts of one position without an end: each does what is left of it when its turn comes, and nothing twice."""
 
 import asyncio
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,10 +9,11 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.asked import Desk, Resolve
 from executor.mt5.simulator.faults import FaultKind
 from shared import facts
 from shared.outcomes import Outcome, Pending
-from tests.executor.rig import ACCOUNT, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
 
 
 async def test_facts_that_were_pending_at_a_crash_are_not_each_sent_by_the_same_old_picture(
@@ -213,3 +215,74 @@ async def test_a_stop_that_is_owed_holds_up_neither_an_increase_nor_a_newer_stop
         "o1/4": "modified",
     }
     assert [(p.volume, p.sl) for p in positions] == [(0.1, 1.07), (0.1, 1.07)]
+
+
+class Died(Exception):
+    """The lane ends here, as a process that is killed."""
+
+
+async def test_an_entry_whose_fact_has_ended_with_another_one_just_before_the_lane_did_is_ended_by_the_next_lane(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The same fact stands in two entries; the first end was written, and the other entry is pending still."""
+    patient = account(grace=600.0)
+
+    def reach(point: str) -> None:
+        if point == "committed" and dying:
+            raise Died
+
+    dying: list[None] = []
+    async with running(valkey.url, simulator, patient, reach=reach):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        fact = await source.buy("o1")
+        await parked(redis, fact.id, 1)
+        source.seq += 1
+        await source.publish(replace(fact, seq=source.seq))
+        await parked(redis, fact.id, 2)
+        dying.append(None)
+        sent = next(m for m in await told(redis) if isinstance(m, Pending)).steps[0]
+        simulator.trade(action=1, symbol="EURUSD", volume=0.1, type=0, magic=sent.mark)
+        await ended(redis, 1)
+    assert (await waiting(redis)) == 1
+
+    async with running(valkey.url, simulator, patient):
+        async with asyncio.timeout(PATIENCE_S):
+            while await waiting(redis):
+                await asyncio.sleep(0.05)
+
+    assert [o.result for o in await ended(redis, 1)] == ["filled"]
+    assert len(await simulator.deals()) == 1
+
+
+async def test_a_fact_that_was_ended_by_hand_just_before_the_lane_ended_is_over_for_the_next_one(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The end by hand takes the entry with it, so that nothing is left to do."""
+    patient, dying = account(grace=600.0), list[None]()
+
+    def reach(point: str) -> None:
+        if point == "committed" and dying:
+            raise Died
+
+    async with running(valkey.url, simulator, patient, reach=reach):
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        fact = await source.buy("o1")
+        await parked(redis, fact.id, 1)
+        await asyncio.sleep(patient.window + patient.deadline)
+        dying.append(None)
+        asked = Resolve(target="fact", name=fact.id, result="denied", asked=datetime.now(UTC))
+        await Desk(redis, KEYS, CODEC, ACCOUNT).ask(asked)
+        await ended(redis, 1)
+
+    async with running(valkey.url, simulator, patient):
+        await source.buy("o2")
+        found = await ended(redis, 2)
+
+    assert [(o.fact[-4:], o.result) for o in found] == [("o1/1", "denied"), ("o2/1", "filled")]
+    assert await waiting(redis) == 0
+
+
+async def waiting(redis: Redis) -> int:
+    """How many entries are pending."""
+    groups: Any = await redis.xinfo_groups(KEYS.orders)
+    return int(groups[0]["pending"])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from executor.ledger import Change
+from executor.change import Change
 from executor.meter import Meter
 from executor.metrics import Metrics
 from executor.settings import Limits

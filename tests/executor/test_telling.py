@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from executor.attempt import Attempt, Grace
 from executor.book import Owing
-from executor.ledger import Work
+from executor.change import Work
 from executor.results import Done, StepResult
 from executor.steps import Open
 from executor.telling import Teller

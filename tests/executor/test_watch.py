@@ -19,6 +19,7 @@ from executor.watch import noted, remembered
 from shared import outcomes
 from shared.facts import Levels
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
+from tests.executor.test_operator import done
 
 D = Decimal
 
@@ -199,7 +200,7 @@ async def test_resume_arms_a_limit_on_losses_again_and_a_new_lane_keeps_it_so(
         await seen(redis, outcomes.Notice)
         await order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
         async with asyncio.timeout(PATIENCE_S):
-            while not await redis.hexists(KEYS.account("state", ACCOUNT), "rearmed"):
+            while not await done(redis):
                 await asyncio.sleep(0.02)
         await source.buy("o2", "0.1")
         await ended(redis, 2)

@@ -4,11 +4,12 @@ A decision is a Change to commit (an end, a park, a debt), a Call to the vendor,
 everything that was not read new by this lane under this lease; it is searched by its mark before anything else.
 """
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from tests.model.scripts import Change
 from tests.model.state import FINAL, OWED, Call, Config, Debt, Lane, Ledger, Link, Terminal, Work, debt_item, try_item
-from tests.model.story import total, total_before
+from tests.model.story import identity, total, total_before
 
 Decision = Change | Call | None
 
@@ -29,15 +30,34 @@ class View(NamedTuple):
     terminal: Terminal
     work: Work
     unsure: tuple[int, ...] = ()
+    began: int = 0
 
     @property
     def fact(self) -> int:
-        """The index of the fact at hand."""
-        return self.work.entry[1]
+        """The fact at hand, by the first entry that has it."""
+        return identity(self.config.story, self.work.entry[1])
+
+    def before(self) -> Iterator[int]:
+        """The parked facts that come before the entry at hand."""
+        return (j for _, j in self.memory.parks if j < self.work.entry[1])
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is asked how the fact has ended: what was read new has no end, unless it was stated before."""
+        again = self.config.story[self.work.entry[1]].again is not None
+        return self.config.rules.commit_checks_end and (
+            not self.work.fresh or (again and self.config.rules.asks_when_stated_again)
+        )
 
     def maybe_sent(self, item: int) -> bool:
         """Whether the call may have been made already and its grace is not over."""
         return self.config.rules.grace and self.config.rules.search and not self.work.fresh and item not in self.ripe
+
+    @property
+    def looked_for(self) -> bool:
+        """Whether the terminal is looked through for the fact's opening: it may have been sent, or was there before
+        this lane began."""
+        return self.config.rules.search and (not self.work.fresh or self.fact < self.began)
 
 
 def follow(config: Config, fact_index: int, link: Link, base: int) -> Plan:
@@ -69,18 +89,18 @@ def unsure(config: Config, lane: Lane) -> tuple[int, ...]:
 def decide(config: Config, lane: Lane, terminal: Terminal, work: Work) -> Decision:
     """The next thing to do for `work`."""
     assert lane.memory is not None
-    view = View(config, lane.memory, lane.ripe, terminal, work, unsure(config, lane))
+    view = View(config, lane.memory, lane.ripe, terminal, work, unsure(config, lane), lane.began)
     return _decide_debt(view) if work.kind == "debt" else _decide_fact(view)
 
 
 def _decide_fact(view: View) -> Decision:
     i, memory = view.fact, view.memory
-    if view.config.rules.commit_checks_end and (memory.done[i] in FINAL or memory.done[i] == OWED):
+    if view.asked and (memory.done[i] in FINAL or memory.done[i] == OWED):
         return Change(ack=view.work.entry, passed=view.work.entry)
     n = view.config.story[i].link
     link, debt = memory.links[n], memory.debts[n]
     tried = any(view.config.story[j].link == n for j in view.unsure)
-    if tried or any(j < i and view.config.story[j].link == n for _, j in memory.parks):
+    if tried or any(view.config.story[j].link == n for j in view.before()):
         return _wait(view)
     plan = follow(view.config, i, link, debt.target if debt else link.target)
     if plan.kind == "none" and view.config.rules.probes and _late(view, link) and debt is None:
@@ -182,18 +202,17 @@ def _instrument_waits(view: View) -> bool:
     story, i = view.config.story, view.fact
     everything = view.config.rules.parks_all_instruments
     tried = any(story[j].instrument == story[i].instrument for j in view.unsure)
-    before = (j for _, j in view.memory.parks if j < i)
-    return tried or any(everything or story[j].instrument == story[i].instrument for j in before)
+    return tried or any(everything or story[j].instrument == story[i].instrument for j in view.before())
 
 
 def _open(view: View, plan: Plan) -> Decision:
     i, rules = view.fact, view.config.rules
     own = 0 if plan.kind == "turn" else view.memory.links[view.config.story[i].link].own
     refused = "closed" if plan.kind == "turn" else "denied"
-    may_open = view.memory.mode == "active"
+    may_open = view.memory.mode == "active" and not view.memory.stopped
     if not rules.search_before_guards and not may_open:
         return _end(view, refused, own)
-    if rules.search and not view.work.fresh and view.terminal.opened[i]:
+    if view.looked_for and view.terminal.opened[i]:
         return _end(view, "filled", own + view.terminal.opened[i], ticket=i)
     if view.maybe_sent(i) or (rules.openings_wait and _instrument_waits(view)):
         return _wait(view)
@@ -204,7 +223,7 @@ def _open(view: View, plan: Plan) -> Decision:
 
 def _no_longer_wanted(view: View) -> bool:
     story, i = view.config.story, view.fact
-    later = [j for _, j in view.memory.parks if j > i and story[j].link == story[i].link]
+    later = [j for _, j in view.memory.parks if j > view.work.entry[1] and story[j].link == story[i].link]
     return bool(later) and total(story[later[-1]], view.config.act_on) == 0
 
 

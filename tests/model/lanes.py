@@ -8,7 +8,8 @@ from tests.model.at import STANDBY, At
 from tests.model.checker import Step
 from tests.model.decide import decide, settle
 from tests.model.scripts import Change
-from tests.model.state import Asked, Call, Entry, Lane, Ledger, Work, World, debt_item, try_item
+from tests.model.state import Asked, Call, Config, Entry, Group, Lane, Ledger, Work, World, debt_item, try_item
+from tests.model.story import identity
 
 
 def lane_steps(at: At) -> Iterator[Step[World]]:
@@ -43,7 +44,11 @@ def _hit(at: At) -> Iterator[Step[World]]:
 
 def _acquire(at: At) -> Iterator[Step[World]]:
     account = at.world.accounts[at.account]
-    if account.orphan_lease or any(lane.lease for lane in account.lanes if lane is not at.lane):
+    if (
+        not at.group.ledger.sound
+        or account.orphan_lease
+        or any(lane.lease for lane in account.lanes if lane is not at.lane)
+    ):
         return
     survives = at.lane.lease and account.lease_survives
     if at.config.rules.taking_writes:
@@ -58,14 +63,22 @@ def _begin(at: At, **changes: Any) -> Step[World]:
     ledger, gone = group.ledger, at.world.redis.gone
     parks = tuple(e for e in ledger.parks if e[1] not in gone)
     memory, tries = ledger._replace(parks=parks, asked=(), tried=()), [a.mark for a in ledger.asked if not a.ends]
-    todo = tuple(e for e in group.pending if e not in parks)
-    lane = Lane(phase="idle", lease=True, memory=memory, todo=todo, tries=tuple(tries), noted=at.lane.noted)
+    todo = tuple(e for e in _taken(at.config, group) if e not in parks)
+    began = len(at.world.redis.stream) if at.config.wary and at.config.rules.looks_back else 0
+    lane = Lane("idle", lease=True, memory=memory, todo=todo, tries=tuple(tries), noted=at.lane.noted, began=began)
     return at.step("takes the lease and claims what is pending", lane, group=group, **changes)
 
 
 def _unparked(at: At) -> tuple[Entry, ...]:
     parks, gone = at.group.ledger.parks, at.world.redis.gone
-    return tuple(e for e in at.group.pending if e not in parks or (e[1] in gone and e not in at.memory.parks))
+    taken = _taken(at.config, at.group)
+    return tuple(e for e in taken if e not in parks or (e[1] in gone and e not in at.memory.parks))
+
+
+def _taken(config: Config, group: Group) -> tuple[Entry, ...]:
+    """What is pending and was delivered: what a thief has claimed beyond that comes by itself."""
+    delivered = config.rules.takes_delivered
+    return tuple(entry for entry in group.pending if entry[1] < group.delivered or not delivered)
 
 
 def _idle(at: At) -> Iterator[Step[World]]:
@@ -136,8 +149,9 @@ def _read(at: At) -> Iterator[Step[World]]:
     if number is None:
         return
     entry = redis.stream[number]
-    pending = tuple(sorted((*group.pending, entry)))
-    fresh = entry[1] >= at.memory.suspect
+    pending = tuple(sorted({*group.pending, entry}))
+    passed = at.memory.place if at.config.rules.passed_is_suspect else 0
+    fresh = entry[1] >= max(at.memory.suspect, passed) and entry not in group.pending
     got = at.lane._replace(phase="got", work=Work("entry", entry, -1, fresh))
     name = at.config.story[entry[1]].name
     yield at.step(f"reads «{name}»", got, group=group._replace(delivered=number + 1, pending=pending))
@@ -175,14 +189,17 @@ def _do(at: At, work: Work | None) -> Iterator[Step[World]]:
 def _at_gap(at: At, work: Work) -> Step[World]:
     """What is missing is looked for among what is pending; when it is not there either, openings stop."""
     missing, pending = range(at.memory.place, work.entry[1]), [fact for _, fact in at.group.pending]
-    if not all(fact in at.world.redis.gone and fact not in pending for fact in missing):
+    known = range(len(at.world.redis.stream)) if at.config.wary else at.world.redis.gone
+    if not all(fact in known and fact not in pending for fact in missing):
         return _forget(at, "sees a gap in the sequence")
     ledger = at.group.ledger
     if not at.lane.lease or ledger.version != at.memory.version:
         return _forget(at, "may not say what is missing")
     kept = tuple(sorted({*ledger.missing, *missing})) if at.config.rules.removal_remembered else ()
-    stopped = ledger._replace(mode="close-only", missing=kept, version=ledger.version + 1)
-    memory = at.memory._replace(mode="close-only", missing=kept, version=stopped.version, place=work.entry[1])
+    sealed = at.config.rules.stop_is_sealed
+    stopped = ledger._replace(mode="close-only", missing=kept, version=ledger.version + 1, stopped=sealed)
+    memory = at.memory._replace(mode="close-only", missing=kept, version=stopped.version, stopped=sealed)
+    memory = memory._replace(place=work.entry[1])
     going_on = at.lane._replace(phase="got", work=work, memory=memory)
     group = at.group._replace(ledger=stopped)
     return at.step("finds that facts were removed, and stops openings", going_on, group=group)
@@ -197,7 +214,7 @@ def _fence(at: At) -> Step[World]:
     lane = at.lane
     assert lane.work is not None
     assert lane.call is not None
-    fact = lane.work.entry[1] if lane.work.kind in ("entry", "park") else None
+    fact = identity(at.config.story, lane.work.entry[1]) if lane.work.kind in ("entry", "park") else None
     opening = lane.call.kind == "open"
     answer = scripts.fence(at.config, at.group.ledger, lane, opening, fact)
     if answer == "ok":
@@ -278,9 +295,8 @@ def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Ste
         memory = scripts.written(at.memory, change)
         ripe = _ripe_now(at, work, change, memory, called)
         tries = tuple(mark for mark in lane.tries if change.answers is None or mark != change.answers[1])
-        yield at.step(
-            name, Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries, noted=lane.noted), group=group
-        )
+        after = Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries, noted=lane.noted, began=lane.began)
+        yield at.step(name, after, group=group)
         if at.may("reply"):
             again = lane if lane.phase in ("got", "answered") else _emptied(at)
             yield at.step(f"{name}, but the reply is lost", again, fault=True, group=group)

@@ -39,6 +39,8 @@ def acquire(config: Config, world: World, account: int, known: int) -> Group:
     `known` is the version that the lane had before; to spare it when the server still has that one is a mistake.
     """
     group = world.redis.groups[account]
+    if config.wary:
+        group = _taken_back(config, world, group)
     if config.rules.taking_writes:
         told = group.ledger._replace(version=group.ledger.version + 1, base=group.ledger.place)
         group = group._replace(ledger=told)
@@ -53,6 +55,33 @@ def acquire(config: Config, world: World, account: int, known: int) -> Group:
     return group._replace(ledger=noticed)
 
 
+def _taken_back(config: Config, world: World, group: Group) -> Group:
+    """What the memory says has no end is pending, and has none, whoever has acknowledged it or made up an end."""
+    rules, ledger, redis = config.rules, group.ledger, world.redis
+    unended = {*redis.stream[ledger.place : group.delivered]} if rules.takes_back else set()
+    unended |= {*ledger.parks} if rules.remembers_parks else set()
+    lacking = {entry for entry in unended if entry[1] not in redis.gone}.difference(group.pending)
+    if lacking:
+        group = group._replace(pending=tuple(sorted({*group.pending, *lacking})))
+    if rules.remembers_parks and any(fact in redis.gone for _, fact in ledger.parks):
+        left = tuple(entry for entry in ledger.parks if entry[1] not in redis.gone)
+        ledger = ledger._replace(parks=left, stopped=True, mode="close-only", version=ledger.version + 1)
+        group = group._replace(ledger=ledger)
+    made_up = [i for _, i in (*group.pending, *redis.stream[ledger.place :]) if ledger.done[i]]
+    if rules.ends_by_memory and made_up:
+        kept = {entry for entry in group.pending if entry[1] < ledger.place and entry not in ledger.parks}
+        done = tuple("" if i in made_up and i not in {k for _, k in kept} else r for i, r in enumerate(ledger.done))
+        group = group._replace(ledger=ledger._replace(done=done))
+    debts = tuple(_relieved(debt, group.ledger) for debt in group.ledger.debts)
+    return group._replace(ledger=group.ledger._replace(debts=debts))
+
+
+def _relieved(debt: Debt | None, ledger: Ledger) -> Debt | None:
+    """What has ended does not end again when the debt is paid."""
+    over = debt is not None and debt.newest is not None and ledger.done[debt.newest] in FINAL
+    return debt._replace(newest=None) if debt is not None and over else debt
+
+
 def fence(config: Config, ledger: Ledger, lane: Lane, opening: bool, fact: int | None) -> str:
     """Whether the call may be made now: `ok`, `lease`, `moved`, `state` or `done`. Writes nothing."""
     assert lane.memory is not None
@@ -62,18 +91,21 @@ def fence(config: Config, ledger: Ledger, lane: Lane, opening: bool, fact: int |
         return "moved"
     if fact is not None and ledger.done[fact] in FINAL:
         return "done"
-    return "state" if opening and ledger.mode == "close-only" else "ok"
+    return "state" if opening and (ledger.mode == "close-only" or lane.memory.stopped) else "ok"
 
 
 def commit(config: Config, group: Group, lane: Lane, change: Change) -> tuple[str, Group]:
-    """Write all of the change, or nothing. Answers `ok`, `lease`, `moved` or `done`."""
+    """Write all of the change, or nothing. Answers `ok`, `lease`, `moved` or `done`.
+
+    What has ended before is left as it is: the lane begins anew, finds the entry pending, and ends it by its outcome.
+    """
     assert lane.memory is not None
     rules, ledger = config.rules, group.ledger
     if rules.commit_checks_lease and not lane.lease:
         return "lease", group
     again = change.answers is not None and change.ack is None
     if rules.commit_checks_end and not again and any(ledger.done[fact] in FINAL for fact, _ in change.ends):
-        return "done", _acknowledge(group._replace(ledger=_passed(ledger, change)), change)
+        return "done", group if rules.done_writes_nothing else _acknowledge(group, change)
     if rules.version and lane.memory.version != ledger.version:
         return "moved", group
     touched = change.park or change.ack
@@ -81,7 +113,15 @@ def commit(config: Config, group: Group, lane: Lane, change: Change) -> tuple[st
         return "moved", group
     if change.answers is not None and change.answers not in [(a.fact, a.mark) for a in ledger.asked]:
         return "moved", group
-    return "ok", _acknowledge(group._replace(ledger=written(ledger, change)), change)
+    left = written(ledger, change)
+    if config.wary:
+        left = left._replace(sound=_sealed(left) == _sealed(written(lane.memory, change)))
+    return "ok", _acknowledge(group._replace(ledger=left), change)
+
+
+def _sealed(ledger: Ledger) -> tuple[object, ...]:
+    """What is under the seal, which a lane writes over what it believes."""
+    return ledger.links, ledger.debts, ledger.place, ledger.parks, ledger.stopped
 
 
 def _acknowledge(group: Group, change: Change) -> Group:

@@ -30,6 +30,8 @@ class Rules(NamedTuple):
     fence_checks_lease: bool = True
     commit_checks_lease: bool = True
     commit_checks_end: bool = True
+    done_writes_nothing: bool = True
+    asks_when_stated_again: bool = True
     version: bool = True
     commit_checks_pending: bool = True
     return_to_gap: bool = True
@@ -54,6 +56,13 @@ class Rules(NamedTuple):
     resolve_waits: bool = True
     removal_remembered: bool = True
     probes: bool = True
+    passed_is_suspect: bool = True
+    takes_back: bool = True
+    takes_delivered: bool = True
+    remembers_parks: bool = True
+    ends_by_memory: bool = True
+    looks_back: bool = True
+    stop_is_sealed: bool = True
     taking_writes: bool = False
     """A take-over raises the version: an executor tells the archive what it has found. Nothing rests on it."""
 
@@ -61,7 +70,8 @@ class Rules(NamedTuple):
 class Config(NamedTuple):
     """One configuration: the story, how many accounts and executors, and which faults, at most `faults` of them.
 
-    Not `begun`: no executor has ever had an account, and the first one's first write can be lost as any other.
+    Not `begun`: no executor has ever had an account, and the first one's first write can be lost as any other. `wary`:
+    lanes recover as the executor does, which trusts its sealed memory alone; it matters where a thief is about.
     """
 
     story: Story
@@ -77,6 +87,7 @@ class Config(NamedTuple):
     grace_ends: bool = True
     replays: int = 0
     may_resolve: bool = False
+    wary: bool = False
     rules: Rules = Rules()
 
 
@@ -124,7 +135,8 @@ class Ledger(NamedTuple):
 
     `asked` is what an operator asked for and nobody has answered, `tried` names each fact as often as it was asked for.
     `base` counts the facts that were passed when the archive was told the whole last, `missing` are those that were not
-    there when their turn came. `server` is the one that was written to last, UNKNOWN before the first time.
+    there when their turn came: then it is `stopped`. `server` is the one that was written to last, UNKNOWN before the
+    first time. `sound`: it is what was sealed.
     """
 
     version: int
@@ -141,6 +153,9 @@ class Ledger(NamedTuple):
     tried: tuple[int, ...] = ()
     base: int = 0
     missing: tuple[int, ...] = ()
+    stopped: bool = False
+    sound: bool = True
+    forgotten: tuple[str, ...] = ()
 
 
 class Group(NamedTuple):
@@ -204,7 +219,8 @@ Phase = Literal["standby", "taken", "idle", "got", "ready", "fenced", "expired",
 class Lane(NamedTuple):
     """One executor's lane. `lease` is what Redis says, `memory` what the lane believes; `ripe` are the parked facts and
     debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were. `tries` are the
-    marks of what was to be tried again and may have been sent; `noted` is what this process remembers of it."""
+    marks of what was to be tried again and may have been sent; `noted` is what this process remembers of it. `began`
+    counts the facts that were in the stream when it took the lease, where that is looked at."""
 
     phase: Phase = "standby"
     lease: bool = False
@@ -217,6 +233,7 @@ class Lane(NamedTuple):
     known: int = -1
     tries: tuple[int, ...] = ()
     noted: tuple[Asked, ...] = ()
+    began: int = 0
 
 
 class Account(NamedTuple):

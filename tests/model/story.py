@@ -19,6 +19,8 @@ class Fact(NamedTuple):
     coming_before: int
     held: int
     coming: int
+    again: int | None = None
+    """Where the same fact stands before it: a new owner of a source states again, under its id, what it took over."""
 
 
 Story = tuple[Fact, ...]
@@ -30,6 +32,8 @@ def _plain(name: str, link: int, revision: int, before: int, after: int) -> Fact
 
 OPEN = (_plain("open 2", 0, 1, 0, 2),)
 OPEN_CLOSE = (*OPEN, _plain("close", 0, 2, 2, 0))
+GROWN = (_plain("open 1", 0, 1, 0, 1), _plain("add to 2", 0, 2, 1, 2))
+GROWN_AGAIN = (*GROWN, _plain("add to 3", 0, 3, 2, 3))
 OPEN_PART = (_plain("open 3", 0, 1, 0, 3), _plain("part-close to 2", 0, 2, 3, 2))
 OPEN_PART_CLOSE = (*OPEN_PART, _plain("close", 0, 3, 2, 0))
 OPEN_PART_PART = (
@@ -46,7 +50,19 @@ PLACED_FILLED_CLOSED = (
     Fact("filled 2", 0, 0, 2, 0, 2, 2, 0),
     Fact("close", 0, 0, 3, 2, 0, 0, 0),
 )
+STATED_AGAIN = (*OPEN, OPEN[0]._replace(name="open 2, stated again", again=0))
+STATED_AGAIN_PART = (
+    _plain("open 3", 0, 1, 0, 3),
+    _plain("open 3", 0, 1, 0, 3)._replace(name="open 3, stated again", again=0),
+    _plain("part-close to 2", 0, 2, 3, 2),
+)
 RETOLD = (*OPEN, _plain("the polls show 2", 0, 1, 0, 2))
+
+
+def identity(story: Story, entry: int) -> int:
+    """The fact of an entry, by the first entry that has it: what its marks and its end go by."""
+    again = story[entry].again
+    return entry if again is None else again
 
 
 def total(fact: Fact, act_on: str) -> int:

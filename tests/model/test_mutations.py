@@ -20,8 +20,18 @@ MUTATIONS = [
     ("no grace before an absent mark counts as not sent", DOUBLE, {"grace"}, Config(stories.OPEN, 1, NO_FAILOVER)),
     ("no not-after time on a call", DOUBLE, {"not_after"}, Config(stories.OPEN, 1, NO_FAILOVER)),
     ("fence without the lease", DOUBLE, {"fence_checks_lease"}, Config(stories.OPEN, 2, PAUSE_AND_SILENCE)),
-    ("fence and commit without the version", DOUBLE, {"version"}, Config(stories.OPEN, 2, EVERY_FAULT)),
-    ("commit of an entry that is not pending", DOUBLE, {"commit_checks_pending"}, Config(stories.OPEN, 2, EVERY_FAULT)),
+    (
+        "fence and commit without the version",
+        DOUBLE,
+        {"version", "passed_is_suspect"},
+        Config(stories.OPEN, 2, EVERY_FAULT),
+    ),
+    (
+        "commit of an entry that is not pending",
+        DOUBLE,
+        {"commit_checks_pending", "passed_is_suspect"},
+        Config(stories.OPEN, 2, EVERY_FAULT),
+    ),
     ("the new server goes unnoticed", DOUBLE, {"notice_new_server"}, Config(stories.OPEN, 2, EVERY_FAULT)),
     (
         "the new server is trusted when the version agrees",
@@ -40,6 +50,18 @@ MUTATIONS = [
         "two final outcomes",
         {"commit_checks_end", "version", "commit_checks_pending"},
         Config(stories.OPEN, 1, LOST_REPLY),
+    ),
+    (
+        "commit looks at no earlier end of what is stated again",
+        "two final outcomes",
+        {"commit_checks_end"},
+        Config(stories.STATED_AGAIN_PART, 2, NO_FAILOVER, preloaded=3),
+    ),
+    (
+        "what has ended is acknowledged, and the place not moved: the next fact finds a gap",
+        "never settles",
+        {"asks_when_stated_again", "done_writes_nothing"},
+        Config(stories.STATED_AGAIN_PART, 2, NO_FAILOVER, preloaded=3),
     ),
     (
         "an idle lane does not compare the version",
@@ -114,6 +136,12 @@ def test_with_the_rule_the_same_configuration_holds(why: str, rules: set[str], c
 def test_a_lost_reply_of_a_commit_is_caught_by_any_one_of_three_checks(kept: str) -> None:
     others = {"commit_checks_end", "version", "commit_checks_pending"} - {kept}
     explore(Protocol(Config(stories.OPEN_CLOSE, 2, LOST_REPLY, rules=_turned(others))))
+
+
+def test_a_lane_that_does_not_ask_how_a_fact_has_ended_learns_it_from_the_commit_and_ends_the_entry_then() -> None:
+    rules = _turned({"asks_when_stated_again"})
+    explore(Protocol(Config(stories.STATED_AGAIN, 2, EVERY_FAULT, preloaded=1, rules=rules)))
+    explore(Protocol(Config(stories.STATED_AGAIN_PART, 2, NO_FAILOVER, preloaded=3, rules=rules)))
 
 
 def test_a_call_that_runs_after_the_grace_can_double_an_opening() -> None:

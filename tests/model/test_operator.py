@@ -17,9 +17,9 @@ REFUSAL = frozenset({"refuse"})
 CRASH = frozenset({"refuse", "unknown", "crash"})
 
 REPLAYED = [
-    ("one opening, any two faults", 5231, Config(stories.OPEN, 2, EVERY_FAULT, replays=1)),
+    ("one opening, any two faults", 5245, Config(stories.OPEN, 2, EVERY_FAULT, replays=1)),
     ("one opening, any three but failover", 3350, Config(stories.OPEN, 3, NO_FAILOVER, replays=1, preloaded=1)),
-    ("one opening, failovers and silence", 2858, Config(stories.OPEN, 3, NO_CRASH, replays=1, preloaded=1)),
+    ("one opening, failovers and silence", 2860, Config(stories.OPEN, 3, NO_CRASH, replays=1, preloaded=1)),
     ("open and close as they come", 7596, Config(stories.OPEN_CLOSE, 2, NO_FAILOVER, replays=1, preloaded=1)),
     (
         "open and close, failovers",
@@ -64,7 +64,7 @@ def test_a_request_lost_by_the_server_and_by_a_crash_at_once_is_found_by_the_nex
     config = Config(stories.OPEN, 3, EVERY_FAULT - {"late"}, replays=1, preloaded=1, executors=1)
     with pytest.raises(Counterexample, match="ended rejected, opened 2"):
         explore(Protocol(config))
-    assert explore(Reconciled(config)).states == 5099
+    assert explore(Reconciled(config)).states == 5103
 
 
 MUTATIONS = [

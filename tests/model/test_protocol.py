@@ -17,26 +17,32 @@ REFUSAL_AND_FAILOVER = frozenset({"unknown", "refuse", "failover"})
 BY_THE_TERMINAL = frozenset({"unknown", "late", "refuse"})
 
 PROVEN = [
-    ("one opening, any three faults", 60377, Config(stories.OPEN, 3, EVERY_FAULT)),
-    ("open and close as they come, failover", 31095, Config(stories.OPEN_CLOSE, 2, frozenset({"crash", "failover"}))),
-    ("open and part-close, any two faults", 56080, Config(stories.OPEN_PART, 2, EVERY_FAULT, preloaded=1)),
+    ("one opening, any three faults", 60749, Config(stories.OPEN, 3, EVERY_FAULT)),
+    ("open and close as they come, failover", 31343, Config(stories.OPEN_CLOSE, 2, frozenset({"crash", "failover"}))),
+    ("open and part-close, any two faults", 56318, Config(stories.OPEN_PART, 2, EVERY_FAULT, preloaded=1)),
     ("open, part-close, close", 23346, Config(stories.OPEN_PART_CLOSE, 2, NO_FAILOVER, preloaded=3)),
-    ("open, part-close, close, failover", 8177, Config(stories.OPEN_PART_CLOSE, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
+    ("open, part-close, close, failover", 8180, Config(stories.OPEN_PART_CLOSE, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
     ("three facts as they come, any one fault", 6602, Config(stories.OPEN_PART_CLOSE, 1, EVERY_FAULT)),
     ("two part-closes", 18644, Config(stories.OPEN_PART_PART, 2, NO_FAILOVER, preloaded=3)),
-    ("two part-closes, failover", 8262, Config(stories.OPEN_PART_PART, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
-    ("reversal, any two faults", 34228, Config(stories.REVERSAL, 2, EVERY_FAULT, preloaded=2)),
+    ("two part-closes, failover", 8265, Config(stories.OPEN_PART_PART, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
+    ("reversal, any two faults", 34371, Config(stories.REVERSAL, 2, EVERY_FAULT, preloaded=2)),
     ("reversal and close", 27365, Config(stories.REVERSAL_CLOSE, 2, NO_FAILOVER, preloaded=3)),
-    ("reversal and close, failover", 9176, Config(stories.REVERSAL_CLOSE, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
+    ("reversal and close, failover", 9186, Config(stories.REVERSAL_CLOSE, 2, REFUSAL_AND_FAILOVER, preloaded=3)),
     ("two links of one instrument", 21476, Config(stories.TWO_LINKS, 2, NO_FAILOVER, preloaded=3)),
-    ("two links, failover", 10008, Config(stories.TWO_LINKS, 2, BY_THE_TERMINAL | {"failover"}, preloaded=3)),
+    ("two links, failover", 10018, Config(stories.TWO_LINKS, 2, BY_THE_TERMINAL | {"failover"}, preloaded=3)),
     ("placed, filled, closed; by acceptance", 10326, Config(stories.PLACED_FILLED_CLOSED, 2, NO_FAILOVER, preloaded=3)),
     (
         "placed, filled, closed; by fill",
         6515,
         Config(stories.PLACED_FILLED_CLOSED, 2, NO_FAILOVER, preloaded=3, act_on="fill"),
     ),
-    ("told by a call and by the polls", 11395, Config(stories.RETOLD, 2, EVERY_FAULT, preloaded=2)),
+    ("told by a call and by the polls", 11447, Config(stories.RETOLD, 2, EVERY_FAULT, preloaded=2)),
+    ("stated again by a new owner", 31379, Config(stories.STATED_AGAIN, 2, EVERY_FAULT, preloaded=1)),
+    ("stated again, then a part-close", 9123, Config(stories.STATED_AGAIN_PART, 2, NO_FAILOVER, preloaded=3)),
+    ("wary, one opening", 2822, Config(stories.OPEN, 2, EVERY_FAULT, preloaded=1, wary=True)),
+    ("wary, stated again", 2122, Config(stories.STATED_AGAIN, 2, EVERY_FAULT, preloaded=2, executors=1, wary=True)),
+    ("wary, two links", 10018, Config(stories.TWO_LINKS, 2, BY_THE_TERMINAL | {"failover"}, preloaded=3, wary=True)),
+    ("wary, three facts", 8180, Config(stories.OPEN_PART_CLOSE, 2, REFUSAL_AND_FAILOVER, preloaded=3, wary=True)),
     ("close-only at any moment", 20499, Config(stories.OPEN_CLOSE, 2, NO_FAILOVER, preloaded=2, may_close_only=True)),
     (
         "two accounts, one executor each",
@@ -44,15 +50,15 @@ PROVEN = [
         Config(stories.OPEN_CLOSE, 1, EVERY_FAULT, accounts=2, executors=1, preloaded=2),
     ),
     ("two accounts, two executors each", 3524, Config(stories.OPEN, 1, EVERY_FAULT, accounts=2)),
-    ("an account's first begin", 23745, Config(stories.OPEN, 2, EVERY_FAULT, begun=False)),
+    ("an account's first begin", 23799, Config(stories.OPEN, 2, EVERY_FAULT, begun=False)),
     (
         "an account's first begin, three facts",
-        17542,
+        17548,
         Config(stories.OPEN_PART_CLOSE, 2, REFUSAL_AND_FAILOVER, begun=False, preloaded=3, executors=1),
     ),
     (
         "an account's first begin, two links",
-        16785,
+        16798,
         Config(stories.TWO_LINKS, 2, BY_THE_TERMINAL | {"failover"}, begun=False, preloaded=3, executors=1),
     ),
     (
@@ -76,7 +82,7 @@ NEVER_RESOLVED = [
 ]
 
 BEYOND = [
-    ("one opening", 6644, 6879, Config(stories.OPEN, 2, EVERY_FAULT, late_beyond_grace=True)),
+    ("one opening", 6676, 6911, Config(stories.OPEN, 2, EVERY_FAULT, late_beyond_grace=True)),
     ("part-close", 8554, 9574, Config(stories.OPEN_PART, 2, NO_FAILOVER, preloaded=2, late_beyond_grace=True)),
     (
         "open, part-close, close",

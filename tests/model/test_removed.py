@@ -14,9 +14,9 @@ AND_MORE = REMOVED | {"pause", "crash", "unknown", "late"}
 PROVEN = [
     ("one opening, two executors", 14206, Config(stories.OPEN, 2, AND_MORE)),
     ("one opening, removed twice", 4142, Config(stories.OPEN, 3, AND_SILENCE, executors=1)),
-    ("open and close as they come", 23266, Config(stories.OPEN_CLOSE, 2, AND_SILENCE, executors=1)),
-    ("open, part-close, close", 70260, Config(stories.OPEN_PART_CLOSE, 2, AND_SILENCE, executors=1, preloaded=3)),
-    ("two positions of one instrument", 86449, Config(stories.TWO_LINKS, 2, AND_SILENCE, executors=1, preloaded=3)),
+    ("open and close as they come", 23972, Config(stories.OPEN_CLOSE, 2, AND_SILENCE, executors=1)),
+    ("open, part-close, close", 73722, Config(stories.OPEN_PART_CLOSE, 2, AND_SILENCE, executors=1, preloaded=3)),
+    ("two positions of one instrument", 89429, Config(stories.TWO_LINKS, 2, AND_SILENCE, executors=1, preloaded=3)),
     ("two accounts", 5876, Config(stories.OPEN, 1, REMOVED, accounts=2, executors=1)),
 ]
 

@@ -25,7 +25,7 @@ from tests.model.state import (
     put,
     try_item,
 )
-from tests.model.story import expected, total, total_before
+from tests.model.story import expected, identity, total, total_before
 
 
 class Protocol:
@@ -173,7 +173,7 @@ class Protocol:
         ledger, story = group.ledger, self.config.story
         parked = {story[i].link for _, i in ledger.parks if self._grows(i)}
         waiting = frozenset() if self.config.grace_ends else frozenset(parked)
-        for i in range(captured):
+        for i in (identity(story, entry) for entry in range(captured)):
             if ledger.done[i] not in FINAL and story[i].link not in waiting:
                 return f"silent: «{story[i].name}» has no final outcome"
             effects = self._effects(account.terminal, i)
@@ -201,7 +201,8 @@ class Protocol:
     def _wrong_volume(self, terminal: Terminal, ledger: Ledger, waiting: frozenset[int]) -> str | None:
         story = self.config.story
         late = {mark % len(story) for mark, v in enumerate(terminal.opened) if v and mark >= len(story)}
-        should = expected(story, ledger.done, self.config.act_on, late)
+        ended = [ledger.done[identity(story, entry)] for entry in range(len(story))]
+        should = expected(story, ended, self.config.act_on, late)
         for n in range(self.links):
             every = zip(terminal.volume, terminal.doubled, strict=True)
             has = sum(v + more for mark, (v, more) in enumerate(every) if story[mark % len(story)].link == n)

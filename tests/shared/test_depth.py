@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from shared import depth, streams
+from shared import depth, groups, streams
 from shared.streams import Keys, Reader
 
 KEYS = Keys("depth")
@@ -34,7 +34,7 @@ async def test_an_empty_server_has_no_entries_and_no_groups(redis: Redis) -> Non
 
 async def test_lag_counts_what_was_not_read_and_pending_what_was_not_acknowledged(redis: Redis) -> None:
     """Beside a group that somebody has made whose name is no text."""
-    await streams.join_archive(redis, KEYS.orders, "archiver")
+    await groups.join_archive(redis, KEYS.orders, "archiver")
     await redis.xgroup_create(KEYS.orders, cast(Any, b"\xff"), "0")
     await add(redis, 5)
     await Reader(redis, KEYS.orders, "archiver", "a").read(2)
@@ -49,7 +49,7 @@ async def test_lag_counts_what_was_not_read_and_pending_what_was_not_acknowledge
 
 async def test_lag_is_unknown_when_the_server_cannot_tell(redis: Redis) -> None:
     """An entry was removed by hand behind the group's place."""
-    await streams.join_archive(redis, KEYS.orders, "archiver")
+    await groups.join_archive(redis, KEYS.orders, "archiver")
     ids = await add(redis, 5)
     await Reader(redis, KEYS.orders, "archiver", "a").read(1)
     await redis.xdel(KEYS.orders, ids[3])

@@ -3,11 +3,11 @@
 import ssl
 
 import pytest
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
-from shared.plainly import HUNG_UP, NO_TLS, UNTRUSTED, WANTS_OURS, WRONG_USER, plainly
+from shared.plainly import HUNG_UP, NO_TLS, UNTRUSTED, WANTS_OURS, WHOSE, WRONG_USER, plainly, wrong_type
 
 
 def unverified(message: str) -> ssl.SSLCertVerificationError:
@@ -81,3 +81,21 @@ def test_errors_that_led_to_each_other_are_one_line_too() -> None:
     first.__cause__, second.__cause__ = second, first
 
     assert plainly(first) == "connection lost"
+
+
+@pytest.mark.parametrize(
+    ("said", "strange"),
+    [
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", True),
+        ("Command # 1 (HGETALL k) of pipeline caused error: ('WRONGTYPE Operation against a key',)", True),
+        ("NOGROUP No such key 'a' or consumer group 'b'", False),
+    ],
+)
+def test_what_stands_in_place_of_a_key_or_is_gone_leads_to_the_account(said: str, strange: bool) -> None:
+    error = ResponseError(said)
+    assert plainly(error).endswith(f"{WHOSE} ({said})")
+    assert wrong_type(error) is strange
+
+
+def test_what_else_a_server_says_is_told_in_its_words() -> None:
+    assert plainly(ResponseError("OOM command not allowed")) == "OOM command not allowed"

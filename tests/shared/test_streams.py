@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from deploy.embedded import Valkey
-from shared import streams
+from shared import groups, streams
 from shared.facts import Fact
 from shared.streams import Conflict, Duplicate, Entry, Gap, Keys, NotOwner, Published, Publisher, Reader
 from shared.wire import Codec, Keyring
@@ -111,31 +111,8 @@ async def test_the_picture_has_the_newest_fact_of_what_lives(redis: Redis, publi
     assert set(await redis.hgetall(KEYS.source("picture", "demo"))) == {b"10001/order:1", b"writer"}
 
 
-async def test_a_group_starts_after_what_was_there_when_it_was_made(redis: Redis, publisher: Publisher) -> None:
-    first = await publisher.publish(numbered(1), OWNER)
-    assert await streams.join_orders(redis, KEYS, "a")
-    await publisher.publish(numbered(2), OWNER)
-
-    reader = Reader(redis, KEYS.orders, "a", "executor")
-    (entry,) = await reader.read()
-
-    assert CODEC.fact(entry.fields) == numbered(2)
-    assert isinstance(first, Published)
-    place: Any = await redis.hgetall(KEYS.account("place", "a"))
-    assert place == {b"entry": first.entry.encode(), b"seq:outbox-1": b"1"}
-
-
-async def test_making_a_group_again_moves_nothing(redis: Redis, publisher: Publisher) -> None:
-    await streams.join_orders(redis, KEYS, "a")
-    await publisher.publish(numbered(1), OWNER)
-
-    assert not await streams.join_orders(redis, KEYS, "a")
-
-    assert len(await Reader(redis, KEYS.orders, "a", "executor").read()) == 1
-
-
 async def test_everything_pending_is_claimed_lowest_first_whoever_had_it(redis: Redis, publisher: Publisher) -> None:
-    await streams.join_orders(redis, KEYS, "a")
+    await groups.join_orders(redis, KEYS, "a")
     for seq in range(1, 13):
         await publisher.publish(numbered(seq), OWNER)
     await Reader(redis, KEYS.orders, "a", "one").read(count=7)
@@ -147,7 +124,7 @@ async def test_everything_pending_is_claimed_lowest_first_whoever_had_it(redis: 
 
 
 async def test_what_is_pending_is_known_by_its_ids_and_read_again_by_them(redis: Redis, publisher: Publisher) -> None:
-    await streams.join_orders(redis, KEYS, "a")
+    await groups.join_orders(redis, KEYS, "a")
     await publisher.publish(numbered(1), OWNER)
     reader = Reader(redis, KEYS.orders, "a", "executor")
     (entry,) = await reader.read()
@@ -160,14 +137,69 @@ async def test_what_is_pending_is_known_by_its_ids_and_read_again_by_them(redis:
     assert await reader.entry(entry.id) == Entry(entry.id, {})
 
 
+async def test_what_was_acknowledged_and_not_passed_is_taken_back(redis: Redis, publisher: Publisher) -> None:
+    """Of what was delivered alone, and what is pending stays with who has it."""
+    await groups.join_orders(redis, KEYS, "a")
+    for seq in range(1, 7):
+        await publisher.publish(numbered(seq), OWNER)
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+    ids = [entry.id for entry in await reader.read(count=5)]
+    await reader.ack(*ids[:4])
+
+    assert await reader.take_back(ids[1]) == ids[2:4]
+
+    assert [entry.id for entry in await reader.claim()] == ids[2:]
+    assert await reader.take_back(ids[1]) == []
+    assert await reader.take_back(ids[4]) == []
+
+
+async def test_what_waits_and_was_acknowledged_is_taken_back_also_below_the_place(
+    redis: Redis, publisher: Publisher
+) -> None:
+    """What the stream has no more is named and pending no more; what is delivered in its turn is left to that."""
+    await groups.join_orders(redis, KEYS, "a")
+    for seq in range(1, 5):
+        await publisher.publish(numbered(seq), OWNER)
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+    ids = [entry.id for entry in await reader.read(count=3)]
+    await reader.ack(*ids)
+    await redis.xdel(KEYS.orders, ids[1])
+    ((unread, _),) = cast(Any, await redis.xrevrange(KEYS.orders, count=1))
+
+    assert await reader.take_back(ids[2], [ids[0], ids[1], unread.decode()]) == ids[:2]
+    assert await reader.pending() == ids[:1]
+
+
+async def test_what_somebody_has_claimed_before_its_turn_is_left_to_its_turn(
+    redis: Redis, publisher: Publisher
+) -> None:
+    await groups.join_orders(redis, KEYS, "a")
+    for seq in (1, 2):
+        await publisher.publish(numbered(seq), OWNER)
+    reader = Reader(redis, KEYS.orders, "a", "executor")
+    (first,) = await reader.read()
+    ((last, _),) = cast(Any, await redis.xrevrange(KEYS.orders, count=1))
+    await redis.xclaim(KEYS.orders, "a", "another", 0, [last], force=True)
+
+    assert [entry.id for entry in await reader.claim()] == [first.id]
+    assert [entry.id for entry in await reader.read()] == [last.decode()]
+
+
+async def test_nothing_is_taken_back_of_what_nobody_has_read(redis: Redis, publisher: Publisher) -> None:
+    await groups.join_orders(redis, KEYS, "a")
+    await publisher.publish(numbered(1), OWNER)
+
+    assert await Reader(redis, KEYS.orders, "a", "executor").take_back("0-0") == []
+
+
 async def test_nothing_new_within_the_block_time_is_an_empty_read(redis: Redis) -> None:
-    await streams.join_orders(redis, KEYS, "a")
+    await groups.join_orders(redis, KEYS, "a")
 
     assert await Reader(redis, KEYS.orders, "a", "executor").read(block_ms=1) == []
 
 
 async def test_a_lost_group_is_an_error_of_its_own(redis: Redis) -> None:
-    await streams.join_orders(redis, KEYS, "a")
+    await groups.join_orders(redis, KEYS, "a")
     await redis.flushall()
     reader = Reader(redis, KEYS.orders, "a", "executor")
 
@@ -175,6 +207,8 @@ async def test_a_lost_group_is_an_error_of_its_own(redis: Redis) -> None:
         await reader.read(block_ms=1)
     with pytest.raises(streams.GroupLost):
         await reader.claim()
+    with pytest.raises(streams.GroupLost):
+        await reader.take_back("0-0")
 
 
 async def test_a_dead_letter_keeps_the_bytes_and_says_who_and_why(redis: Redis) -> None:

@@ -1,5 +1,7 @@
 """An entry is believed only when it is signed for this namespace and stream, and read in the order of its producer."""
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -130,3 +132,11 @@ def test_what_is_sealed_opens_under_its_own_name_only() -> None:
 @given(st.binary(max_size=60))
 def test_what_nobody_sealed_does_not_open(content: bytes) -> None:
     assert CODEC.opened("memory:demo/1", content) is None
+
+
+def test_an_id_that_no_clock_makes_is_a_time_all_the_same() -> None:
+    """Whoever may add to a stream chooses ids; and a moment is shown in any time zone."""
+    last = wire.entry_time(f"{2**64 - 1}-{2**64 - 1}")
+    assert last.year == 9999
+    assert last.astimezone(timezone(timedelta(hours=14))).year == 9999
+    assert wire.entry_time("1000-5") == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)

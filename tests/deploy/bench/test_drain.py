@@ -10,11 +10,12 @@ from tests.deploy.bench.told import telling
 
 
 async def test_every_fact_that_waited_has_its_effect_in_order_at_each_restart(tmp_path: Path) -> None:
-    measuring, said = telling(Bench, tmp_path, Wish(facts=120, runs=2))
+    measuring, said = telling(Bench, tmp_path, Wish(facts=120, runs=2, scale=5.0))
     report = await measuring.measure()
     assert report is not None
     assert [pair.facts for pair in report.pairs] == [120, 120]
     assert all(pair.real > 1 and pair.bare > 1 and pair.start > 0 for pair in report.pairs)
+    assert all(0 < pair.exit <= pair.suspect and pair.suspect >= report.grace for pair in report.pairs)
     assert any("appendfsync always" in line for line in said)
     assert sum(line.startswith("pair ") for line in said) == 2
 

@@ -14,7 +14,7 @@ from deploy.chaos import evidence
 from deploy.directory import HOST
 from deploy.embedded import Valkey
 from executor.mt5.simulator.remote import Remote
-from shared import streams
+from shared import groups, streams
 from shared.outcomes import Pending
 from shared.streams import Keys
 from shared.wire import Codec
@@ -38,7 +38,7 @@ async def test_the_streams_are_told_with_what_is_pending_owed_and_dead(valkey: V
     keys, codec = Keys("told"), Codec("told", KEYRING)
     redis = streams.connect(valkey.url)
     for account in ("first", "second"):
-        await streams.join_orders(redis, keys, account)
+        await groups.join_orders(redis, keys, account)
     for number in (1, 2):
         order: Any = codec.entry("orders", fact(number))
         await redis.xadd(keys.orders, order)

@@ -46,4 +46,5 @@ def test_a_quantile_keeps_buckets_of_different_accounts_apart_when_asked() -> No
 
 def test_what_the_delay_cost_is_there_too_and_no_opening_is_no_slippage_of_zero() -> None:
     assert "tradecopier_slippage_points_bucket" in asked(BOARD, "Slippage")
+    assert "tradecopier_openings_unpriced_total" in asked(BOARD, "Opened without the source's price")
     assert panel(BOARD, "Slippage").empty == "nothing was opened in the last hour"
