@@ -35,14 +35,20 @@ class Detacher:
     """For the groups of one namespace but the archive's. Raises redis errors."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, archive: str, after_ms: int, clock: Callable[[], float] = monotonic
+        self,
+        redis: Redis,
+        keys: Keys,
+        archive: str,
+        after_ms: int,
+        clock: Callable[[], float] = monotonic,
+        strangers: Strangers | None = None,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._archive = archive
         self._after_ms = after_ms
         self._clock = clock
-        self._strangers = Strangers()
+        self._strangers = strangers or Strangers()
         self._watched: dict[str, tuple[Standing, float]] = {}
 
     async def detach(self) -> list[str]:

@@ -23,7 +23,7 @@ from archiver.metrics import Metrics
 from archiver.patience import LONGEST_WAIT_S, Away, delay, one_line, wait, worth_saying
 from archiver.rows import Verdict, record
 from archiver.store import Store
-from archiver.strangers import shown
+from archiver.strangers import Strangers, shown
 from archiver.trim import Trimmer
 from shared import groups, keyfile, settings, streams
 from shared.addresses import redis_url
@@ -76,7 +76,8 @@ async def serve(stop: Stop, plan: Plan) -> None:
     async with AsyncExitStack() as stack:
         intakes = [await _intake(stack, plan, name, metrics) for name in ("orders", "outcomes")]
         store = await stack.enter_async_context(Store(plan.dsn))
-        trimmer, detacher = await _trimmer(stack, plan), await _detacher(stack, plan)
+        strangers = Strangers()
+        trimmer, detacher = await _trimmer(stack, plan, strangers), await _detacher(stack, plan, strangers)
         stop.supervise(_repeat(stop, MONTHS_EVERY_S, partial(_make_months, store)), "months ahead")
         stop.supervise(_repeat(stop, TRIM_EVERY_S, partial(_trim, detacher, trimmer, metrics)), "trim")
         if plan.settings.metrics is not None:
@@ -175,14 +176,14 @@ def months_ahead(now: datetime) -> set[tuple[int, int]]:
     return {(n // 12, n % 12 + 1) for n in range(first, first + 3)}
 
 
-async def _trimmer(stack: AsyncExitStack, plan: Plan) -> Trimmer:
+async def _trimmer(stack: AsyncExitStack, plan: Plan, strangers: Strangers) -> Trimmer:
     retention_ms = int(plan.settings.retention * 24 * 3600 * 1000)
-    return Trimmer(await _redis(stack, plan), Keys(plan.namespace), GROUP, retention_ms)
+    return Trimmer(await _redis(stack, plan), Keys(plan.namespace), GROUP, retention_ms, strangers)
 
 
-async def _detacher(stack: AsyncExitStack, plan: Plan) -> Detacher:
+async def _detacher(stack: AsyncExitStack, plan: Plan, strangers: Strangers) -> Detacher:
     after_ms = int(plan.settings.detach_after * 24 * 3600 * 1000)
-    return Detacher(await _redis(stack, plan), Keys(plan.namespace), GROUP, after_ms)
+    return Detacher(await _redis(stack, plan), Keys(plan.namespace), GROUP, after_ms, strangers=strangers)
 
 
 async def _trim(detacher: Detacher, trimmer: Trimmer, metrics: Metrics) -> None:

@@ -5,14 +5,11 @@ neither end the archiver nor keep it from trimming for everybody else.
 """
 
 import logging
-import re
 
 from redis.exceptions import ResponseError
 
 log = logging.getLogger(__name__)
 
-ENTRY = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-"""The id of an entry. Longer numbers no server has, and no script could compare."""
 REMEMBERED, SHOWN = 1000, 120
 """Things that are said, and bytes of a name that are shown: whoever makes up names may make up many, and long ones."""
 

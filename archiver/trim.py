@@ -14,11 +14,11 @@ from redis.exceptions import ResponseError
 from archiver import headroom
 from archiver.headroom import Usage
 from archiver.standing import Standing, standings
-from archiver.strangers import ENTRY, Strangers
+from archiver.strangers import Strangers
 from shared.outcomes import Result
 from shared.plainly import wrong_type
 from shared.streams import Keys
-from shared.wire import entry_order
+from shared.wire import ENTRY, entry_order
 
 FINAL = frozenset(get_args(Result))
 SCAN = 1000
@@ -61,12 +61,14 @@ def outlived(mark: str, before: str) -> bool:
 class Trimmer:
     """Carries the decision out on one namespace. Raises redis errors."""
 
-    def __init__(self, redis: Redis, keys: Keys, archive: str, retention_ms: int) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, archive: str, retention_ms: int, strangers: Strangers | None = None
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._archive = archive
         self._retention_ms = retention_ms
-        self._strangers = Strangers()
+        self._strangers = strangers or Strangers()
 
     async def trim(self) -> dict[str, Cut]:
         """Trim both streams and prune the done marks whose fact and outcome have left; returns the cuts by stream."""

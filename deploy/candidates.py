@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from archiver.originals import Archive
 from archiver.originals import Original as Row
 from archiver.patience import Away
-from archiver.strangers import ENTRY
 from deploy.memory import entries
 from deploy.surroundings import Surroundings
 from executor.book import Debt
@@ -24,7 +23,7 @@ from shared.facts import Fact
 from shared.outcomes import Outcome
 from shared.process import UserError
 from shared.streams import Keys
-from shared.wire import Codec
+from shared.wire import ENTRY, Codec
 
 PAGE = 1000
 ATTEMPT = re.compile(r"(.*)#([0-9]{1,9})", re.DOTALL)

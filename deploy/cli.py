@@ -57,8 +57,8 @@ COMMANDS = {
     "account": Entry("deploy.accounts", "account", "The accounts that are copied to: list, add, remove, repoint."),
     "restore": Entry("deploy.restore", "restore", "Rebuild from the archive what Redis has lost."),
     "ingest": Entry("ingest.cli", "cli", "TradingView's side: the proxy and what it captures."),
-    "executor": Entry("deploy.nearby", "executor", "MetaTrader 5's side: copy to accounts, check them."),
-    "archiver": Entry("deploy.nearby", "archiver", "Keep everything in PostgreSQL."),
+    "executor": Entry("deploy.executing", "executor", "MetaTrader 5's side: copy to accounts, check them."),
+    "archiver": Entry("deploy.archiving", "archiver", "Keep everything in PostgreSQL."),
     "journal": Entry("deploy.verify", "journal", "The trades, with prices, money and how long each copy took."),
     "chaos": Entry(
         "deploy.chaos.cli", "chaos", "Break everything while trades are copied, and check each one.", configured=False

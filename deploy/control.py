@@ -21,6 +21,7 @@ from executor.ledger import STOPPED
 from executor.orders import DONE, What, ordered, said, signed
 from executor.states import OPERATOR, Command, Transition, after
 from shared import streams
+from shared.misplaced import unless_misplaced
 from shared.plainly import plainly
 from shared.process import UserError
 from shared.streams import Keys
@@ -28,8 +29,10 @@ from shared.wire import Codec
 
 T = TypeVar("T")
 
-# KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or ''), that order, signed.
+# KEYS: the account's state.  ARGV: mode, reason, what the lane has to do besides (or ''), that order, signed. What a
+# stranger has put in place of the state keeps no command from holding.
 _SET = """
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'mode', ARGV[1], 'reason', ARGV[2])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) end
 return 1
@@ -79,8 +82,9 @@ async def _signed(redis: Redis, keys: Keys, codec: Codec, account: str, what: Wh
     last, and what has stopped openings: another server's clock may have been ahead.
     """
     seconds, micros = await redis.time()
-    raw = cast(list[bytes | None], await redis.hmget(keys.account("state", account), [what, DONE[what], STOPPED]))
-    kept, *past = ((each or b"").decode("utf-8", "replace") for each in raw)
+    fields = [what, DONE[what], STOPPED]
+    raw = await unless_misplaced(redis.hmget(keys.account("state", account), fields), [None for _ in fields])
+    kept, *past = ((each or b"").decode("utf-8", "replace") for each in cast(list[bytes | None], raw))
     before = max(ordered(codec, account, what, kept), *map(said, past))
     return signed(codec, account, what, max(seconds * 1_000_000 + micros, before + 1))
 
@@ -98,8 +102,9 @@ def chosen(surroundings: Surroundings, names: Sequence[str], everything: bool) -
 
 async def lacking(redis: Redis, keys: Keys, accounts: Iterable[str]) -> list[str]:
     """The accounts that have stopped because facts were removed, and were not restored since. Raises redis errors."""
-    kept = {name: cast(bytes | None, await redis.hget(keys.account("state", name), STOPPED)) for name in accounts}
-    return [name for name, stop in kept.items() if (stop or b"").startswith(b"removed ")]
+    states = {name: keys.account("state", name) for name in accounts}
+    kept = {name: await unless_misplaced(redis.hget(state, STOPPED), None) for name, state in states.items()}
+    return [name for name, stop in kept.items() if cast(bytes, stop or b"").startswith(b"removed ")]
 
 
 def confirm(command: Command, names: Sequence[str]) -> None:

@@ -35,13 +35,13 @@ async def join_groups(
     `codec` is that of their namespace: it seals what they remember, nothing.
     Raises UserError for an unsafe server.
     """
-    from redis.exceptions import RedisError
+    from redis.exceptions import RedisError, ResponseError
 
     from deploy import membership
     from deploy.standing import standing
     from shared import groups, streams
     from shared.durability import unsafe
-    from shared.plainly import plainly
+    from shared.plainly import plainly, wrong_type
 
     keys = streams.Keys(codec.namespace)
     client = streams.connect(url.reveal())
@@ -52,7 +52,12 @@ async def join_groups(
         missing = [each.account for each in found if each.group == "lost"]
         lost = sorted(await remembered(missing)) if missing else []
         for account in (name for name in missing if name not in lost):
-            await membership.join(client, keys, codec, account)
+            try:
+                await membership.join(client, keys, codec, account)
+            except ResponseError as error:
+                if not wrong_type(error):
+                    raise
+                log.error("%s: it does not join, and the others do: %s", account, plainly(error))
         for stream in (keys.orders, keys.outcomes):
             await groups.join_archive(client, stream, ARCHIVE)
         for name in lost:

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import click
 
-from archiver.cli import cli as archive
-from executor.cli import cli as execution
-
 BY_ITSELF = ("run", "migrate")
 """What `up` starts, and what it has done before."""
 
@@ -61,10 +58,9 @@ def nearby(command: click.Command, told: AtHand = at_hand) -> click.Command:
     return click.Command(command.name, params=command.params, callback=call, help=command.help)
 
 
-archiver = click.Group("archiver", help=archive.help)
-for name, command in archive.commands.items():
-    archiver.add_command(command if name in BY_ITSELF else nearby(command))
-
-executor = click.Group("executor", help=execution.help)
-for name, command in execution.commands.items():
-    executor.add_command(command if name in BY_ITSELF else nearby(command, terminals_at_hand))
+def grouped(name: str, commands: click.Group, told: AtHand) -> click.Group:
+    """A service's commands, each told what is at hand, but for what `up` starts or has done before."""
+    group = click.Group(name, help=commands.help)
+    for each, command in commands.commands.items():
+        group.add_command(command if each in BY_ITSELF else nearby(command, told))
+    return group

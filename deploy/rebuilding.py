@@ -153,7 +153,9 @@ def _needs(now: Standing, known: Recollection) -> bool:
     if known.removed or now.group == "removed":
         return False
     behind = any(now.seqs.get(producer, 0) < seq for producer, seq in known.passed.items())
-    return now.group in ("lost", "trimmed") or (now.group == "attached" and (behind or now.reason == "removed"))
+    return now.group in ("lost", "trimmed") or (
+        now.group == "attached" and (behind or "removed" in (now.reason, now.stopped))
+    )
 
 
 def remembered(known: Recollection) -> str:

@@ -23,6 +23,7 @@ from executor.settings import Account, MetaTrader5
 from shared import streams, vitals
 from shared.plainly import plainly
 from shared.process import UserError
+from shared.settings import SettingsError
 from shared.streams import Keys
 
 ABANDONED = (
@@ -60,10 +61,23 @@ def list_all(config: Path, data: Path | None) -> None:
 
     async def listed(desk: Desk) -> None:
         for name in dict.fromkeys((*desk.accounts, *await known(desk.redis, desk.keys))):
-            for text in lines(await desk.look(name), in_settings=name in desk.accounts):
+            now = await desk.look(name)
+            for text in (*lines(now, in_settings=name in desk.accounts), *await _disbelieved(desk, now)):
                 click.echo(text)
 
     _run(config, data, listed)
+
+
+async def _disbelieved(desk: Desk, now: Standing) -> list[str]:
+    """Why nothing is sent for an account whose memory is not as it was sealed."""
+    if now.group in ("removed", "lost"):
+        return []
+    try:
+        codec = desk.surroundings.codec()
+    except SettingsError:
+        return []  # without the key nobody can tell
+    why = await abandoning.why(desk.redis, desk.keys, codec, now.account)
+    return [f"    {why}"] if why else []
 
 
 def add(config: Path, data: Path | None, name: str, *, afresh: bool) -> None:

@@ -102,7 +102,7 @@ def _filling(known: Mapping[str, bytes], origin: Origin) -> bool:
 async def lasts(redis: Redis, keys: Keys) -> dict[str, bytes]:
     """The last of each producer as Redis has it. Raises redis errors."""
     stored = cast(Mapping[bytes, bytes], await redis.hgetall(keys.producers))
-    return {name.decode(): value for name, value in stored.items()}
+    return {name.decode("utf-8", "replace"): value for name, value in stored.items()}
 
 
 async def restore_sources(redis: Redis, keys: Keys, origin: Origin, known: Mapping[str, bytes]) -> list[str]:
@@ -150,11 +150,12 @@ async def restore_account(
     again = [p for p in present if _wanted(p, wants)]
     last = present[-1].entry if present else "0-0"
     done = keys.account("done", found.account)
+    await _cleared(redis, keys, found.account)
     await _mark(redis, done, passed(found, present, {p.entry for p in again}, last), anew=False)
     await _mark(redis, done, ended(found, again, last), anew=True)
     start = entry_before(again[0].entry) if again else last
     for _ in range(groups.TRIES):
-        answer = await _put_back(redis, keys, codec, token, found, again, start)
+        answer = await _put_back(redis, keys, codec, token, found, again, start, last)
         if answer == b"restored":
             return again
         if answer == b"lease":
@@ -163,14 +164,24 @@ async def restore_account(
 
 
 async def _put_back(
-    redis: Redis, keys: Keys, codec: Codec, token: str, found: Recollection, again: Sequence[Present], start: str
+    redis: Redis,
+    keys: Keys,
+    codec: Codec,
+    token: str,
+    found: Recollection,
+    again: Sequence[Present],
+    start: str,
+    last: str,
 ) -> bytes:
     """Put the memory and the group back as of where the stream ends; `moved` when it is not that stream any more.
 
-    What is to be followed `again` waits, below that place; the archive is told so in the same step.
+    What is to be followed `again` waits, below that place, and so does what was published after `last`, up to which we
+    know the stream; the archive is told of the former in the same step.
     """
     end = await groups.end(redis, keys)
-    place = groups.fields(end) | {f"{sealing.WAITS}{each.entry}": "1" for each in again}
+    news = cast(list[Any], await redis.xrange(keys.orders, f"({last}", end.entry))
+    waiting = (*(each.entry for each in again), *(entry.decode() for entry, _ in news))
+    place = groups.fields(end) | {f"{sealing.WAITS}{entry}": "1" for entry in waiting}
     # Nobody has archived which orders of an operator were carried out: one that somebody has kept is none any more.
     seconds, micros = await redis.time()
     moment = seconds * 1_000_000 + micros
@@ -256,4 +267,14 @@ def _flat(values: Mapping[str, bytes]) -> list[str]:
 
 
 def _seq(last: bytes) -> int:
-    return int(last.split(b" ")[0])
+    """A sequence from what Redis has of a producer; 0 when somebody has written something else there."""
+    found = groups.SEQUENCE.match(last)
+    return int(found[1]) if found else 0
+
+
+async def _cleared(redis: Redis, keys: Keys, account: str) -> None:
+    """Take away what somebody has put under the names of an account's keys and is none of ours."""
+    for part in ("state", "place", "links", "debts", "done"):
+        name = keys.account(part, account)
+        if await redis.type(name) not in (b"hash", b"none"):
+            await redis.delete(name)

@@ -8,12 +8,13 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from archiver.strangers import ENTRY
 from executor.book import Debt, Link
+from executor.ledger import STOPPED
 from shared import showing
 from shared.misplaced import unless_misplaced
 from shared.settings import NAME
 from shared.streams import Keys
+from shared.wire import ENTRY
 
 SEQ = re.compile(rb"[0-9]{1,18}")
 T = TypeVar("T")
@@ -33,8 +34,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     """One account. `seqs` are what it has passed by producer, `lag` what it has not read (None: nobody can tell).
 
     `pending` entries were read and have no end, `asked` is what an operator has asked for and nobody has answered.
-    `group` is `lost` for an account that never was added, too. `strange` are the parts of what is kept of it that
-    nobody can read, or not all of which.
+    `group` is `lost` for an account that never was added, too. `stopped`: why its lane opens nothing. `strange`
+    are the parts of what is kept of it that nobody can read, or not all of which.
     """
 
     account: str
@@ -44,6 +45,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     asked: int = 0
     mode: str = ""
     reason: str = ""
+    stopped: str = ""
     identity: str = ""
     seqs: Mapping[str, int] = {}
     links: tuple[Link, ...] = ()
@@ -84,6 +86,7 @@ async def standing(redis: Redis, keys: Keys, account: str) -> Standing:
         asked=len(asked),
         mode=showing.line(state.get("mode", b"")),
         reason=showing.line(state.get("reason", b"")),
+        stopped=showing.line(state.get(STOPPED, b"").rpartition(b" ")[0]),
         identity=showing.line(state.get("identity", b"")),
         seqs={name: int(seq) for name, seq in seqs.items() if SEQ.fullmatch(seq)},
         links=read_links,

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from redis.asyncio import Redis
@@ -20,18 +20,20 @@ from deploy.standing import holding
 from deploy.surroundings import Surroundings, found
 from executor import sealing
 from executor.book import Debt, Link
-from executor.recalling import Stored, stored
+from executor.recalling import ENTRY, Stored, stored
 from shared import showing, streams
+from shared.misplaced import unless_misplaced
 from shared.plainly import plainly
 from shared.process import UserError
-from shared.streams import Keys
-from shared.wire import Codec
+from shared.streams import GroupLost, Keys, Reader
+from shared.wire import Codec, entry_order
 
 T = TypeVar("T")
 
-# KEYS: lease, place.  ARGV: token, seal
+# KEYS: lease, place.  ARGV: token, seal, then fields that say what waits
 _SEAL = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 3, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], '1') end
 redis.call('HSET', KEYS[2], 'seal', ARGV[2])
 redis.call('HINCRBY', KEYS[2], 'version', 1)
 return 1
@@ -57,10 +59,13 @@ async def _sealed(surroundings: Surroundings, names: Sequence[str], *, yes: bool
     redis, codec = streams.connect(surroundings.redis_url()), surroundings.codec()
     keys = surroundings.keys
     try:
-        seen = {name: await stored(redis, keys, name) for name in names}
+        looks = {name: await unless_misplaced(stored(redis, keys, name), None) for name in names}
+        seen = {name: memory for name, memory in looks.items() if memory is not None}
         wanting = {name: memory for name, memory in seen.items() if memory.flaw(codec, name) is not None}
-        for name in names:
-            for line in lines(name, seen[name], sound=name not in wanting):
+        for name in looks.keys() - seen.keys():
+            click.echo(f"{name}: not sealed, a key of it holds something else; `tradecopier restore --account {name}`")
+        for name, memory in seen.items():
+            for line in lines(name, memory, sound=name not in wanting):
                 click.echo("".join(c if c.isprintable() else "?" for c in line))
         if not wanting:
             return
@@ -75,13 +80,34 @@ async def _sealed(surroundings: Surroundings, names: Sequence[str], *, yes: bool
 
 
 async def seal(redis: Redis, keys: Keys, codec: Codec, token: str, account: str, shown: Stored) -> None:
-    """Seal what was shown of an account that is in our custody. Raises UserError when it is not that any more."""
+    """Seal what was shown of an account that is in our custody, and that what is pending of it waits.
+
+    Raises UserError when it is not that any more, and redis errors.
+    """
     if (await stored(redis, keys, account)).contents.digest() != shown.contents.digest():
         raise UserError(f"{account}: it has changed since it was shown; nothing was sealed, look again")
     names = [keys.account(part, account) for part in ("lease", "place")]
-    args: list[Any] = [token, sealing.sealed(codec, account, shown.contents)]
+    waits = await _waiting(redis, keys, account, shown)
+    contents = shown.contents.changed("place", dict.fromkeys(waits, b"1"))
+    args: list[Any] = [token, sealing.sealed(codec, account, contents), *waits]
     if not await redis.register_script(_SEAL)(keys=names, args=args):
         raise UserError(f"{account}: another command has taken the account; nothing was sealed, try again")
+
+
+async def _waiting(redis: Redis, keys: Keys, account: str, shown: Stored) -> list[str]:
+    """The fields that say what an account has passed and not ended: a version without them kept it pending alone.
+
+    What is below its place and is still to be delivered, after `restore` or when its group comes back, is among it.
+    """
+    reader, place = Reader(redis, keys.orders, account, "seal"), shown.placed().entry
+    try:
+        pending, delivered = await reader.pending(), await reader.delivered()
+    except GroupLost:
+        before = shown.place.get("before", b"").decode("utf-8", "replace")  # it was detached
+        pending, delivered = [], before if ENTRY.fullmatch(before) else place
+    news = cast(list[Any], await redis.xrange(keys.orders, f"({delivered}", place))
+    waits = [entry for entry in pending if entry_order(entry) <= entry_order(place)]
+    return [f"{sealing.WAITS}{entry}" for entry in (*waits, *(entry.decode() for entry, _ in news))]
 
 
 def lines(account: str, memory: Stored, *, sound: bool) -> Iterator[str]:

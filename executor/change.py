@@ -35,13 +35,15 @@ class End(Struct, frozen=True, kw_only=True):
 class Change(Struct, kw_only=True):
     """What one commit writes. A Link or Debt of None removes it; without an end the entry is parked.
 
-    `entry` is the one being worked on: when it is not pending any more, nothing is written. `drifts` are the
+    `entry` is the one being worked on: when it is not pending any more, nothing is written. `held`: it cannot be read
+    yet, and waits where it is. `drifts` are the
     disagreements that were told, by identity; None says that one is over. `requests` are what an operator asked for and
     this answers: when one is not there any more, nothing is written, and with an end they go. `noted` are requests
     with what is going to be sent for them.
     """
 
     entry: str | None = None
+    held: bool = False
     ends: Sequence[End] = ()
     messages: Sequence[outcomes.Message] = ()
     links: Mapping[str, Link | None] = {}
@@ -54,7 +56,7 @@ class Change(Struct, kw_only=True):
 
 
 class Standing(Struct, frozen=True):
-    """How far an account has read; `parked` are the entries that it has passed and that have no end yet."""
+    """How far an account has read; `parked` are the entries that it has passed, or holds, and that have no end yet."""
 
     place: wire.Place = wire.Place()
     parked: frozenset[str] = frozenset()
@@ -62,11 +64,17 @@ class Standing(Struct, frozen=True):
     def after(self, change: Change) -> "Standing":
         """After a change: an entry that is worked on and not ended is passed, and waits."""
         ended = {end.entry for end in change.ends if end.entry is not None}
-        waits = {change.entry} if change.entry is not None and change.passed is not None else set()
+        stays = change.held or change.passed is not None
+        waits = {change.entry} if change.entry is not None and stays else set()
         come, gone = waits - ended - self.parked, ended & self.parked
         # Thousands may wait, and most commits are about none of them.
         parked = (self.parked | come) - gone if come or gone else self.parked
         return Standing(wire.moved(self.place, change.passed), parked)
+
+    def has_ended(self, entry: str, producer: str, seq: int) -> bool:
+        """Whether the fact of an entry has its end: it was passed, and does not wait."""
+        passed = wire.entry_order(entry) <= wire.entry_order(self.place.entry)
+        return passed and seq <= self.place.seqs.get(producer, 0) and entry not in self.parked
 
     def since(self, before: "Standing") -> dict[str, bytes | None]:
         """What has changed of it since, as it stands in Redis; None: forgotten."""

@@ -12,6 +12,7 @@ from executor.asked import Desk
 from executor.bookkeeping import Bookkeeper
 from executor.clerk import Clerk
 from executor.follower import Follower
+from executor.guards import breach
 from executor.ledger import Ledger
 from executor.mender import Mender
 from executor.meter import Meter
@@ -54,6 +55,7 @@ class Crew:
         sights: Sights,
     ) -> None:
         self._ledger = ledger
+        self._limits, self._keeper = account.limits, keeper
         teller = Teller(name, clock)
         self.follower = Follower(
             account, ledger, keeper, runner, teller, clock, reach, memory.place, dict(memory.debts)
@@ -68,8 +70,9 @@ class Crew:
             name, account, ledger, desk, sights, keeper, self.follower, mender, meter, clock, memory
         )
         self._payer = Payer(account, keeper, runner, self.follower, teller, clock)
+        self._operator = Operator(name, ledger, keeper, self.follower, clock, memory.state)
         self._attendants: tuple[Attendant, ...] = (
-            Operator(name, ledger, keeper, self.follower, clock, memory.state),
+            self._operator,
             self._clerk,
             self.follower,
             self._payer,
@@ -93,6 +96,11 @@ class Crew:
         """Let each do what is due now, what an operator asks first."""
         for attendant in self._attendants:
             await attendant.attend()
+
+    async def heed(self) -> None:
+        """Before an entry is taken: past a limit on losses, what an operator has said until now counts for it."""
+        if breach(self._keeper.book.figures, self._limits) is not None:
+            await self._operator.attend(at_once=True)
 
     async def rest(self) -> None:
         """Do what may wait for as long as there are entries."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from executor.book import Book, link_key
 from executor.change import Change, End, Work, dead_letter
 from executor.follower import Follower
 from executor.holding import Gap, Holding
@@ -42,6 +43,7 @@ class Entries:
         clock: Callable[[], datetime],
         suspect_before: datetime,
         began: datetime,
+        book: Callable[[], Book],
     ) -> None:
         self._name = name
         self._sources = sources
@@ -52,6 +54,7 @@ class Entries:
         self._clock = clock
         self._suspect_before = suspect_before
         self._began = began
+        self._book = book
         self._holding = Holding(codec, reader, self._take_held)
 
     async def recover(self) -> int:
@@ -59,14 +62,28 @@ class Entries:
 
         What is not pending and we have not passed was acknowledged by a stranger, or our memory is an earlier one.
         """
+        vanished = await self._vanished()
         await self._take_back()
         claimed = await self._reader.claim()
         for entry in claimed:
             self._follower.parking.recovering = entry is not claimed[-1]
             await self.take(entry, claimed=True)
+        if vanished is not None:
+            await self._follower.write(Change(passed=vanished))
+            self._follower.move(vanished)
         if not self._holding:
             await self._all_read([])
         return len(claimed)
+
+    async def _vanished(self) -> wire.Place | None:
+        """Stop openings when facts were delivered that we have not passed, and nobody can read any more; answers the
+        place beyond them, for when all that is left before it has been read.
+        """
+        delivered = await self._reader.delivered()
+        gaps = await self._ledger.vanished(delivered)
+        for gap in gaps:
+            await self._removed(gap)
+        return wire.Place(entry=delivered, seqs={name: last for name, _, last in gaps}) if gaps else None
 
     async def _take_back(self) -> None:
         known = self._ledger.standing
@@ -79,6 +96,8 @@ class Entries:
         if gone := set(taken) - set(await self._reader.pending()):
             mend = f"`tradecopier restore --account {self._name}` gets back what the archive has of them"
             await self._close_only(f"{len(gone)} entries that waited are not in the stream any more; {mend}", "removed")
+            # They wait no more: once it was said, a `resume` holds for the lanes that begin later too.
+            await self._ledger.commit(Change(ends=[End(entry=entry) for entry in gone]), self._clock())
 
     async def attend(self) -> None:
         """See whether what is held can be read by now."""
@@ -90,12 +109,15 @@ class Entries:
 
         `claimed`: it was delivered before. `looked`: what is missing before it was looked for already.
         """
-        read = self._codec.fact(entry.fields)
+        read, claimed = self._codec.fact(entry.fields), claimed or entry.id in self._reader.left_alone
+        self._follower.parking.held = bool(self._holding)
         with correlated(read.id if isinstance(read, Fact) else entry.id):
             await self._judged(entry, read, claimed, looked)
 
     async def _judged(self, entry: Entry, read: Fact | wire.Refused, claimed: bool, looked: bool) -> None:
         match judge(read, entry.id, self._follower.place, self._sources):
+            case Follow(fact, _) | PassBy(fact) if self._ledger.standing.has_ended(entry.id, fact.producer, fact.seq):
+                await self._follower.write(Change(entry=entry.id, ends=[End(entry=entry.id)]))
             case Follow(fact, suspect):
                 await self._require_no_end(entry, fact, claimed)
                 await self._follow(entry, fact, suspect=suspect or claimed or self._old(fact))
@@ -119,12 +141,17 @@ class Entries:
 
     async def _require_no_end(self, entry: Entry, fact: Fact, claimed: bool) -> None:
         """What was delivered before and has no end by the account's memory has none, whatever a stranger has written of
-        it. What a poll states again may have ended under an entry before.
+        it. What a poll states again may have ended under an entry before: then the memory has followed as much.
         """
         known = self._ledger.standing
         passed = wire.entry_order(entry.id) <= wire.entry_order(known.place.entry)
-        if claimed and fact.evidence != "poll" and (entry.id in known.parked or not passed):
+        doubtful = self._is_news(fact) if fact.evidence == "poll" else claimed
+        if doubtful and (entry.id in known.parked or not passed):
             await self._ledger.forget(Work(fact=fact.id))
+
+    def _is_news(self, fact: Fact) -> bool:
+        link = self._book().links.get(link_key(fact.source, fact.account, fact.exposure.position))
+        return link is not None and link.revision < fact.exposure.revision
 
     def _old(self, fact: Fact) -> bool:
         """Whether a fact was, or by the clocks' uncertainty may have been, captured before the moment of suspicion."""
@@ -155,6 +182,8 @@ class Entries:
             await self._close_only(f"entry {entry.id} is held: {text}", reason)
         else:
             log.error("%s: entry %s is held too: %s", self._name, entry.id, text)
+        if entry.id not in self._ledger.standing.parked:
+            await self._follower.write(Change(entry=entry.id, held=True))
 
     async def _take_held(self, entry: Entry) -> None:
         await self.take(entry, claimed=True)

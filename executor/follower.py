@@ -22,7 +22,7 @@ from executor.instruments import symbol_of, wanted_symbol
 from executor.ledger import Ledger
 from executor.marks import meaning
 from executor.owing import brought_up, doubted, newer, probe, set_off, staying, when_paid
-from executor.parking import TURN_S, Errand, Parked, Parking
+from executor.parking import Errand, Parked, Parking
 from executor.parts import adopt_fills
 from executor.reasons import Ignored, say
 from executor.runner import Runner
@@ -107,10 +107,9 @@ class Follower:
 
     async def attend(self, *, idle: bool = False) -> None:
         """See what has become of parked facts, the oldest first, as far as a turn goes."""
-        turn, search = self.parking.turn(TURN_S, idle=idle), self._runner.search
-        async for parked in awake(turn, self._keeper, self.debts, self.parking, search):
+        async for parked in awake(self.parking, idle, self._keeper, self.debts, self._runner.search):
             attempt = parked.attempt
-            if parked.answered or self.debts.owes(parked.fact, attempt.work.attempt):
+            if self.debts.owes(parked.fact, attempt.work.attempt):
                 await self.commit(parked.entry, parked.fact, Change(ends=[End(entry=parked.entry)]))
             elif attempt.untouched or (self._outdated(parked) and not attempt.unknown):
                 await self._anew(parked)
@@ -133,6 +132,7 @@ class Follower:
 
     async def write(self, change: Change) -> None:
         """Commit `change`, and remember what it says when it was written."""
+        self.parking.complete(change)
         await self._ledger.commit(change, self._clock())
         self._reach("committed")
         self._keeper.remember(change.links)
@@ -149,8 +149,7 @@ class Follower:
             await self._keeper.reread()
         adopted = adopt_fills(link, filled, self._keeper.book)
         self._keeper.remember({key: adopted})
-        change = self.debts.adding(link, adopted)
-        if change is not None:
+        if (change := self.debts.adding(link, adopted)) is not None:
             await self.write(change)
 
     def move(self, passed: wire.Place) -> None:
@@ -274,7 +273,8 @@ class Follower:
 
     async def _ignore(self, attempt: Attempt, fact: Fact, plan: Ignore) -> None:
         after, known = total(fact.exposure.after, self._account), self._keeper.book.links.get(attempt.link)
-        links = self.debts.beside(attempt, fact.exposure.revision, after, plan.link, known)
+        link = plan.link or self.parking.unseen(attempt, fact, after, known)
+        links = self.debts.beside(attempt, fact.exposure.revision, after, link, known)
         change = Change(
             ends=[End(entry=attempt.entry, result="ignored", work=attempt.work)],
             messages=[self._teller.ended(attempt, fact, "ignored", str(plan.reason), plan.text)],

@@ -191,7 +191,7 @@ class Lane:
         )
         entries = Entries(
             self.name, self._account.sources, self._codec, self._reader, self._ledger, crew.follower, self._clock,
-            memory.suspect_before, memory.began,
+            memory.suspect_before, memory.began, lambda: self._keeper.book,
         )  # fmt: skip
         await crew.begin()
         self.meter.watch(crew.follower, lambda: self._keeper.book)
@@ -234,6 +234,7 @@ class Lane:
             found = await self._reader.read(1, int(ATTEND_S * 1000) if crew.waits else self._block_ms)
             for entry in found:
                 self._reach("read")
+                await crew.heed()
                 await entries.take(entry)
             if not found:
                 await crew.rest()

@@ -17,10 +17,12 @@ from redis.asyncio import Redis
 from executor import orders, scripts, sealing
 from executor.book import Debt, Link
 from executor.change import Change, Standing, Work
+from executor.holding import Gap
 from executor.recalling import Memory, stored
 from executor.remembering import Encoded, remembering, whole
 from executor.sealing import Contents
 from executor.states import AccountState
+from executor.vanished import vanished
 from shared import outcomes, wire
 from shared.facts import Fact
 from shared.lease import Lease
@@ -212,12 +214,19 @@ class Ledger:
     async def stop(self, reason: str) -> None:
         """Stop openings until an operator's signed `resume` later than now, whatever is done to the account's mode."""
         seconds, micros = await self._redis.time()
-        await self.note(**{STOPPED: f"{reason} {seconds * 1_000_000 + micros}"})
+        (resumed,) = await self.state("rearm")
+        # When openings were let go on last, another server's clock may have been ahead of this one's.
+        moment = max(seconds * 1_000_000 + micros, orders.ordered(self.codec, self._account, "rearm", resumed))
+        await self.note(**{STOPPED: f"{reason} {moment}"})
         await self.tighten(AccountState.CLOSE_ONLY, reason)
 
     async def forget(self, work: Work) -> None:
         """Take away the end of an attempt that has none by the account's memory; on what Redis says is no seal."""
         await self._redis.hdel(self._name["done"], work.key)
+
+    async def vanished(self, delivered: str) -> list[Gap]:
+        """The facts that the account was given, by now up to `delivered`, has not passed, and are nowhere any more."""
+        return await vanished(self._redis, self._keys, self.standing.place, delivered)
 
     async def stopped(self) -> str:
         """Why openings are stopped, whatever the account's mode says; empty when an operator has let them go on."""

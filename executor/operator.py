@@ -53,9 +53,9 @@ class Operator:
         self._told = state.get(TOLD, "")
         self._due = 0.0
 
-    async def attend(self) -> None:
-        """Look whether something was asked; at most a few times a second."""
-        if monotonic() < self._due:
+    async def attend(self, *, at_once: bool = False) -> None:
+        """Look whether something was asked; at most a few times a second, or `at_once`."""
+        if monotonic() < self._due and not at_once:
             return
         self._due = monotonic() + EVERY_S
         mode, reason, flatten, rearm = await self._ledger.state("mode", "reason", FLATTEN, REARM)

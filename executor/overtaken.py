@@ -14,15 +14,18 @@ def overtaken(step: Opening, fact: Fact, link: Link | None, behind: Fact | None,
 
     It need not when the newest total that was followed is no more than there was before the fact: opened now, all of it
     would be closed again at once. Nor when the fact only caught up with its source, which newer ones have done since.
-    What a fact says that waits `behind` it for this end counts like one that was followed, for what a position has.
+    What a fact says that waits `behind` it for this end counts like one that was followed; not where the position was
+    turned, since what that has closed is gone.
     """
     before, after = (total(amount, account) for amount in (fact.exposure.before, fact.exposure.after))
-    newer = behind if behind is not None and behind.exposure.revision > fact.exposure.revision else None
-    if newer is not None and isinstance(step, Open) and _takes_back(total(newer.exposure.after, account), before):
-        return True
+    grows = abs(after) > abs(before) or after * before < 0
+    adds = isinstance(step, Open) and grows and after * before >= 0
+    if adds and behind is not None and behind.exposure.revision > fact.exposure.revision:
+        newest = total(behind.exposure.after, account)
+        if _takes_back(newest, before):
+            return True
     if link is None or link.revision <= fact.exposure.revision:
         return False
-    grows = abs(after) > abs(before) or after * before < 0
     return _takes_back(link.followed, before) or (isinstance(step, Open) and not grows)
 
 

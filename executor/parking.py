@@ -3,13 +3,14 @@
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from itertools import takewhile
 from time import monotonic
 
 from executor.attempt import Attempt
 from executor.book import Debt, Link
-from executor.change import Change
+from executor.change import Change, End
 from executor.netting import crosses
 from executor.reasons import Reason
 from executor.steps import Opening
@@ -31,8 +32,8 @@ Row = tuple[Place, str, "Parked"]
 class Parked:
     """A fact that was read and has no end yet; `told` once the outcomes stream says so.
 
-    `base` is the link as it was when the plan was made. `answered`: told with another entry, its attempt has ended.
-    `stood` are its link and debt as they were when it was parked last.
+    `base` is the link as it was when the plan was made, `stood` are its link and debt as they were when it was parked
+    last.
     """
 
     attempt: Attempt
@@ -40,7 +41,6 @@ class Parked:
     plan: Plan
     told: bool = False
     base: Link | None = None
-    answered: bool = False
     stood: tuple[Link | None, Debt | None] | None = None
 
     @property
@@ -144,7 +144,8 @@ class Errand:
 
 
 class Parking:
-    """Parked facts by entry. `recovering`: facts that may have been followed before are still to come.
+    """Parked facts by entry. `recovering`: facts that may have been followed before are still to come. `held`: some
+    cannot be read yet, and nobody knows what they are about.
 
     There may be thousands, so each question is asked of those alone that it is about.
     """
@@ -154,7 +155,7 @@ class Parking:
         self._rows: list[Row] = []
         self._by_link, self._by_work, self._by_symbol = Named(), Named(), Named()
         self._next: Place = (0, 0)
-        self.recovering = False
+        self.recovering = self.held = False
 
     def __bool__(self) -> bool:
         return bool(self._parked)
@@ -206,10 +207,17 @@ class Parking:
         self._by_work.put(parked, {parked.attempt.work.key})
         self._by_symbol.put(parked, parked.symbols)
 
+    def complete(self, change: Change) -> None:
+        """Let a change that is to be committed end all entries of the facts that it ends: they may be told again."""
+        works = [end.work.key for end in change.ends if end.work is not None]
+        known = {end.entry for end in change.ends}
+        again = [p.entry for work in works for p in self._by_work.of(work) if p.place[0] and p.entry not in known]
+        change.ends = [*change.ends, *(End(entry=entry) for entry in again)]
+
     def take_over(self, change: Change) -> None:
-        """Let those know that were told again which attempts a change that was committed has ended."""
-        for parked in [p for end in change.ends if end.work is not None for p in self._by_work.of(end.work.key)]:
-            parked.answered = True
+        """Forget the entries that a change has ended which was committed."""
+        for entry in [end.entry for end in change.ends if end.entry is not None]:
+            self.drop(entry)
 
     def drop(self, entry: str) -> None:
         """Forget a fact, if it is here."""
@@ -274,7 +282,14 @@ class Parking:
 
     def expects(self, link: str, ending: Parked | None = None) -> bool:
         """Whether an opening of a link may still show up, besides the one that is `ending`."""
-        return any(p is not ending and p.expected is not None for p in self._by_link.of(link))
+        return self.held or any(p is not ending and p.expected is not None for p in self._by_link.of(link))
+
+    def unseen(self, attempt: Attempt, fact: Fact, after: Decimal, known: Link | None) -> Link | None:
+        """What is remembered of a position that we have nothing of, so that what is held does not open it later."""
+        if known is not None or not self.held:
+            return None
+        name, revision = fact.instrument, fact.exposure.revision
+        return Link(key=attempt.link, instrument=name, symbol=name, followed=after, revision=revision)
 
 
 def _remove(rows: list[Row], parked: Parked) -> None:

@@ -22,7 +22,7 @@ from executor.reasons import Obstacle
 from executor.results import Skipped
 from executor.runner import Runner
 from executor.settings import Account
-from executor.settle import Settled, settle_debt
+from executor.settle import Settled, settle_debt, shown
 from executor.telling import Teller
 from executor.translate import owed_steps, target_steps
 from shared.outcomes import Message
@@ -134,7 +134,9 @@ class Payer:
         known = [r for r in attempt.done() if not (attempt.probe and isinstance(r.result, Skipped))]
         if attempt.probe and not known:
             return
-        settled = settle_debt(link, payment.debt, known, self._keeper.book)
+        settled, found = settle_debt(link, payment.debt, known, self._keeper.book), shown(link, known)
+        if attempt.probe and self._left(found, payment.debt):  # a search says nothing of what it did not look for
+            settled = Settled(link=found, debt=payment.debt, result=None, reason=payment.debt.reason)
         if settled.result is not None and self._left(settled.link, payment.debt):
             settled = replace(settled, result=None)
         if settled.result is None and settled.link == link and not attempt.probe:

@@ -129,7 +129,7 @@ TEXTS: Mapping[Reason | Ignored | Obstacle, str] = {
     Reason.STATE: "the account is {state}",
     Reason.EXIT_OWED: "the close before it is not done yet",
     Ignored.ALREADY_THERE: "the account is already there",
-    Ignored.SUPERSEDED: "a newer state of the position was followed before",
+    Ignored.SUPERSEDED: "a newer state of the position has come since",
     Ignored.NOTHING_HERE: "nothing of it is on this account",
     Ignored.WAITS_FOR_FILL: "the order is followed when it fills",
     Ignored.ORDER_COVERS: "the resting order on this account covers it",

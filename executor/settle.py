@@ -64,14 +64,20 @@ def settle(fact: Fact, plan: Plan, results: Sequence[StepResult]) -> Settled:
     return Settled(link=_kept(link), debt=None, result=result, reason=reason, text=text, untraded=untraded)
 
 
+def shown(link: Link, results: Sequence[StepResult]) -> Link:
+    """The link after what became of steps of its debt, whatever else is owed."""
+    for done in results:
+        link = after_step(link, done, None)
+    return link
+
+
 def settle_debt(link: Link, debt: Debt, results: Sequence[StepResult], book: Book) -> Settled:
     """How far a debt was paid by its steps: its end (`closed`, `canceled`, `modified`), or the debt as it is now.
 
     Where the broker has refused the last of it because it is too little for any order, it is over as well (`rejected`
     if nothing of it was closed). `book` is the account after the steps.
     """
-    for done in results:
-        link = after_step(link, done, None)
+    link = shown(link, results)
     owed = _owed(results)
     stuck = _stuck(results, book)
     if stuck:

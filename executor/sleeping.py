@@ -5,12 +5,12 @@ nothing new about what is unknown of it, or an opening before it that it waits f
 and rules of the terminal among it, makes no difference to such a fact: to plan or search it again ended here again.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from executor.book import Debt, Link
 from executor.bookkeeping import Bookkeeper
 from executor.debts import Debts
-from executor.parking import Parked, Parking
+from executor.parking import TURN_S, Parked, Parking
 from executor.search import Search
 
 
@@ -20,15 +20,15 @@ def standing(parked: Parked, keeper: Bookkeeper, debts: Debts) -> tuple[Link | N
 
 
 async def awake(
-    turn: Iterable[Parked], keeper: Bookkeeper, debts: Debts, parking: Parking, search: Search
+    parking: Parking, idle: bool, keeper: Bookkeeper, debts: Debts, search: Search
 ) -> AsyncIterator[Parked]:
-    """Those of a turn that do not sleep. Raises TerminalAway."""
+    """Those of a turn that do not sleep; `idle`: there is nothing to read meanwhile. Raises TerminalAway."""
     if parking:
         await search.listen()
-    for parked in turn:
+    for parked in parking.turn(TURN_S, idle=idle):
         link, debt = standing(parked, keeper, debts)
         moved = parked.stood is None or parked.stood[0] is not link or parked.stood[1] is not debt
-        if moved or parked.answered or not await _stands(parked, link, parking, search):
+        if moved or not await _stands(parked, link, parking, search):
             yield parked
 
 

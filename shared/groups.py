@@ -78,7 +78,7 @@ async def end(redis: Redis, keys: Keys) -> Place:
     for reply in (info, producers):
         if isinstance(reply, Exception):
             raise reply
-    found = ((name.decode(), SEQUENCE.match(value)) for name, value in producers.items())
+    found = ((name.decode("utf-8", "replace"), SEQUENCE.match(value)) for name, value in producers.items())
     return Place(entry=info["last-generated-id"].decode(), seqs={name: int(m[1]) for name, m in found if m})
 
 

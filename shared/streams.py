@@ -182,6 +182,7 @@ class Reader:
         self._stream = stream
         self._group = group
         self._consumer = consumer
+        self.left_alone: frozenset[str] = frozenset()
 
     async def read(self, count: int = 1, block_ms: int | None = BLOCK_MS) -> list[Entry]:
         """New entries, at most `count`, in their order; empty when none came within `block_ms` (None: at once)."""
@@ -198,10 +199,12 @@ class Reader:
         """Everything pending in the group, lowest id first, made ours without regard to who had it or for how long.
 
         Only a lease may call this: it is what excludes another consumer that still works on these entries. What is
-        pending beyond what was delivered is left alone, as somebody has forced it there: it is delivered in its turn.
+        pending beyond what was delivered is `left_alone`, as somebody has forced it there or has set the group back: it
+        is delivered in its turn, and may have been worked on before.
         """
-        delivered = wire.entry_order(await self._delivered())
-        ids = [entry for entry in await self.pending() if wire.entry_order(entry) <= delivered]
+        delivered, pending = wire.entry_order(await self.delivered()), await self.pending()
+        ids = [entry for entry in pending if wire.entry_order(entry) <= delivered]
+        self.left_alone |= frozenset(pending).difference(ids)
         if ids:
             await self._redis.xclaim(
                 self._stream, self._group, self._consumer, min_idle_time=0, message_ids=cast(Any, ids), justid=True
@@ -223,7 +226,7 @@ class Reader:
         Nobody but who reads here acknowledges, and whoever does moves on and waits no more: so it was not acknowledged
         by one of ours. What the stream has no more is among the ids, and not pending afterwards.
         """
-        known, delivered = set(await self.pending()), await self._delivered()
+        known, delivered = set(await self.pending()), await self.delivered()
         last, found = wire.entry_order(delivered), list[Any]()
         if last > wire.entry_order(after):
             found = cast(list[Any], await self._redis.xrange(self._stream, f"({after}", delivered))
@@ -234,7 +237,7 @@ class Reader:
             await self._redis.xclaim(self._stream, self._group, self._consumer, 0, page, force=True, justid=True)
         return ids
 
-    async def _delivered(self) -> str:
+    async def delivered(self) -> str:
         """The id up to which the group was delivered."""
         try:
             groups = cast(list[Mapping[str, Any]], await self._redis.xinfo_groups(self._stream))

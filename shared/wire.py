@@ -28,6 +28,9 @@ _LAST_NUMBER = 2**64 - 1
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a key may be called. A name that no key can have is no reason to wait for one."""
 
+ENTRY = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+"""The id of an entry, as scripts on the server read it too; no server has longer numbers."""
+
 SOUND_KEY_BYTES = 16
 """A signing key shorter than this can be guessed; the settings refuse it."""
 

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from archiver.strangers import ENTRY, REMEMBERED, Strangers, no_group, shown, text
+from archiver.strangers import REMEMBERED, Strangers, no_group, shown, text
 from shared.plainly import wrong_type
-from shared.wire import entry_order
+from shared.wire import ENTRY, entry_order
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300))

@@ -16,6 +16,16 @@ KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 TRUSTED = Path("usr/local/share/ca-certificates")
 """Where a machine has authorities of its own."""
 PIP = Path("/etc/pip.conf")
+UNDER_WINE = r"""
+mkdir -p "$WINEPREFIX"
+Xvfb :99 -nolisten tcp 2>/dev/null &
+for folder in system32 syswow64; do wine 'C:\windows\'$folder'\cmd.exe' /c 'echo in %PROCESSOR_ARCHITECTURE%'; done
+wine cmd /c dir /b 'Z:\opt\tradecopier\executor\mt5\child.py' requirements-executor.lock
+wineserver --kill
+kill $!
+"""
+"""Programs of both widths, and the files that the pages name, as Windows sees them."""
+SEEN_THERE = ["in AMD64", "in x86", "child.py", "requirements-executor.lock"]
 
 
 def tool(name: str, package: str) -> str:

@@ -85,6 +85,18 @@ async def test_an_account_that_was_not_meant_keeps_its_state(client: Redis) -> N
     assert (await state(client, "two"))["mode"] == "halted"
 
 
+@pytest.mark.parametrize("command", ["pause", "close-only", "flatten", "resume"])
+async def test_what_stands_in_place_of_one_account_s_state_keeps_no_command_from_it_or_from_others(
+    client: Redis, command: Command
+) -> None:
+    await client.set(KEYS.account("state", ACCOUNT), "something else")
+    assert await control.lacking(client, KEYS, [ACCOUNT]) == []
+    told = await order(client, KEYS, lambda: CODEC, command, {ACCOUNT: True, "second": True})
+    for each in told:
+        assert (await state(client, each.account))["mode"] == str(each.transition.state)
+    assert len(told) == 2
+
+
 def test_the_accounts_that_are_meant_come_with_whether_they_may_trade(two: Path) -> None:
     surroundings = found(two, os.environ)
 

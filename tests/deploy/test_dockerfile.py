@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.dockerfile import Stage, copied, stages
-from tests.deploy.imaging import FILE, build, lay_base, said, tool
+from tests.deploy.imaging import FILE, SEEN_THERE, UNDER_WINE, build, lay_base, said, tool
+from tests.e2e.rooms import Room
 from tests.processes import ROOT
 
 STAGES = stages(FILE)
@@ -114,12 +115,14 @@ def test_a_screen_is_started_and_then_tradecopier_in_its_place(tmp_path: Path) -
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """buildah with a store of its own that has the base image."""
     buildah, folder = tool("buildah", "buildah"), tmp_path_factory.mktemp("images")
-    ours = [buildah, "--root", str(folder / "store"), "--runroot", str(folder / "run")]
-    lay_base(ours, folder / "base")
-    yield ours
-    said([*ours, "rm", "--all"])
-    said([*ours, "rmi", "--all", "--force"])
-    shutil.rmtree(folder, ignore_errors=True)
+    room = Room(folder)
+    try:
+        ours = room.entered(buildah, "--root", str(folder / "store"), "--runroot", str(folder / "run"))
+        lay_base(ours, folder / "base")
+        yield ours
+    finally:
+        room.close()
+        shutil.rmtree(folder)
 
 
 def started(builder: list[str], target: str) -> str:
@@ -146,20 +149,11 @@ def test_the_image_is_built_and_every_service_starts_in_it(builder: list[str]) -
     assert refused.returncode != 0
 
 
-WINDOWS = r"""
-Xvfb :99 -nolisten tcp 2>/dev/null &
-for folder in system32 syswow64; do wine "C:\windows\$folder\cmd.exe" /c 'echo in %PROCESSOR_ARCHITECTURE%'; done
-wine cmd /c dir /b 'Z:\opt\tradecopier\executor\mt5\child.py' requirements-executor.lock
-wineserver --kill
-kill $!
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_image_with_wine_runs_programs_of_windows_of_both_widths(builder: list[str]) -> None:
     container = started(builder, "wine")
     inside = [*builder, "run", "--isolation=chroot", "--env", "WINEPREFIX=/tmp/wine", container, "--"]
     assert said([*inside, "id", "-u"]) == "10001"
-    printed = [line.strip() for line in said([*inside, "sh", "-euc", WINDOWS]).splitlines()]
-    assert printed == ["in AMD64", "in x86", "child.py", "requirements-executor.lock"]
+    printed = said([*inside, "sh", "-euc", UNDER_WINE])
+    assert [line.strip() for line in printed.splitlines()] == SEEN_THERE

@@ -38,6 +38,18 @@ async def test_every_account_and_the_archive_get_their_group_and_keep_it(valkey:
     assert await groups(valkey.url, keys.outcomes) == {b"archiver"}
 
 
+async def test_what_stands_in_place_of_one_account_s_keys_keeps_no_other_from_joining(
+    valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = streams.Keys("main")
+    client = streams.connect(valkey.url)
+    await client.set(keys.account("state", "one"), "something else")
+    await client.aclose()
+    await join_groups(Secret(valkey.url), CODEC, ["one", "two-b"])
+    assert {b"two-b", b"archiver"} <= await groups(valkey.url, keys.orders)
+    assert "one: it does not join, and the others do: somebody has put something else" in caplog.text
+
+
 async def test_a_server_that_may_lose_trades_is_refused_in_one_line(valkey: Valkey) -> None:
     client = streams.connect(valkey.url)
     await client.config_set("maxmemory-policy", "allkeys-lru")

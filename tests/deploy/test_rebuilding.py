@@ -21,7 +21,8 @@ from deploy.embedded import Valkey
 from deploy.memory import entries
 from deploy.rebuilding import needing, restored
 from executor.mt5.simulator.faults import FaultKind
-from shared import streams
+from executor.recalling import stored
+from shared import groups, streams
 from shared.facts import Fact
 from shared.outcomes import Kept, Notice, Pending
 from shared.wire import entry_order
@@ -354,6 +355,37 @@ async def test_what_is_published_while_facts_are_put_back_is_followed_as_well(
     async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
         await work.remember([ACCOUNT])
         await restored(work, [ACCOUNT])
+    await say(redis, "resume")
+    async with running(valkey.url, simulator):
+        ends = await ends_of(redis, *source.said)
+
+    assert sorted(ends.values()) == ["closed", "filled", "filled"]
+    assert await held(simulator) == {"buy": 0.2, "sell": 0}
+
+
+async def test_what_is_published_after_the_last_look_at_the_stream_is_followed_as_well(
+    valkey: Valkey, archive_of_rig: Database, redis: Redis, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's place is put where the stream ends, and that is beyond it."""
+    source, first = Outbox(redis), groups.end
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    await archive(redis, archive_of_rig.dsn)
+    await redis.flushall()
+
+    async def later(*given: Any) -> Any:
+        if source.seq == 1:
+            await source.again()
+            await source.buy("b", "0.2")
+            await source.close("a")
+        return await first(*given)
+
+    monkeypatch.setattr(groups, "end", later)
+    async with at_work(valkey.url, archive_of_rig.dsn, []) as work:
+        await work.remember([ACCOUNT])
+        await restored(work, [ACCOUNT])
+    assert (await stored(redis, KEYS, ACCOUNT)).flaw(CODEC, ACCOUNT) is None
     await say(redis, "resume")
     async with running(valkey.url, simulator):
         ends = await ends_of(redis, *source.said)

@@ -244,3 +244,18 @@ def test_an_account_of_which_not_everything_can_be_read_says_what_to_do() -> Non
     assert left_of(now) == "EURUSD +0.1 lots, and what nobody can read"
     with pytest.raises(UserError, match="what nobody can read"):
         refuse_repoint(now, "2@Demo", abandon=True)
+
+
+async def test_the_list_says_whose_memory_is_not_believed(redis: Redis, config: Path) -> None:
+    listed = (await asyncio.to_thread(run, config, "list"))[1]
+    assert "nothing is sent" not in listed
+    await redis.hset(KEYS.account("links", ACCOUNT), "x", "{")
+    listed = (await asyncio.to_thread(run, config, "list"))[1]
+    assert "    nothing is sent, what Redis remembers of it is not what was sealed" in listed
+    assert "`tradecopier account remove main --abandon`" in listed
+    signing_key(config).unlink()
+    assert "into its links what nobody can read" in (await asyncio.to_thread(run, config, "list"))[1]
+
+
+def signing_key(config: Path) -> Path:
+    return config.parent / "signing.key"

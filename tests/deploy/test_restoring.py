@@ -188,6 +188,16 @@ async def test_an_account_that_was_halted_stays_halted(redis: Redis) -> None:
     assert await redis.hmget(KEYS.account("state", ACCOUNT), ["mode", "reason"]) == [b"halted", b"operator"]
 
 
+async def test_what_is_none_of_ours_under_the_names_of_an_account_s_keys_holds_nothing_up(redis: Redis) -> None:
+    for part in ("state", "place", "links", "debts", "done"):
+        await redis.set(KEYS.account(part, ACCOUNT), "x")
+    await redis.hset(KEYS.producers, mapping={cast(Any, b"\xff"): "x", "rig": "many"})
+    async with custody(redis, KEYS, [ACCOUNT], "restore") as tokens:
+        await settled(redis, KEYS, origin([]))
+        await restore_account(redis, KEYS, CODEC, tokens[ACCOUNT], begun(ACCOUNT, ["demo"], "0-1", whole()), [])
+    assert (await stored(redis, KEYS, ACCOUNT)).flaw(CODEC, ACCOUNT) is None
+
+
 async def test_nothing_is_written_for_an_account_that_somebody_else_has_taken(redis: Redis) -> None:
     with pytest.raises(UserError, match="another command has taken the account"):
         await restore_account(redis, KEYS, CODEC, "not the token", begun(ACCOUNT, ["demo"], "0-1", whole()), [])

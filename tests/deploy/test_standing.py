@@ -19,6 +19,9 @@ ORDER = Pending(ticket=2, type="limit", side="buy", volume=Decimal(1), price=Dec
 LINK = Link(key="x", instrument="EURUSD", symbol="EURUSD", parts=(PART,), pendings={"o": ORDER})
 
 
+STATE: Any = {"mode": "active", "reason": "r", "identity": "1@D", "stopped": "removed 5"}
+
+
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Redis]:
     client = streams.connect(valkey.url)
@@ -30,11 +33,12 @@ async def test_an_account_at_work(redis: Redis) -> None:
     await groups.join_orders(redis, KEYS, ACCOUNT)
     await redis.xadd(KEYS.orders, {"m": "x"})
     await redis.hset(KEYS.account("place", ACCOUNT), "seq:p", "7")
-    await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "reason": "r", "identity": "1@D"})
+    await redis.hset(KEYS.account("state", ACCOUNT), mapping=STATE)
     await redis.hset(KEYS.account("links", ACCOUNT), "x", msgspec.json.encode(LINK))
     now = await standing(redis, KEYS, ACCOUNT)
     assert (now.group, now.lag, now.pending, now.words()) == ("attached", 1, 0, "reads")
     assert (now.mode, now.reason, now.identity, now.seqs) == ("active", "r", "1@D", {"p": 7})
+    assert now.stopped == "removed"
     assert now.open == [LINK]
 
 

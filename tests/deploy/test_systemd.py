@@ -122,6 +122,19 @@ def test_it_goes_by_a_user_that_the_acl_file_has(path: Path) -> None:
         assert told["TRADECOPIER_REDIS__PASSWORD"] == f"file:/etc/tradecopier/redis/{user}.password"
 
 
+@each_of_ours
+def test_it_sees_no_secret_but_its_own(path: Path) -> None:
+    """Each service has a password that lets it do little; all of them together may do everything."""
+    told = environment(path)
+    if (secret := told.get("TRADECOPIER_REDIS__PASSWORD")) is None:
+        return
+    shown = [value.replace("%i", "main") for value in values(path, "Service", "BindReadOnlyPaths")]
+    assert shown == [secret.removeprefix("file:")]
+    assert values(path, "Service", "TemporaryFileSystem") == [f"{Path(shown[0]).parent}:ro"]
+    hidden = values(path, "Service", "InaccessiblePaths")
+    assert hidden == ([] if "TRADECOPIER_POSTGRES__PASSWORD" in told else ["-/etc/tradecopier/postgres"])
+
+
 REFUSED = """
 import ctypes, runpy, sys
 refuse_exec_gain = 1

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,12 +16,16 @@ from deploy.cli import cli
 from deploy.custody import custody
 from deploy.embedded import Valkey
 from deploy.vouching import seal
+from executor.attachment import attach
 from executor.book import Debt, Link, Part, Pending
+from executor.mt5.simulator.faults import FaultKind
 from executor.recalling import stored
 from shared import groups, streams
 from shared.process import UserError
+from shared.wire import entry_before
 from tests.deploy.onlookers import beside
-from tests.executor.rig import ACCOUNT, CODEC, KEYS, Simulator, Source, ended, running
+from tests.deploy.test_control import SECOND
+from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running
 from tests.executor.seals import join
 
 PART = Part(ticket=4711, identifier=1, volume=Decimal("0.3"), side="buy")
@@ -79,6 +83,19 @@ async def test_what_is_sealed_was_shown(older: Redis, valkey: Valkey, tmp_path: 
     assert (await run(config, "--all"))[1] == "main: it is as it was sealed\n"
 
 
+async def test_one_account_with_a_key_of_somebody_else_s_keeps_no_other_from_being_sealed(
+    older: Redis, valkey: Valkey, tmp_path: Path
+) -> None:
+    config = beside(tmp_path, valkey)
+    config.write_text(config.read_text() + SECOND)
+    await older.set(KEYS.account("links", "second"), "x")
+
+    code, said = await run(config, "--all", typed="y\n")
+
+    assert (code, await sound(older)) == (0, True)
+    assert "second: not sealed, a key of it holds something else; `tradecopier restore --account second`" in said
+
+
 async def test_an_account_of_an_older_version_goes_on_once_it_is_sealed(
     redis: Redis, valkey: Valkey, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +118,40 @@ async def test_an_account_of_an_older_version_goes_on_once_it_is_sealed(
         code, _ = await run(beside(tmp_path, valkey), ACCOUNT, "--yes")
         found = await ended(redis, 2)
     assert (code, [end.result for end in found], await simulator.volumes()) == (0, ["filled", "closed"], [])
+    simulator.stop()
+
+
+@pytest.mark.parametrize("left", ["pending", "to be delivered again", "detached"])
+async def test_a_fact_that_an_older_version_has_left_without_an_end_is_followed_to_its_end(
+    left: str, redis: Redis, valkey: Valkey, tmp_path: Path
+) -> None:
+    """That version said of no entry that it waits: what it had passed and not ended is pending, or is so again."""
+    simulator = Simulator(tmp_path / "terminal")
+    await simulator.start()
+    simulator.price("EURUSD", "1.08504", "1.08512")
+    await join(redis)
+    source, place = Source(redis), KEYS.account("place", ACCOUNT)
+    await source.open()
+    async with running(valkey.url, simulator, account(grace=30)):
+        simulator.goes_wrong(FaultKind.NONE)
+        await source.buy("a")
+        async with asyncio.timeout(PATIENCE_S):
+            while not (
+                waits := [name for name in cast(Any, await redis.hgetall(place)) if name.startswith(b"parked:")]
+            ):
+                await asyncio.sleep(0.02)
+    await redis.hdel(place, "seal", *waits)
+    if left != "pending":
+        await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+        unread = waits[0].decode().removeprefix("parked:")
+        detached = {"detached": "2026-11-20", "unread": unread, "before": entry_before(unread)}
+        await redis.hset(place, mapping=cast(Any, detached))
+    if left == "to be delivered again":
+        await attach(redis, KEYS, ACCOUNT)
+    code, _ = await run(beside(tmp_path, valkey), ACCOUNT, "--yes")
+    async with running(valkey.url, simulator):
+        (found,) = await ended(redis, 1)
+    assert (code, found.result, len(await simulator.volumes())) == (0, "filled", 1)
     simulator.stop()
 
 

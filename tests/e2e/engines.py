@@ -18,6 +18,7 @@ from tests.deploy.imaging import said
 from tests.e2e.rooms import Room
 
 STAND_INS = Path("tests/e2e/containers")
+DOCKERFILE = "deploy/Dockerfile"
 OURS = "tradecopier:0.1.0"
 CONTAINERS = """[containers]
 default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
@@ -49,6 +50,9 @@ class Engine(Protocol):
     def prepare(self, home: Path) -> None:
         """Have all images that the composer would not build from the clone."""
 
+    def make(self, home: Path, target: str, image: str) -> None:
+        """Build a target of our Dockerfile."""
+
     def composer(self, home: Path) -> list[str]:
         """What understands compose.yaml."""
 
@@ -77,8 +81,8 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         (folder / "containers.conf").write_text(CONTAINERS.format(folder))
         (folder / "storage.conf").write_text(STORE.format(folder))
-        for name in ("podman", "buildah", "runc"):
-            imaging.tool(name, name)
+        for name, package in (("podman", "podman"), ("buildah", "buildah"), ("runc", "runc"), ("ip", "iproute2")):
+            imaging.tool(name, package)
         self._folder, self.room = folder, Room(folder)
         told = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
         self._told = [f"{name}={folder / file}" for name, file in told.items()]
@@ -91,11 +95,15 @@ class Podman:
         """Ours from the Dockerfile, the others as compose.yaml names them."""
         buildah = self._entered("buildah")
         imaging.lay_base(buildah, self._folder / "base")
-        imaging.build(buildah, home / "deploy/Dockerfile", home, "tradecopier", f"docker.io/library/{OURS}")
+        self.make(home, "tradecopier", OURS)
         context = home / STAND_INS
         for stage, image in stood_in():
             tag = f"docker.io/{'' if '/' in image else 'library/'}{image}"
             imaging.build(buildah, context / "Dockerfile", context, stage, tag)
+
+    def make(self, home: Path, target: str, image: str) -> None:
+        """By buildah."""
+        imaging.build(self._entered("buildah"), home / DOCKERFILE, home, target, f"docker.io/library/{image}")
 
     def composer(self, home: Path) -> list[str]:
         """podman-compose, of the environment that runs the tests."""
@@ -161,6 +169,11 @@ class Docker:
         said(self.room.entered("sh", "-euc", f"tar -C {base} -c . | {imported}"))
         for stage, image in stood_in():
             said([*self.program, "build", "--quiet", "--target", stage, "--tag", image, str(home / STAND_INS)])
+
+    def make(self, home: Path, target: str, image: str) -> None:
+        """By its builder."""
+        told = ["--quiet", "--file", str(home / DOCKERFILE), "--target", target, "--tag", image]
+        said(["nice", *self.program, "build", *told, str(home)])
 
     def composer(self, home: Path) -> list[str]:
         """Its plugin."""

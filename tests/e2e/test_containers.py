@@ -23,7 +23,7 @@ import pytest
 from deploy.demo.broker import ACCOUNTS
 from deploy.demo.trader import Line, Seat, request_id
 from tests.deploy import composefile
-from tests.deploy.imaging import said
+from tests.deploy.imaging import SEEN_THERE, UNDER_WINE, said
 from tests.e2e.composing import PATIENCE_S, USER, Composed
 from tests.e2e.containers.broker import PORT, TOKEN
 from tests.e2e.engines import Docker, Podman
@@ -39,7 +39,9 @@ EDITED = {
     'host = "tradingview-api-client-demo.fusionmarkets.com"': f'host = "broker:{PORT}"',
     'account = "27269"': f'account = "{ACCOUNTS[0]}"',
     'mode = "shadow"': 'mode = "live"',
+    "# max-age = 10 ": "max-age = 120 ",
 }
+"""The last for a machine that is busy: what waited for a restart is old."""
 HELD = """
 import msgspec
 from deploy.demo import holdings
@@ -233,3 +235,13 @@ def test_what_watches_takes_its_files(composed: Composed) -> None:
         "prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yml"
     )
     assert "SUCCESS" in composed.within("alertmanager", "amtool", "check-config", "/etc/alertmanager/alertmanager.yml")
+
+
+def test_beside_a_terminal_programs_of_windows_run_in_a_container_without_rights(composed: Composed) -> None:
+    service = composefile.read().services["executor-main"]
+    assert service.build
+    composed.engine.make(composed.home, service.build.target, service.image)
+    run = partial(composed.compose, "run", "--rm", "--no-deps", profile="real")
+    assert "tradecopier" in run("executor-main", "--version")
+    printed = run("--entrypoint", "sh", "executor-main", "-euc", UNDER_WINE)
+    assert [line.strip() for line in printed.splitlines() if line.strip() in SEEN_THERE] == SEEN_THERE

@@ -14,7 +14,10 @@ SEQS = st.dictionaries(st.sampled_from(["p", "q"]), st.integers(1, 9), max_size=
 ENDS = st.lists(st.builds(End, entry=st.none() | IDS, work=st.none() | st.just(Work(fact="f"))), max_size=3)
 PASSED = st.none() | st.builds(lambda entry, seqs: Place(entry=entry, seqs=seqs), IDS, SEQS)
 CHANGES = st.lists(
-    st.builds(lambda e, n, p: Change(entry=e, ends=n, passed=p), st.none() | IDS, ENDS, PASSED), max_size=8
+    st.builds(
+        lambda e, n, p, h: Change(entry=e, ends=n, passed=p, held=h), st.none() | IDS, ENDS, PASSED, st.booleans()
+    ),
+    max_size=8,
 )
 
 
@@ -51,6 +54,18 @@ def test_an_entry_that_is_passed_without_an_end_waits_until_it_has_one() -> None
     assert waiting == Standing(passed, frozenset({"2-0"}))
     assert waiting.after(Change(messages=[])) == waiting
     assert waiting.after(Change(entry="2-0", passed=passed, ends=[End(entry="2-0")])) == Standing(passed)
+
+
+def test_a_fact_has_ended_when_its_entry_and_its_number_were_passed_and_it_does_not_wait() -> None:
+    standing = Standing(Place(entry="4-0", seqs={"p": 3}), frozenset({"3-0"}))
+    assert standing.has_ended("4-0", "p", 3)
+    assert standing.has_ended("1-0", "p", 1)
+    assert not standing.has_ended("3-0", "p", 2), "it waits"
+    assert not standing.has_ended("5-0", "p", 3), "it was not read"
+    assert not standing.has_ended("2-0", "q", 1), "others were read before it"
+    held = Change(entry="4-0", held=True)
+    assert not standing.after(held).has_ended("4-0", "p", 3)
+    assert standing.after(held).place == standing.place, "it is read again, in its turn"
 
 
 def test_a_dead_letter_has_the_entry_as_it_came_and_who_gave_it_up() -> None:

@@ -1,16 +1,23 @@
 """Entries that are forged, copied, removed, of another source or signed with a key that is not known yet."""
 
 import asyncio
-from typing import Any
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
 
+import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
+from executor.mt5.simulator.faults import FaultKind
+from executor.recalling import stored
 from executor.states import OPERATOR
-from shared import outcomes
+from shared import facts, outcomes
 from shared.wire import Codec, Keyring
 from tests.executor.rig import (
     ACCOUNT,
+    CODEC,
     KEYS,
     NAMESPACE,
     PATIENCE_S,
@@ -21,6 +28,7 @@ from tests.executor.rig import (
     running,
     told,
 )
+from tests.executor.test_operator import say
 
 OLD, NEW = {"k1": b"1" * 32}, {"k2": b"2" * 32}
 INGEST = Codec(NAMESPACE, Keyring(current="k2", keys=OLD | NEW))
@@ -156,6 +164,31 @@ async def test_while_one_fact_is_held_others_are_followed_and_none_counts_as_rem
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_was_closed_meanwhile_is_not_opened_by_what_was_held(
+    there: bool, valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    ring = executor_keys()
+    async with running(valkey.url, simulator, codec=Codec(NAMESPACE, ring)):
+        if there:
+            await source.buy("o1")
+            await ended(redis, 1)
+        source.signs_with(INGEST)
+        await source.buy("o1", "0.2")
+        source.signs_with(Codec(NAMESPACE, executor_keys()))
+        await source.close("o1")
+        closed = results(await ended(redis, 1 + there))[-1]
+        key_comes(ring)
+        late = results(await ended(redis, 2 + there))[-1]
+        await becomes(redis, b"active", b"")
+        await source.buy("o2")
+        await ended(redis, 3 + there)
+
+    assert closed == (("closed", "") if there else ("ignored", "nothing-here"))
+    assert late == ("ignored", "superseded")
+    assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+
+
 async def test_a_fact_that_is_missing_beside_a_held_one_is_said_when_the_key_comes(
     valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
 ) -> None:
@@ -207,16 +240,28 @@ async def test_what_an_operator_has_stopped_stays_stopped_when_the_key_comes(
         await becomes(redis, b"close-only", b"operator")
 
 
-async def test_an_entry_that_is_resolved_by_hand_holds_nothing_up_any_more(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+async def test_a_fact_that_was_held_while_later_ones_were_followed_is_followed_by_the_lane_that_has_the_key(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, *, is_acknowledged: bool
 ) -> None:
+    """Also where somebody has acknowledged it who is none of us."""
     async with running(valkey.url, simulator):
-        entry: Any = await redis.xadd(KEYS.orders, {"m": b"{}", "k": b"k9", "s": b"0"})
+        source.signs_with(INGEST)
+        held = await source.buy("o1")
         await becomes(redis, b"close-only", b"unknown-key")
-        await redis.xack(KEYS.orders, ACCOUNT, entry)
-        await becomes(redis, b"active", b"")
-        await source.buy("o1")
-        assert results(await ended(redis, 1)) == [("filled", "")]
+        source.signs_with(CODEC)
+        await source.buy("o2")
+        await ended(redis, 1)
+        async with asyncio.timeout(PATIENCE_S):
+            place = KEYS.account("place", ACCOUNT)
+            while not any(name.startswith(b"parked:") for name in cast(Any, await redis.hgetall(place))):
+                await asyncio.sleep(0.02)
+        if is_acknowledged:
+            ((entry, _), *_) = cast(Any, await redis.xrange(KEYS.orders))
+            await redis.xack(KEYS.orders, ACCOUNT, entry)
+    async with running(valkey.url, simulator, codec=Codec(NAMESPACE, Keyring(current="k1", keys=OLD | NEW))):
+        (_, found) = await ended(redis, 2)
+    assert (found.fact, found.result) == (held.id, "filled")
 
 
 async def test_many_entries_of_unknown_keys_are_told_once_and_delay_no_exit(
@@ -295,3 +340,84 @@ async def test_a_fact_of_another_source_is_passed_by(
     assert not any(isinstance(message, outcomes.Outcome) for message in await told(redis))
     pending: Any = await redis.xpending(KEYS.orders, ACCOUNT)
     assert pending["pending"] == 0
+
+
+async def test_a_change_that_a_poll_shows_is_followed_though_a_stranger_has_made_up_its_end(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """What a new owner states again may have ended before; what the account has not followed yet has not."""
+    done = KEYS.account("done", ACCOUNT)
+    async with running(valkey.url, simulator):
+        await source.buy("a", "0.1")
+        await ended(redis, 1)
+    shown = await source.tell(facts.PositionClosed, "a", Decimal("-0.1"), evidence="poll")
+    await redis.hset(done, f"{shown.id}#1", "closed 1 1-1")
+    async with running(valkey.url, simulator):
+        assert [outcome.result for outcome in await ended(redis, 2)] == ["filled", "closed"]
+    assert await simulator.volumes() == []
+
+
+async def test_what_was_followed_and_is_stated_again_ends_once_also_after_a_crash(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    async with running(valkey.url, simulator):
+        fact = await source.buy("a", "0.1")
+        await ended(redis, 1)
+    successor = Source(redis, producer="another").succeeding(source)
+    successor.seq = 1
+    await successor.publish(replace(fact, evidence="poll", producer="another", seq=1, captured=datetime.now(UTC)))
+    await redis.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"})
+    async with running(valkey.url, simulator):
+        await successor.close("a")
+        assert [outcome.result for outcome in await ended(redis, 2)] == ["filled", "closed"]
+    assert len(await simulator.deals()) == 2
+
+
+async def test_what_waited_and_is_gone_stops_openings_once_and_a_resume_holds_for_the_next_lane_too(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    simulator.goes_wrong(FaultKind.NONE, code=-1)
+    settings = account(grace=600.0)
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o1")
+        await unresolved(redis)
+    entries: Any = await redis.xrange(KEYS.orders)
+    await redis.xdel(KEYS.orders, entries[0][0])
+    async with running(valkey.url, simulator, settings):
+        await becomes(redis, b"close-only", b"removed")
+        await nothing_waits(redis)
+        await say(redis, "resume")
+        await becomes(redis, b"active", OPERATOR.encode())
+    async with running(valkey.url, simulator, settings):
+        await source.buy("o2")
+        (outcome,) = await ended(redis, 1)
+
+    assert outcome.result == "filled"
+    assert [reason for reason in await notices(redis) if reason != OPERATOR] == ["acknowledged", "removed"]
+
+
+async def unresolved(redis: Redis) -> None:
+    """Wait until a fact has been told as one that nobody knows the end of."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(isinstance(m, outcomes.Pending) for m in await told(redis)):
+            await asyncio.sleep(0.01)
+
+
+async def nothing_waits(redis: Redis) -> None:
+    """Wait until no entry is remembered as one that waits."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await stored(redis, KEYS, ACCOUNT)).parked():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_in_work_when_a_stranger_set_the_group_back_may_have_been_sent(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """It is delivered once more, and waits for its grace: whoever had it may be in the middle of the call."""
+    await source.buy("a", "0.1")
+    await redis.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"})
+    await redis.xgroup_setid(KEYS.orders, ACCOUNT, "0")
+    async with running(valkey.url, simulator):
+        (outcome,) = await ended(redis, 1)
+    waited = [message.state for message in await told(redis) if isinstance(message, outcomes.Pending)]
+    assert (outcome.result, waited) == ("filled", ["unresolved"])

@@ -26,6 +26,16 @@ Deeds = list[tuple[str, int, Decimal]]
 GRACE_S = 3.0
 ANSWERS = ["", "", "not done", "done", "second not done", "second done"]
 """What comes back of the next request (or the one after it): nothing, though it was done or not."""
+LEAST = D("0.01")
+CROSSED: Deeds = [
+    ("add", 1, LEAST),
+    *[("add", 0, LEAST)] * 2,
+    ("less", 0, LEAST),
+    ("reject", 0, D("0.02")),
+    ("add", 0, LEAST),
+]
+"""On a netting account what is left of an exit crosses to the other side, after the rest of it got no answer."""
+TURNED_BACK: Deeds = [("add", 1, D("0.02")), ("less", 0, D("0.01")), ("reject", 0, D("0.02"))]
 TURNED: Deeds = [("add", 0, D("0.2")), ("turn", 0, D("0.3")), ("less", 0, D("0.1"))]
 
 
@@ -74,6 +84,8 @@ class World:
 )
 @example(deeds=TURNED, answers=["", "", "second not done"], pauses=[1, 1])
 @example(deeds=TURNED, answers=["", "", "second done"], pauses=[1, 1])
+@example(deeds=CROSSED, answers=[*[""] * 6, "second done", "not done", "done", "second not done"], pauses=[])
+@example(deeds=TURNED_BACK, answers=["second not done"], pauses=[])
 @settings(max_examples=40, deadline=None)
 def test_the_account_ends_where_the_source_is(
     model: Model, margin: Margin, deeds: Deeds, answers: list[str], pauses: list[int]

@@ -197,6 +197,17 @@ async def test_only_a_resume_that_was_signed_later_lets_openings_go_on(redis: Re
     assert (await ledger.begin()).state["stopped"] == ""
 
 
+async def test_a_stop_is_later_than_a_resume_before_it_whatever_the_clock_of_the_server_was(
+    redis: Redis, ledger: Ledger
+) -> None:
+    ahead = signed(CODEC, ACCOUNT, "rearm", (time_ns() + 60_000_000_000) // 1000)
+    await redis.hset(KEYS.account("state", ACCOUNT), mapping={"mode": "active", "rearm": ahead})
+    await ledger.stop("daily-loss")
+
+    assert await ledger.stopped() == "daily-loss"
+    assert await ledger.fence(Work(fact="f"), [AccountState.ACTIVE]) == Fenced("state", "close-only")
+
+
 async def test_the_fence_is_closed_once_the_attempt_has_ended(ledger: Ledger, entry: Entry) -> None:
     await ledger.commit(ending(entry), NOW)
 

@@ -10,9 +10,11 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor import marks
+from executor.follower import Follower
 from executor.mt5.api import Unknown
 from executor.mt5.simulator.faults import FaultKind
 from executor.mt5.terminal import Terminal
+from executor.search import Search
 from executor.settings import Account, Limits
 from shared.facts import Fact
 from shared.outcomes import Outcome
@@ -130,10 +132,45 @@ async def test_each_of_them_ends_once_whether_it_was_sent_or_not_and_an_exit_goe
         left = MANY + 2 - len(await ended(redis, 1))
         found = await all_ended(redis, MANY + 2)
     deals = [d for d in await simulator.deals() if d.position_id != ticket]
-    print("BETWEEN", between, left)
 
     assert between <= 2
     assert left > 0, "the exit did not wait for all of them"
     assert Counter(o.fact for o in found if o.result == "filled").keys() >= {fact.id for fact in facts}
     assert set(Counter(o.fact for o in found).values()) == {1}
     assert len(deals) == len({d.magic for d in deals}) == MANY
+
+
+async def test_what_waited_while_redis_lost_writes_is_planned_and_searched_a_few_times_each_however_much_it_is(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Openings that are closed again, and such as are not; nobody has read them. What was made of them is found."""
+    await opened(valkey.url, redis, source, simulator)
+    facts = []
+    for n in range(MANY // 2):
+        facts += [await source.buy(f"o{n}", "0.01"), await source.buy(f"p{n}", "0.01"), await source.close(f"o{n}")]
+    await source.close("x")
+    executed(simulator, facts[1])
+    await redis.hset(KEYS.account("state", ACCOUNT), "server", "0" * 40)
+    calls = counted(monkeypatch, (Search, "search"), (Follower, "follow"))
+
+    async with running(valkey.url, simulator, patient(3.0)):
+        found = await all_ended(redis, len(facts) + 2)
+    openings = Counter(d.magic for d in await simulator.deals() if d.entry == 0)
+
+    assert set(Counter(o.fact for o in found).values()) == set(openings.values()) == {1}
+    assert max(calls.values()) <= 4 * len(facts), "that of each does not grow with the others"
+    assert sum(lots for _, _, lots in await simulator.volumes()) == pytest.approx(0.01 * MANY / 2)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, *methods: tuple[type, str]) -> Counter[str]:
+    """How often each of these is called from now on."""
+    calls: Counter[str] = Counter()
+    for owner, name in methods:
+        real = getattr(owner, name)
+
+        async def call(*args: Any, _real: Any = real, _name: str = name, **named: Any) -> Any:
+            calls[_name] += 1
+            return await _real(*args, **named)
+
+        monkeypatch.setattr(owner, name, call)
+    return calls

@@ -278,12 +278,31 @@ def test_facts_come_oldest_first_and_may_go_meanwhile() -> None:
     assert lot
 
 
-def test_a_fact_that_was_told_again_learns_that_its_attempt_has_ended() -> None:
+def test_a_fact_that_was_told_again_is_over_with_all_its_entries() -> None:
     first, again, other = (parked(entry, "a", opening()) for entry in ("1-1", "2-1", "3-1"))
     again.attempt.work = first.attempt.work
     lot = parking(first, again, other)
 
-    lot.take_over(Change(ends=[End(entry="9-1")]))
-    assert not any(each.answered for each in lot)
-    lot.take_over(Change(ends=[End(entry="1-1", work=first.attempt.work)]))
-    assert [each.entry for each in lot if each.answered] == ["1-1", "2-1"]
+    def over(*ends: End) -> list[str | None]:
+        change = Change(ends=ends)
+        lot.complete(change)
+        assert change.ends[: len(ends)] == list(ends)
+        assert not any(end.work for end in change.ends[len(ends) :])
+        return [end.entry for end in change.ends[len(ends) :]]
+
+    assert over(End(entry="9-1")) == []
+    assert over(End(entry="1-1", work=first.attempt.work)) == ["2-1"]
+    assert over(End(work=first.attempt.work)) == ["1-1", "2-1"]
+    assert over(End(entry="3-1", work=other.attempt.work)) == []
+
+    lot.take_over(Change(ends=[End(entry="1-1", work=first.attempt.work), End(entry="2-1"), End()]))
+    assert [each.entry for each in lot] == ["3-1"]
+
+
+def test_what_somebody_asked_for_has_a_place_that_is_no_entry_and_is_ended_by_him() -> None:
+    asked = parked("0-1", "a", opening())
+    change = Change(ends=[End(work=asked.attempt.work)])
+
+    parking(asked).complete(change)
+
+    assert change.ends == [End(work=asked.attempt.work)]

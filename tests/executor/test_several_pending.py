@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.asked import Desk, Resolve
+from executor.change import Change
+from executor.ledger import Ledger
 from executor.mt5.simulator.faults import FaultKind
 from shared import facts
 from shared.outcomes import Outcome, Pending
@@ -221,18 +224,28 @@ class Died(Exception):
     """The lane ends here, as a process that is killed."""
 
 
-async def test_an_entry_whose_fact_has_ended_with_another_one_just_before_the_lane_did_is_ended_by_the_next_lane(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
-) -> None:
-    """The same fact stands in two entries; the first end was written, and the other entry is pending still."""
-    patient = account(grace=600.0)
+@pytest.fixture
+def dying(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Once there is something in it, the lane ends as soon as it has written an outcome."""
+    wanted: list[None] = []
+    commit = Ledger.commit
 
-    def reach(point: str) -> None:
-        if point == "committed" and dying:
+    async def commits(self: Ledger, change: Change, now: datetime) -> None:
+        await commit(self, change, now)
+        if wanted and any(end.work for end in change.ends):
+            wanted.clear()
             raise Died
 
-    dying: list[None] = []
-    async with running(valkey.url, simulator, patient, reach=reach):
+    monkeypatch.setattr(Ledger, "commit", commits)
+    return wanted
+
+
+async def test_a_fact_that_stands_in_two_entries_is_over_with_both_also_where_the_lane_ends_with_its_outcome(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, dying: list[None]
+) -> None:
+    """Else the next lane would find the other one without an end."""
+    patient = account(grace=600.0)
+    async with running(valkey.url, simulator, patient):
         simulator.goes_wrong(FaultKind.NONE, code=-1)
         fact = await source.buy("o1")
         await parked(redis, fact.id, 1)
@@ -243,43 +256,37 @@ async def test_an_entry_whose_fact_has_ended_with_another_one_just_before_the_la
         sent = next(m for m in await told(redis) if isinstance(m, Pending)).steps[0]
         simulator.trade(action=1, symbol="EURUSD", volume=0.1, type=0, magic=sent.mark)
         await ended(redis, 1)
-    assert (await waiting(redis)) == 1
+    assert await waiting(redis) == 0
 
     async with running(valkey.url, simulator, patient):
-        async with asyncio.timeout(PATIENCE_S):
-            while await waiting(redis):
-                await asyncio.sleep(0.05)
+        await source.buy("o2")
+        found = await ended(redis, 2)
 
-    assert [o.result for o in await ended(redis, 1)] == ["filled"]
-    assert len(await simulator.deals()) == 1
+    assert [(o.fact[-4:], o.result) for o in found] == [("o1/1", "filled"), ("o2/1", "filled")]
+    assert len(await simulator.deals()) == 2
 
 
 async def test_a_fact_that_was_ended_by_hand_just_before_the_lane_ended_is_over_for_the_next_one(
-    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator, dying: list[None]
 ) -> None:
     """The end by hand takes the entry with it, so that nothing is left to do."""
-    patient, dying = account(grace=600.0), list[None]()
-
-    def reach(point: str) -> None:
-        if point == "committed" and dying:
-            raise Died
-
-    async with running(valkey.url, simulator, patient, reach=reach):
+    patient = account(grace=600.0)
+    async with running(valkey.url, simulator, patient):
         simulator.goes_wrong(FaultKind.NONE, code=-1)
         fact = await source.buy("o1")
         await parked(redis, fact.id, 1)
-        await asyncio.sleep(patient.window + patient.deadline)
+        await asyncio.sleep(patient.window + patient.deadline + 0.1)
         dying.append(None)
         asked = Resolve(target="fact", name=fact.id, result="denied", asked=datetime.now(UTC))
-        await Desk(redis, KEYS, CODEC, ACCOUNT).ask(asked)
+        assert await Desk(redis, KEYS, CODEC, ACCOUNT).ask(asked) == "asked"
         await ended(redis, 1)
+    assert await waiting(redis) == 0
 
     async with running(valkey.url, simulator, patient):
         await source.buy("o2")
         found = await ended(redis, 2)
 
     assert [(o.fact[-4:], o.result) for o in found] == [("o1/1", "denied"), ("o2/1", "filled")]
-    assert await waiting(redis) == 0
 
 
 async def waiting(redis: Redis) -> int:

@@ -41,8 +41,8 @@ class Lane:
         return attempt.entry in self.news
 
     async def awake(self) -> list[str]:
-        turn = self.parking.turn(60.0)
-        return [p.entry async for p in awake(turn, self.keeper, cast(Debts, self.debts), self.parking, self.search)]
+        debts = cast(Debts, self.debts)
+        return [p.entry async for p in awake(self.parking, False, self.keeper, debts, self.search)]
 
 
 def unknown(entry: str, key: str) -> Parked:
@@ -84,7 +84,7 @@ async def test_an_opening_that_has_its_result_holds_up_nothing() -> None:
     assert await lane.awake() == ["1-1", "2-1"]
 
 
-@pytest.mark.parametrize("what", ["link", "debt", "answered", "never parked before"])
+@pytest.mark.parametrize("what", ["link", "debt", "never parked before"])
 async def test_a_fact_wakes_when_anything_else_has_changed_for_it(what: str) -> None:
     sleeper = parked("2-1", "b", opening("b"))
     lane = Lane(unknown("1-1", "a"), sleeper)
@@ -93,8 +93,6 @@ async def test_a_fact_wakes_when_anything_else_has_changed_for_it(what: str) -> 
             lane.links["b"] = link("b", PART)
         case "debt":
             lane.debts["b"] = OWED
-        case "answered":
-            sleeper.answered = True
         case _:
             sleeper.stood = None
 

@@ -19,7 +19,6 @@ from executor.watch import noted, remembered
 from shared import outcomes
 from shared.facts import Levels
 from tests.executor.rig import ACCOUNT, CODEC, KEYS, PATIENCE_S, Simulator, Source, account, ended, running, told
-from tests.executor.test_operator import done
 
 D = Decimal
 
@@ -30,6 +29,14 @@ async def seen(redis: Redis, kind: type, count: int = 1) -> list[outcomes.Messag
         while len(found := [m for m in await told(redis) if isinstance(m, kind)]) < count:
             await redis.xread({KEYS.outcomes: "$"}, block=50)
     return found
+
+
+async def stopped(redis: Redis) -> None:
+    """Once a lane has stopped openings and said so, and waits for an entry."""
+    await seen(redis, outcomes.Notice)
+    async with asyncio.timeout(PATIENCE_S):
+        while await redis.hget(KEYS.account("state", ACCOUNT), "mode") != b"close-only":
+            await asyncio.sleep(0.02)
 
 
 async def buried(redis: Redis, position: str) -> None:
@@ -197,11 +204,8 @@ async def test_resume_arms_a_limit_on_losses_again_and_a_new_lane_keeps_it_so(
         await source.buy("o1", "1")
         await ended(redis, 1)
         simulator.price("EURUSD", "1.0700", "1.0701")
-        await seen(redis, outcomes.Notice)
+        await stopped(redis)
         await order(redis, KEYS, lambda: CODEC, "resume", {ACCOUNT: True})
-        async with asyncio.timeout(PATIENCE_S):
-            while not await done(redis):
-                await asyncio.sleep(0.02)
         await source.buy("o2", "0.1")
         await ended(redis, 2)
     async with running(valkey.url, simulator, settings):

@@ -42,6 +42,12 @@ class View(NamedTuple):
         return (j for _, j in self.memory.parks if j < self.work.entry[1])
 
     @property
+    def over(self) -> bool:
+        """Whether an entry that comes again has its end by the memory: it was passed, and does not wait."""
+        passed = self.work.kind == "entry" and self.work.entry[1] < self.memory.place
+        return self.config.wary and passed and self.work.entry not in self.memory.parks
+
+    @property
     def asked(self) -> bool:
         """Whether it is asked how the fact has ended: what was read new has no end, unless it was stated before."""
         again = self.config.story[self.work.entry[1]].again is not None
@@ -95,7 +101,7 @@ def decide(config: Config, lane: Lane, terminal: Terminal, work: Work) -> Decisi
 
 def _decide_fact(view: View) -> Decision:
     i, memory = view.fact, view.memory
-    if view.asked and (memory.done[i] in FINAL or memory.done[i] == OWED):
+    if view.over or (view.asked and (memory.done[i] in FINAL or memory.done[i] == OWED)):
         return Change(ack=view.work.entry, passed=view.work.entry)
     n = view.config.story[i].link
     link, debt = memory.links[n], memory.debts[n]
