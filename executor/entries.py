@@ -56,6 +56,7 @@ class Entries:
         self._began = began
         self._book = book
         self._holding = Holding(codec, reader, self._take_held)
+        self._coming: set[str] = set()
 
     async def recover(self) -> int:
         """Take everything pending, lowest id first, as maybe sent; says how many entries there were.
@@ -64,7 +65,10 @@ class Entries:
         """
         vanished = await self._vanished()
         await self._take_back()
-        claimed = await self._reader.claim()
+        claimed, delivered = await self._reader.claim(), wire.entry_order(await self._reader.delivered())
+        # What waits and was delivered to a group that is gone comes again: after `restore`, or when it was detached.
+        self._coming = {e for e in self._ledger.standing.parked if wire.entry_order(e) > delivered}
+        self._expect()
         for entry in claimed:
             self._follower.parking.recovering = entry is not claimed[-1]
             await self.take(entry, claimed=True)
@@ -110,9 +114,13 @@ class Entries:
         `claimed`: it was delivered before. `looked`: what is missing before it was looked for already.
         """
         read, claimed = self._codec.fact(entry.fields), claimed or entry.id in self._reader.left_alone
-        self._follower.parking.held = bool(self._holding)
+        self._coming.discard(entry.id)
+        self._expect()
         with correlated(read.id if isinstance(read, Fact) else entry.id):
             await self._judged(entry, read, claimed, looked)
+
+    def _expect(self) -> None:
+        self._follower.parking.held = bool(self._holding or self._coming)
 
     async def _judged(self, entry: Entry, read: Fact | wire.Refused, claimed: bool, looked: bool) -> None:
         match judge(read, entry.id, self._follower.place, self._sources):

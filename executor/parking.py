@@ -145,7 +145,7 @@ class Errand:
 
 class Parking:
     """Parked facts by entry. `recovering`: facts that may have been followed before are still to come. `held`: some
-    cannot be read yet, and nobody knows what they are about.
+    cannot be read yet, or come again, and nobody knows what they are about.
 
     There may be thousands, so each question is asked of those alone that it is about.
     """

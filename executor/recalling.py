@@ -22,8 +22,8 @@ T = TypeVar("T", Link, Debt)
 PARTS = ("place", "state", "links", "debts", "drift")
 ENTRY = re.compile("[0-9]{1,20}-[0-9]{1,20}")
 """The id of an entry, as the server's scripts read it too."""
-VERSION = re.compile(b"[0-9]{1,16}")
-"""What the scripts can count on from."""
+VERSION = re.compile(b"[0-9]{1,13}")
+"""What the scripts can count on from: Lua writes numbers of more than 14 digits in another way."""
 
 
 class Unsealed(UserError):

@@ -18,14 +18,17 @@ TRUSTED = Path("usr/local/share/ca-certificates")
 PIP = Path("/etc/pip.conf")
 UNDER_WINE = r"""
 mkdir -p "$WINEPREFIX"
-Xvfb :99 -nolisten tcp 2>/dev/null &
-for folder in system32 syswow64; do wine 'C:\windows\'$folder'\cmd.exe' /c 'echo in %PROCESSOR_ARCHITECTURE%'; done
+Xvfb :99 -nolisten tcp >/dev/null 2>&1 &
+for width in x86_64 i386; do
+    wine 'Z:\usr\lib\'$width'-linux-gnu\wine\'$width'-windows\cmd.exe' /c 'echo in %PROCESSOR_ARCHITECTURE%'
+done
 wine cmd /c dir /b 'Z:\opt\tradecopier\executor\mt5\child.py' requirements-executor.lock
+ls /tmp/.X11-unix
 wineserver --kill
-kill $!
+kill $! 2>/dev/null || true
 """
-"""Programs of both widths, and the files that the pages name, as Windows sees them."""
-SEEN_THERE = ["in AMD64", "in x86", "child.py", "requirements-executor.lock"]
+"""Programs of both widths, the files that the pages name as Windows sees them, and the screen."""
+SEEN_THERE = ["in AMD64", "in x86", "child.py", "requirements-executor.lock", "X99"]
 
 
 def tool(name: str, package: str) -> str:

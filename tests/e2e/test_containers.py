@@ -55,7 +55,7 @@ RIGHTS = (
 )
 NONE = "0" * 16
 UNITS = {"M": 2**20, "G": 2**30}
-OPERATOR = ("run", "--rm", "prepare", "--config", "/etc/tradecopier/tradecopier.toml")
+OPERATOR = ("run", "--rm", "-T", "prepare", "--config", "/etc/tradecopier/tradecopier.toml")
 
 
 class Browser(Line):
@@ -241,7 +241,7 @@ def test_beside_a_terminal_programs_of_windows_run_in_a_container_without_rights
     service = composefile.read().services["executor-main"]
     assert service.build
     composed.engine.make(composed.home, service.build.target, service.image)
-    run = partial(composed.compose, "run", "--rm", "--no-deps", profile="real")
+    run = partial(composed.compose, "run", "--rm", "-T", "--no-deps", profile="real")
     assert "tradecopier" in run("executor-main", "--version")
     printed = run("--entrypoint", "sh", "executor-main", "-euc", UNDER_WINE)
     assert [line.strip() for line in printed.splitlines() if line.strip() in SEEN_THERE] == SEEN_THERE

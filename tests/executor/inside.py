@@ -5,17 +5,22 @@ Nothing is started and nothing waits, so that many stories can be told; what cro
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from time import time
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
-from executor import payer
+from executor import payer, search
 from executor.bookkeeping import Bookkeeper
 from executor.change import Change, Work
 from executor.follower import Follower
 from executor.ledger import Fenced, Ledger, Passed
+from executor.looks import Looks
 from executor.mt5.api import Connected, Credentials
 from executor.mt5.child import Caller, Request, WallClock
 from executor.mt5.simulator.bars import FullSurface
@@ -131,6 +136,22 @@ class Inside:
     def notices(self) -> list[Notice]:
         """The notices so far."""
         return [m for m in self.ledger.messages if isinstance(m, Notice)]
+
+
+@contextmanager
+def own_time(inside: Inside) -> Iterator[None]:
+    """Searches and debts wait by the terminal's clock, in which a turn takes a second; it begins with the present."""
+
+    def seconds() -> float:
+        return inside.link.now / 1000
+
+    inside.link.now = int(time() * 1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(payer, "FIRST_TRY_S", 0.0)
+        patch.setattr(payer, "monotonic", seconds)
+        patch.setattr(search, "monotonic", seconds)
+        patch.setattr(search, "Looks", partial(Looks, now=seconds))
+        yield
 
 
 def now() -> datetime:

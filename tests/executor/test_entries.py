@@ -14,7 +14,7 @@ from executor.mt5.simulator.faults import FaultKind
 from executor.recalling import stored
 from executor.states import OPERATOR
 from shared import facts, outcomes
-from shared.wire import Codec, Keyring
+from shared.wire import Codec, Keyring, entry_before
 from tests.executor.rig import (
     ACCOUNT,
     CODEC,
@@ -187,6 +187,32 @@ async def test_what_was_closed_meanwhile_is_not_opened_by_what_was_held(
     assert closed == (("closed", "") if there else ("ignored", "nothing-here"))
     assert late == ("ignored", "superseded")
     assert await simulator.volumes() == [("EURUSD", 0, 0.1)]
+
+
+async def test_what_was_closed_is_not_opened_by_what_waits_and_comes_again_with_the_group(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """The close is paid before the group, which was detached, delivers what waits."""
+    async with running(valkey.url, simulator, account(grace=600.0)):
+        await source.buy("o1")
+        await ended(redis, 1)
+        simulator.goes_wrong(FaultKind.NONE, code=-1)
+        await source.buy("o1", "0.2")
+        await unresolved(redis)
+        simulator.goes_wrong(FaultKind.RETCODE, code=10018, times=1000)
+        await source.close("o1")
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(isinstance(m, outcomes.Pending) and m.state == "owed" for m in await told(redis)):
+                await asyncio.sleep(0.01)
+    simulator.heal()
+    (waits,) = (await stored(redis, KEYS, ACCOUNT)).parked()
+    detached: Any = {"detached": "2026-11-20", "unread": waits, "before": entry_before(waits)}
+    await redis.hset(KEYS.account("place", ACCOUNT), mapping=detached)
+    await redis.xgroup_destroy(KEYS.orders, ACCOUNT)
+    async with running(valkey.url, simulator):
+        await ended(redis, 3)
+
+    assert await simulator.volumes() == []
 
 
 async def test_a_fact_that_is_missing_beside_a_held_one_is_said_when_the_key_comes(

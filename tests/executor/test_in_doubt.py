@@ -2,20 +2,16 @@
 
 import asyncio
 from decimal import Decimal
-from functools import partial
-from time import time
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from executor import payer, search
 from executor.book import Margin
-from executor.looks import Looks
 from executor.mt5.simulator.faults import Fault, FaultKind
 from shared.facts import Fact, Model
-from tests.executor.inside import Inside, now
+from tests.executor.inside import Inside, now, own_time
 from tests.executor.rig import account
 from tests.executor.sources import key
 from tests.executor.test_brokers import WIDE
@@ -45,11 +41,7 @@ class World:
     def __init__(self, margin: Margin) -> None:
         options = {"margin_mode": margin, "balance": D(10**7)}
         self.inside = Inside(account(limits=WIDE, window=1.0, deadline=1.0, grace=GRACE_S), **options)
-        self.inside.link.now = int(time() * 1000)
         self.totals: dict[str, Decimal] = {}
-
-    def seconds(self) -> float:
-        return self.inside.link.now / 1000
 
     async def goes_through(self, facts: list[Fact], answers: list[str], pauses: list[int]) -> None:
         await self.inside.begin()
@@ -91,10 +83,6 @@ def test_the_account_ends_where_the_source_is(
     model: Model, margin: Margin, deeds: Deeds, answers: list[str], pauses: list[int]
 ) -> None:
     world = World(margin)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payer, "FIRST_TRY_S", 0.0)
-        patch.setattr(payer, "monotonic", world.seconds)
-        patch.setattr(search, "monotonic", world.seconds)
-        patch.setattr(search, "Looks", partial(Looks, now=world.seconds))
+    with own_time(world.inside):
         asyncio.run(world.goes_through(story(model, deeds), answers, pauses))
     world.check()

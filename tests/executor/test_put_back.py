@@ -5,9 +5,8 @@ Whoever has the operator's Redis password can put back an account's earlier memo
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from time import time
 from typing import Any, cast
 
 import pytest
@@ -17,14 +16,12 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
-from executor import follower, payer
-from executor.attempt import Grace
 from executor.book import Margin
 from executor.mt5.terminal import Terminal
 from executor.search import Search
 from shared.facts import Fact, Model
 from shared.outcomes import Pending
-from tests.executor.inside import Inside, now
+from tests.executor.inside import Inside, now, own_time
 from tests.executor.rig import ACCOUNT, KEYS, Simulator, Source, account, ended, running, told
 from tests.executor.test_brokers import WIDE
 from tests.executor.test_follow import COMBINATIONS, actions, story
@@ -181,21 +178,12 @@ async def test_without_the_look_it_would_be_opened_twice(
 # -- whatever was followed, from wherever it is delivered again
 
 
-@pytest.fixture(autouse=True, scope="module")
-def hasty() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payer, "FIRST_TRY_S", 0.0)
-        patch.setattr(follower, "Grace", lambda seconds: Grace(0.0 if seconds < FOREVER.grace else seconds))
-        yield
-
-
 class Again:
     """An account that follows a story, and a new process that is told some of it again beside an earlier memory."""
 
     def __init__(self, margin: Margin) -> None:
         options = {"margin_mode": margin, "balance": Decimal(10**7)}
-        self.inside = Inside(account(limits=WIDE, window=30.0, deadline=30.0, grace=61.0), **options)
-        self.inside.link.now = int(time() * 1000)
+        self.inside = Inside(account(limits=WIDE, window=1.0, deadline=1.0, grace=3.0), **options)
 
     async def follows(self, facts: list[Fact], since: int) -> None:
         await self.inside.begin()
@@ -240,4 +228,5 @@ def test_no_opening_of_any_story_is_made_twice(
         await again.told_again(facts[since:])
         assert again.openings == before
 
-    asyncio.run(all_of_it())
+    with own_time(again.inside):
+        asyncio.run(all_of_it())

@@ -66,6 +66,8 @@ def _begin(at: At, **changes: Any) -> Step[World]:
     todo = tuple(e for e in _taken(at.config, group) if e not in parks)
     began = len(at.world.redis.stream) if at.config.wary and at.config.rules.looks_back else 0
     lane = Lane("idle", lease=True, memory=memory, todo=todo, tries=tuple(tries), noted=at.lane.noted, began=began)
+    if at.config.wary and any(fact in gone for fact in range(ledger.place, group.delivered)):
+        lane = lane._replace(vanished=group.delivered)
     return at.step("takes the lease and claims what is pending", lane, group=group, **changes)
 
 
@@ -95,8 +97,7 @@ def _idle(at: At) -> Iterator[Step[World]]:
         if work.entry[1] not in at.world.redis.gone or work.entry not in at.group.ledger.parks:
             yield from _do(rest, work)
     else:
-        yield from _read(at)
-        yield from _claim(at)
+        yield from _pass_vanished(at) if lane.vanished else _next(at)
     for entry in at.memory.parks:
         yield from _do(at, Work("park", entry, -1, fresh=False))
     for n, debt in enumerate(at.memory.debts):
@@ -104,6 +105,18 @@ def _idle(at: At) -> Iterator[Step[World]]:
             yield from _do(at, Work("debt", (0, debt.born), n, fresh=False))
     for asked in at.group.ledger.asked:
         yield from _attend(at, asked)
+
+
+def _next(at: At) -> Iterator[Step[World]]:
+    yield from _read(at)
+    yield from _claim(at)
+
+
+def _pass_vanished(at: At) -> Iterator[Step[World]]:
+    """What was delivered and is there no more is passed, once all that is left before it was taken."""
+    last = (0, at.lane.vanished - 1)
+    going_on = at._replace(world=at.with_lane(at.lane._replace(vanished=0)))
+    yield from _commit(going_on, Work("entry", last, -1, fresh=False), Change(passed=last), called=False)
 
 
 def _empty(at: At, work: Work) -> Iterator[Step[World]]:
@@ -295,7 +308,8 @@ def _commit(at: At, work: Work, change: Change, *, called: bool) -> Iterator[Ste
         memory = scripts.written(at.memory, change)
         ripe = _ripe_now(at, work, change, memory, called)
         tries = tuple(mark for mark in lane.tries if change.answers is None or mark != change.answers[1])
-        after = Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries, noted=lane.noted, began=lane.began)
+        after = Lane("idle", lane.lease, memory, lane.todo, ripe, tries=tries, noted=lane.noted)
+        after = after._replace(began=lane.began, vanished=lane.vanished)
         yield at.step(name, after, group=group)
         if at.may("reply"):
             again = lane if lane.phase in ("got", "answered") else _emptied(at)

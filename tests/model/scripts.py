@@ -63,9 +63,11 @@ def _taken_back(config: Config, world: World, group: Group) -> Group:
     lacking = {entry for entry in unended if entry[1] not in redis.gone}.difference(group.pending)
     if lacking:
         group = group._replace(pending=tuple(sorted({*group.pending, *lacking})))
-    if rules.remembers_parks and any(fact in redis.gone for _, fact in ledger.parks):
+    vanished = any(fact in redis.gone for fact in range(ledger.place, group.delivered))
+    if vanished or (rules.remembers_parks and any(fact in redis.gone for _, fact in ledger.parks)):
         left = tuple(entry for entry in ledger.parks if entry[1] not in redis.gone)
-        ledger = ledger._replace(parks=left, stopped=True, mode="close-only", version=ledger.version + 1)
+        ledger = ledger._replace(parks=left, version=ledger.version + 1)
+        ledger = ledger._replace(mode="close-only", stopped=rules.stop_is_sealed)
         group = group._replace(ledger=ledger)
     made_up = [i for _, i in (*group.pending, *redis.stream[ledger.place :]) if ledger.done[i]]
     if rules.ends_by_memory and made_up:

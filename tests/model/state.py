@@ -220,7 +220,8 @@ class Lane(NamedTuple):
     """One executor's lane. `lease` is what Redis says, `memory` what the lane believes; `ripe` are the parked facts and
     debts (`debt_item`) that may be sent: their grace is over, or this lane knows that they never were. `tries` are the
     marks of what was to be tried again and may have been sent; `noted` is what this process remembers of it. `began`
-    counts the facts that were in the stream when it took the lease, where that is looked at."""
+    counts the facts that were in the stream when it took the lease, where that is looked at; `vanished` those that
+    were delivered then, where some that were not passed were there no more."""
 
     phase: Phase = "standby"
     lease: bool = False
@@ -234,6 +235,7 @@ class Lane(NamedTuple):
     tries: tuple[int, ...] = ()
     noted: tuple[Asked, ...] = ()
     began: int = 0
+    vanished: int = 0
 
 
 class Account(NamedTuple):

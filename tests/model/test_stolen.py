@@ -24,7 +24,7 @@ PROVEN = [
     ("one opening, two executors", 58405, stolen(stories.OPEN, 4, "first claim acknowledge pause", executors=2)),
     ("one opening", 16537, stolen(stories.OPEN, 3, "old claim acknowledge forge crash late unknown refuse")),
     ("growth, ends made up and taken away", 38738, stolen(stories.GROWN_AGAIN, 2, "old acknowledge forge")),
-    ("growth, trimmed meanwhile", 31606, stolen(stories.GROWN_AGAIN, 2, "old trim")),
+    ("growth, trimmed meanwhile", 37842, stolen(stories.GROWN_AGAIN, 2, "old trim")),
     ("growth, claimed", 32683, stolen(stories.GROWN_AGAIN, 2, "old claim unknown")),
     ("open, part-close, close", 39948, stolen(stories.OPEN_PART_CLOSE, 2, "old claim unknown")),
     ("reversal and close", 43552, stolen(stories.REVERSAL_CLOSE, 2, "old claim unknown")),
