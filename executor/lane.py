@@ -125,7 +125,7 @@ class Lane:
         try:
             await self._hold(await self._connect())
         except LeaseLost as error:
-            return f"another lane works for this account now ({error})"
+            return f"{error}; beginning anew"
         except (RedisError, OSError) as error:
             return f"Redis does not serve us ({plainly(error)}); trying again"
         except TerminalAway as error:

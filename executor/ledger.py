@@ -35,8 +35,16 @@ PASSING = ("unknown-key", "unknown-kind")
 """Reasons of a state that go by themselves: what is held can be read by now. All others stay until `resume`."""
 
 
+WHY = {"lease": "another lane has the account now", "done": "what was followed here had ended before"}
+MOVED = "Redis has another memory of the account: another lane wrote, or a failover lost what we wrote"
+
+
 class LeaseLost(Exception):
     """What we know of the account is void: another lane holds or changed it, or a failover lost what we wrote."""
+
+    def __init__(self, word: str) -> None:
+        """`word` is what a script has answered."""
+        super().__init__(WHY.get(word, MOVED))
 
 
 class Fenced(Struct, frozen=True):

@@ -4,7 +4,6 @@ Whoever has the operator's Redis password can put back an account's earlier memo
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded import Valkey
 from executor.book import Margin
+from executor.marks import candidates, meaning
 from executor.mt5.terminal import Terminal
 from executor.search import Search
 from shared.facts import Fact, Model
@@ -29,6 +29,7 @@ from tests.executor.test_follow import COMBINATIONS, actions, story
 REMEMBERED = ("place", "links", "debts", "state", "done")
 FOREVER = account(grace=600.0)
 """A test that waits for a grace fails."""
+TURNS = 10
 Memory = Mapping[str, Mapping[bytes, bytes]]
 
 
@@ -204,13 +205,13 @@ class Again:
             young = replace(fact, captured=now())
             await self.inside.follower.follow(f"{1000 + number}-0", young, suspect=False, early=True)
             await self.inside.turn()
-        await self.inside.settle()
+        for _ in range(TURNS):  # on a netting account what is whose may stay unknown for as long as a fact is young
+            await self.inside.turn()
 
-    @property
-    def openings(self) -> Counter[int]:
-        """How many orders that opened something bear each mark."""
-        deals = [d for d in self.inside.machine.store.deals.values() if d.magic and d.entry == 0]
-        return Counter(magic for magic, _ in {(d.magic, d.order) for d in deals})
+    def openings(self, fact: Fact) -> set[int]:
+        """The orders by which a fact has opened something."""
+        marks = candidates(self.inside.keeper.book.identity, meaning(fact), "open")
+        return {deal.order for deal in self.inside.machine.store.deals.values() if deal.magic in marks}
 
 
 @pytest.mark.parametrize(("model", "margin"), COMBINATIONS)
@@ -224,9 +225,10 @@ def test_no_opening_of_any_story_is_made_twice(
 
     async def all_of_it() -> None:
         await again.follows(facts, since)
-        before = again.openings
+        before = [again.openings(fact) for fact in facts]
         await again.told_again(facts[since:])
-        assert again.openings == before
+        assert all(len(orders) <= 1 for orders in before)
+        assert [again.openings(fact) for fact in facts] == before
 
     with own_time(again.inside):
         asyncio.run(all_of_it())
