@@ -78,8 +78,11 @@ class Standing(Struct, frozen=True):
 
     def since(self, before: "Standing") -> dict[str, bytes | None]:
         """What has changed of it since, as it stands in Redis; None: forgotten."""
-        place, known = groups.fields(self.place), groups.fields(before.place)
-        moved = {name: value.encode() for name, value in place.items() if known.get(name) != value}
+        moved: dict[str, bytes | None] = {}
+        if self.place is not before.place:
+            seqs = {name: seq for name, seq in self.place.seqs.items() if before.place.seqs.get(name) != seq}
+            passed = groups.fields(wire.Place(entry=self.place.entry, seqs=seqs))
+            moved = {name: value.encode() for name, value in passed.items()}
         parked = self.parked ^ before.parked if self.parked is not before.parked else ()
         return moved | {f"{sealing.WAITS}{entry}": b"1" if entry in self.parked else None for entry in parked}
 

@@ -6,7 +6,6 @@ facts about what only it can have made. Everything else goes on.
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -34,8 +33,6 @@ from executor.telling import Teller
 from executor.translate import Ignore, Plan, translate
 from shared import wire
 from shared.facts import Fact
-
-ZERO = Decimal(0)
 
 
 class Follower:
@@ -198,7 +195,7 @@ class Follower:
         indebted = attempt.link in self.debts and not attempt.probe and not attempt.results
         if indebted and parked.plan.reduced is not None:
             await self._join(parked)
-        elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)) or self._doubts(parked):
+        elif self.parking.waits(parked, self._keeper.book.links.get(attempt.link)) or await self._doubts(parked):
             await self._park(parked)
         elif await self._runner.run(attempt, self._blocked(parked)):
             await self._finish(parked)
@@ -207,12 +204,13 @@ class Follower:
         else:
             await self._park(parked)
 
-    def _doubts(self, parked: Parked) -> bool:
-        """Whether what is unknown may be what a fact was denied for."""
+    async def _doubts(self, parked: Parked) -> bool:
+        """Whether what is unknown may be what a fact was denied for; not where it is seen that it has opened."""
         book, symbol = self._keeper.book, parked.plan.link.symbol
         waits = age_of(parked.attempt.fact or parked.fact, self._clock()) <= self._account.limits.max_age
         owed = self.debts.unsure(symbol, book.links) or bool(parked.plan.denied and waits and lacks(symbol, book))
-        return self.parking.doubts(parked, owed=owed, unlisted=waits and not book.symbols)
+        doubts = self.parking.doubts(parked, owed=owed, unlisted=waits and not book.symbols)
+        return doubts and not await self._runner.search.finds(parked.attempt)
 
     def _reverses(self, parked: Parked) -> bool:
         after = total(parked.fact.exposure.after, self._account)

@@ -60,6 +60,13 @@ class Search:
         names = OPENINGS if book.margin == "hedging" else (*OPENINGS, CROSS, "reduce")
         return any(look.shows(marks.candidates(book.identity, meaning, name)) for name in names)
 
+    async def finds(self, attempt: Attempt) -> bool:
+        """Whether a reading since the lane began shows what an attempt that may have been made before has opened."""
+        opened = [step for step in attempt.steps if isinstance(step, Open | Rest) and step.name in OPENINGS]
+        sought = [step for step in opened if attempt.maybe_sent(step)]
+        look = await self._looks.any() if sought else None
+        return look is not None and any(self._find(attempt, step, look) for step in sought)
+
     async def listen(self) -> None:
         """Notice whether the terminal has its link, for what waits for a grace."""
         if self._looks.before is not None:

@@ -160,6 +160,13 @@ async def complaint(table: settings.Redis) -> str:
     return str(caught.value)
 
 
+async def until_distrusted(table: settings.Redis) -> None:
+    """Return when the certificate is what is complained of: on a busy machine a server may not answer in time first."""
+    async with asyncio.timeout(PATIENCE_S):
+        while UNTRUSTED not in await complaint(table):
+            await asyncio.sleep(0.1)
+
+
 @pytest.fixture
 def watched(tmp_path: Path, authority: Authority) -> Iterator[tuple[list[Node], list[Sentinel]]]:
     """A primary and its replica under three Sentinels."""
@@ -199,7 +206,7 @@ async def test_sentinels_with_names_in_their_certificates_lead_to_the_primary_an
         await until(first, ("INFO", "replication"), b"'role': 'slave'")
         assert await counted(client, "{main}:a") == 3
         assert await ask(second, "GET", "{main}:a") == b"3"
-    assert UNTRUSTED in await complaint(replace(table, ca_file=Authority(tmp_path / "pki", "stranger").file))
+    await until_distrusted(replace(table, ca_file=Authority(tmp_path / "pki", "stranger").file))
 
 
 @pytest.fixture
@@ -255,4 +262,4 @@ async def test_a_cluster_with_names_in_its_certificates_gives_each_namespace_its
         await until(clustered[3], ("INFO", "replication"), b"'role': 'master'")
         assert await counted(client, key) == 3
         assert await ask(clustered[3], "GET", key) == b"3"
-    assert UNTRUSTED in await complaint(replace(table, ca_file=Authority(tmp_path / "pki", "stranger").file))
+    await until_distrusted(replace(table, ca_file=Authority(tmp_path / "pki", "stranger").file))

@@ -30,6 +30,16 @@ REMEMBERED = ("place", "links", "debts", "state", "done")
 FOREVER = account(grace=600.0)
 """A test that waits for a grace fails."""
 TURNS = 10
+D = Decimal
+Deeds = list[tuple[str, int, Decimal]]
+SHARED: list[Deeds] = [
+    [("add", 0, D("0.1")), ("add", 0, D("0.1")), ("turn", 0, D("0.1"))],
+    [("add", 0, D("0.1")), ("add", 0, D("0.1")), ("less", 0, D("0.1"))],
+    [("add", 0, D("0.1")), ("turn", 0, D("0.1")), ("add", 0, D("0.1"))],
+    [("add", 1, D("0.3")), *[("less", 0, D("0.1"))] * 2, *[("turn", 0, D("0.1"))] * 2],
+    [("add", 0, D("0.1")), *[("turn", 0, D("0.1"))] * 2, ("add", 0, D("0.1")), ("turn", 0, D("0.2"))],
+]
+"""Growths, part closes and reversals of one netting position."""
 Memory = Mapping[str, Mapping[bytes, bytes]]
 
 
@@ -229,6 +239,29 @@ def test_no_opening_of_any_story_is_made_twice(
         await again.told_again(facts[since:])
         assert all(len(orders) <= 1 for orders in before)
         assert [again.openings(fact) for fact in facts] == before
+
+    with own_time(again.inside):
+        asyncio.run(all_of_it())
+
+
+@pytest.mark.parametrize("since", range(3))
+@pytest.mark.parametrize("deeds", SHARED)
+def test_what_is_followed_again_leaves_all_of_a_netting_position_ours_so_that_its_exit_closes_it(
+    deeds: Deeds, since: int
+) -> None:
+    facts, leaving = story("netting", [*deeds, ("close", 0, D(1))]), len(story("netting", deeds))
+    again = Again("netting")
+
+    async def all_of_it() -> None:
+        await again.follows(facts[:leaving], since)
+        before = again.inside.keeper.book.holdings
+        await again.told_again(facts[since:leaving])
+        await again.inside.settle()
+        assert again.inside.keeper.book.holdings == before
+        for fact in facts[leaving:]:
+            await again.inside.follow(fact)
+        await again.inside.settle()
+        assert not again.inside.keeper.book.holdings
 
     with own_time(again.inside):
         asyncio.run(all_of_it())

@@ -91,6 +91,21 @@ async def test_an_opening_that_does_not_show_stays_unknown_until_the_grace_is_ov
     assert not sought.maybe_sent(opening())
 
 
+async def test_whether_an_opening_can_be_found_is_said_without_beginning_to_search_it(simulator: Simulator) -> None:
+    bought(simulator, mark("open"))
+    sought, another = attempt(opening()), attempt(opening())
+    another.meaning = "another"
+
+    async with simulator.keeper() as (_, keeper):
+        search = Search(keeper)
+        assert await search.finds(sought)
+        assert not await search.finds(another)
+        assert not await search.finds(attempt(closing(1)))
+
+    assert sought.untouched
+    assert another.untouched
+
+
 async def test_what_shows_up_during_a_grace_is_adopted(simulator: Simulator) -> None:
     sought = attempt(opening(), grace=20.0)
 
