@@ -6,6 +6,7 @@ A fact that is missing before the one in hand is looked for among what is pendin
 import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from time import monotonic
 
 from executor.book import Book, link_key
 from executor.change import Change, End, Work, dead_letter
@@ -22,6 +23,8 @@ from shared.streams import Entry, Reader
 
 log = logging.getLogger(__name__)
 
+REST_S = 1.0
+"""How often at most it is looked, while nothing comes, whether somebody has taken an entry away."""
 NO_DEAD_LETTER: Mapping[bytes, bytes] = {}
 
 
@@ -57,6 +60,7 @@ class Entries:
         self._book = book
         self._holding = Holding(codec, reader, self._take_held)
         self._coming: set[str] = set()
+        self._due = 0.0
 
     async def recover(self) -> int:
         """Take everything pending, lowest id first, as maybe sent; says how many entries there were.
@@ -108,6 +112,18 @@ class Entries:
         if (missing := await self._holding.attend()) is not None:
             await self._all_read(missing)
 
+    async def rest(self) -> None:
+        """There is nothing to read: see whether something was delivered that nobody follows.
+
+        A process of ours that stood still for longer than its lease may take one more entry when it goes on, before it
+        learns of that. The next fact would show that one is missing; there may be no next one for long.
+        """
+        if monotonic() < self._due:
+            return
+        self._due = monotonic() + REST_S
+        if await self._reader.waiting() > len(self._ledger.standing.parked):
+            await self._look_among_pending()
+
     async def take(self, entry: Entry, *, claimed: bool = False, looked: bool = False) -> None:
         """Take one entry; all that is logged meanwhile bears the id of its fact.
 
@@ -139,7 +155,7 @@ class Entries:
                 await self._hold(entry, reason, text)
             case Missing(fact, expected):
                 if not looked:
-                    await self._look_for_missing(entry)
+                    await self._look_among_pending(entry.id)
                 gap = (fact.producer, expected, fact.seq - 1)
                 missing = isinstance(judge(read, entry.id, self._follower.place, self._sources), Missing)
                 if missing and not self._holding.explains(gap):
@@ -175,11 +191,11 @@ class Entries:
         else:
             await self._follower.commit(entry.id, fact, Change(ends=[End(entry=entry.id)]))
 
-    async def _look_for_missing(self, entry: Entry) -> None:
-        """Another consumer of ours may have taken the entries between: look among the pending ones first."""
+    async def _look_among_pending(self, besides: str = "") -> None:
+        """Take what another consumer of ours has taken and not followed."""
         pending = await self._reader.claim()
         known = (self._follower.parking, self._holding)
-        for other in [e for e in pending if e.id != entry.id and not any(e.id in each for each in known)]:
+        for other in [e for e in pending if e.id != besides and not any(e.id in each for each in known)]:
             await self.take(other, claimed=True, looked=True)
 
     async def _hold(self, entry: Entry, reason: str, text: str) -> None:

@@ -237,6 +237,7 @@ class Lane:
                 await crew.heed()
                 await entries.take(entry)
             if not found:
+                await entries.rest()
                 await crew.rest()
 
 

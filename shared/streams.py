@@ -246,6 +246,15 @@ class Reader:
             raise
         return next((g["last-delivered-id"].decode() for g in groups if g["name"] == self._group.encode()), "0-0")
 
+    async def waiting(self) -> int:
+        """How many entries are pending in the group."""
+        try:
+            summary: Mapping[str, Any] = await self._redis.xpending(self._stream, self._group)
+        except ResponseError as error:
+            _require_group(error)
+            raise
+        return int(summary["pending"])
+
     async def pending(self) -> list[str]:
         """The ids of everything pending in the group, lowest first."""
         ids: list[str] = []

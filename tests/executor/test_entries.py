@@ -29,6 +29,7 @@ from tests.executor.rig import (
     told,
 )
 from tests.executor.test_operator import say
+from tests.shared.test_streams import numbered
 
 OLD, NEW = {"k1": b"1" * 32}, {"k2": b"2" * 32}
 INGEST = Codec(NAMESPACE, Keyring(current="k2", keys=OLD | NEW))
@@ -69,6 +70,25 @@ async def test_a_forged_entry_is_a_dead_letter_and_the_next_fact_is_followed(
     dead: Any = await redis.xrange(KEYS.dead)
     assert [fields[b"reason"] for _, fields in dead] == [b"bad-signature"]
     assert outcome.result == "filled"
+
+
+async def test_a_fact_that_another_process_took_when_it_woke_up_is_followed_though_no_other_comes(
+    valkey: Valkey, redis: Redis, source: Source, simulator: Simulator
+) -> None:
+    """It stood still for longer than its lease, and read once more before it learned of that."""
+    fact = numbered(1, captured=datetime.now(UTC))
+    async with running(valkey.url, simulator):
+        await source.buy("o1")
+        await ended(redis, 1)
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.xadd(KEYS.orders, cast(Any, CODEC.entry("orders", fact)))
+            pipe.xreadgroup(ACCOUNT, "executor", {KEYS.orders: ">"})
+            _, taken = await pipe.execute()
+        found = await ended(redis, 2)
+
+    assert len(taken) == 1
+    assert found[-1].fact == fact.id
+    assert (await redis.xpending(KEYS.orders, ACCOUNT))["pending"] == 0
 
 
 async def test_a_fact_that_is_copied_under_a_new_id_trades_nothing(

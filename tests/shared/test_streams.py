@@ -209,6 +209,8 @@ async def test_a_lost_group_is_an_error_of_its_own(redis: Redis) -> None:
         await reader.claim()
     with pytest.raises(streams.GroupLost):
         await reader.take_back("0-0")
+    with pytest.raises(streams.GroupLost):
+        await reader.waiting()
 
 
 async def test_a_dead_letter_keeps_the_bytes_and_says_who_and_why(redis: Redis) -> None:
