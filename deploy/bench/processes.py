@@ -1,6 +1,7 @@
 """What a process of a bench costs, as Linux tells it: memory that is its own share, and processor time."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -33,9 +34,13 @@ def together(pids: Iterable[int]) -> Cost:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of a process's children, whichever thread started them."""
-    found = [task / "children" for task in (Path("/proc") / str(pid) / "task").iterdir()]
-    return [int(child) for file in found for child in file.read_text().split()]
+    """The process ids of a process's children, whichever thread started them; none of one that is gone."""
+    found: list[int] = []
+    with suppress(FileNotFoundError):
+        for task in (Path("/proc") / str(pid) / "task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end while it is looked at
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _bytes(told: str) -> int:

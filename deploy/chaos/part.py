@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.bench.processes import children
 from deploy.directory import log_file
 from shared import process
 
@@ -75,11 +76,7 @@ class Part:
     def children(self) -> list[int]:
         """The process ids of its children."""
         assert self.running is not None
-        found = ""
-        with suppress(OSError):
-            for task in Path(f"/proc/{self.running.pid}/task").iterdir():
-                found += (task / "children").read_text()
-        return [int(pid) for pid in found.split()]
+        return children(self.running.pid)
 
     def ask(self) -> None:
         """Ask it to end; once, since a second time would end it at once."""

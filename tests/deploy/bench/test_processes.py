@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from threading import Event, Thread
 
 import pytest
 
@@ -50,3 +51,23 @@ def test_a_process_that_is_gone_is_said(holding: int) -> None:
 
     with pytest.raises(OSError, match=str(holding)):
         cost(holding)
+
+
+def test_threads_that_end_while_they_are_looked_at_hide_no_child() -> None:
+    """Neither do they end the look; a process that is gone has none."""
+    stop = Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            Thread(target=int).start()
+
+    restless = Thread(target=come_and_go)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    restless.start()
+    try:
+        assert all(child.pid in children(os.getpid()) for _ in range(300))
+    finally:
+        stop.set()
+        restless.join()
+        child.communicate()
+    assert children(child.pid) == []
