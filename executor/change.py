@@ -36,10 +36,9 @@ class Change(Struct, kw_only=True):
     """What one commit writes. A Link or Debt of None removes it; without an end the entry is parked.
 
     `entry` is the one being worked on: when it is not pending any more, nothing is written. `held`: it cannot be read
-    yet, and waits where it is. `drifts` are the
-    disagreements that were told, by identity; None says that one is over. `requests` are what an operator asked for and
-    this answers: when one is not there any more, nothing is written, and with an end they go. `noted` are requests
-    with what is going to be sent for them.
+    yet, and waits where it is. `drifts` are the disagreements that were told, by identity; None says that one is over.
+    `requests` are what an operator asked for and this answers: when one is not there any more, nothing is written, and
+    with an end they go. `noted` are requests with what is going to be sent for them.
     """
 
     entry: str | None = None
